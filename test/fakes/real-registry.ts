@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
 import { freePort } from './free-port.js';
@@ -28,6 +29,10 @@ export interface RealRegistryOptions {
   readonly sameAs?: RealRegistry;
   /** Where it runs, at `address`. */
   readonly surroundings?: Surroundings;
+  /** Another version of it. @default distribution 3 */
+  readonly program?: string;
+  /** Remembers in memory which blobs it has. */
+  readonly cachesBlobs?: boolean;
 }
 
 /** One line of the registry's own access log. */
@@ -58,7 +63,7 @@ export class RealRegistry {
   }
 
   static async start(options: RealRegistryOptions = {}): Promise<RealRegistry> {
-    const program = await registryProgram();
+    const program = options.program ?? (await registryProgram());
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-registry-'));
     const port = await freePort();
     const { htpasswd, tls, address = '127.0.0.1', sameAs, surroundings } = options;
@@ -69,7 +74,11 @@ export class RealRegistry {
     const config = {
       version: 0.1,
       log: { accesslog: { disabled: false }, level: 'warn' },
-      storage: { filesystem: { rootdirectory: join(sameAs?.folder ?? folder, 'data') }, delete: { enabled: true } },
+      storage: {
+        filesystem: { rootdirectory: join(sameAs?.folder ?? folder, 'data') },
+        delete: { enabled: true },
+        ...(options.cachesBlobs === true && { cache: { blobdescriptor: 'inmemory' } }),
+      },
       http: {
         addr: `${address}:${port}`,
         secret: 'test',
@@ -115,6 +124,12 @@ export class RealRegistry {
       if (!(match[4] ?? '').startsWith(client)) return [];
       return [{ method: match[1], path: match[2], status: Number(match[3]) }];
     });
+  }
+
+  /** Runs the registry's own garbage collection beside it, against its documentation. */
+  async collectGarbage(...flags: readonly string[]): Promise<void> {
+    const args = ['garbage-collect', ...flags, join(this.folder, 'config.yml')];
+    await promisify(execFile)(this.process.spawnfile, args, { env: { PATH: process.env['PATH'] ?? '' } });
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events';
+import { Readable } from 'node:stream';
 import { formatPlatform } from '../core/image/platform.js';
 import { quoteInput } from '../core/image/quote.js';
+import type { BlobStream } from './blob-source.js';
 import { BlobCopy, type BlobCheck, type CopiedBlob } from './blob-copy.js';
 import { CopyBudget, CopyLimitError } from './copy-budget.js';
 import type { BlobOutcome, CopyLimits, CopyOptions, CopyProgress } from './copy-types.js';
@@ -29,6 +31,8 @@ interface Shared {
   readonly unlisted: UnlistedReferrers;
   /** Whether the target claims to have the image, so that missing parts were lost. */
   isRepair: boolean;
+  /** The target lacks a manifest and claims to have all of its blobs: its cache may be older than its garbage collection. */
+  isCacheDoubtful: boolean;
 }
 
 /** Where a manifest was read: at the source, or in the target, which already has it. */
@@ -75,6 +79,7 @@ export class TreeCopy {
       manifests: new Limiter(limits.parallelBlobs),
       unlisted: new UnlistedReferrers(),
       isRepair: false,
+      isCacheDoubtful: false,
     };
     this.signal =
       options.signal === undefined ? this.#stop.signal : AbortSignal.any([options.signal, this.#stop.signal]);
@@ -186,9 +191,32 @@ export class TreeCopy {
       .catch((error: unknown) => {
         throw this.#refusedSparse(error);
       });
+    if (this.#shared.isCacheDoubtful) await this.#proveStored(manifest, put);
     this.manifestsPushed++;
     this.#ledger.newRepositories.add(client.host, target.repository, manifest.digest);
     if (!answer.subjectKept && parsed.subject !== undefined) this.unlisted.add(parsed.subject, manifest, parsed);
+  }
+
+  /**
+   * distribution 2.8 does not write a manifest that its cache knows from before a garbage collection, and answers 201. A
+   * blob with the same bytes is written.
+   */
+  async #proveStored(manifest: RawManifest, put: () => Promise<unknown>): Promise<void> {
+    if ((await this.readTarget(manifest.digest)) !== undefined) return;
+    const { client, reference } = this.#options.target;
+    const { mediaType, digest, bytes } = manifest;
+    const stream = (): Promise<BlobStream> =>
+      Promise.resolve({ host: client.host, stream: Readable.from([bytes]), skip: 0, whole: true, resume: stream });
+    await client.uploadBlob(
+      reference.repository,
+      { mediaType, digest, size: bytes.length },
+      stream,
+      this.targetContext,
+    );
+    await put();
+    if ((await this.readTarget(digest)) !== undefined) return;
+    const text = `${reference.repository}: the registry does not store the manifest ${digest}: restart it after its garbage collection`;
+    throw new RegistryError(text, { kind: 'server', host: client.host });
   }
 
   /** A parallel copy whose failure does not affect this one; it ends with this one, and shares its budget. */
@@ -324,6 +352,7 @@ export class TreeCopy {
     const isForced = this.#options.force === true || this.#options.presence === 'bytes';
     const brought = await this.#all(blobs.map((blob) => () => this.#copyBlob(blob, isForced ? 'read' : 'ask')));
     const isDoubtful = place === 'source' && brought.every(({ outcome, proven }) => outcome === 'present' && !proven);
+    if (isDoubtful) this.#shared.isCacheDoubtful = true;
     const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#believe(blob))) : brought;
     blobs.forEach((blob, index) => this.#count(blob, certain[index]?.outcome ?? 'present'));
     return certain.some(({ outcome }) => outcome !== 'present');
