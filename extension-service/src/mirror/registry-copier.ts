@@ -153,8 +153,8 @@ export class RegistryCopier implements Copier {
       const target = this.target(registries, job);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
-      // Other replicas have brought more since.
-      if (this.config.queue.type !== 'memory') this.ledger.newRepositories.forget(target.host, repository);
+      // A replica that was killed may have brought a part of the image.
+      if (this.config.queue.type !== 'memory') this.ledger.newRepositories.share(target.host, repository);
       const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       const archived = await this.archivedInTarget(registries, job, target.host, there, signal);
       const isDone = there !== undefined && job.look === undefined;

@@ -84,6 +84,11 @@ export class NewRepositories {
     if (this.#new.has(key)) this.#settle(key);
   }
 
+  /** Other processes bring content to the repository: only the registry knows what it has. */
+  share(host: string, repository: string): void {
+    this.#settle(`${host}/${repository}`);
+  }
+
   async #ask(key: string, client: RepositoryClient, repository: string, context: RequestContext): Promise<void> {
     const isUnknown = await client.isRepositoryUnknown(repository, context).catch((error: unknown) => {
       if (error instanceof RegistryError) return false;
