@@ -128,7 +128,7 @@ describe('Redis', () => {
     }
   });
 
-  it('is connected to again when a file has changed, and left alone by every other reload', async () => {
+  it('is connected to again when a file has changed, and not changed by every other reload', async () => {
     const rotated = await RedisServer.start({ requirepass: PASSWORD });
     const connections = (): Promise<string> =>
       rotated.ask(async (client) => {
