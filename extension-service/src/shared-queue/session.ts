@@ -108,7 +108,7 @@ export class Session {
       },
       backend,
     );
-    const session = new Session(queue, installs, worker, events, options);
+    const session: Session = new Session(queue, installs, worker, events, options);
     const onError = (error: Error): void => session.failed(error);
     for (const one of [queue, installs]) one.on('error', onError);
     events.on('error', onError);

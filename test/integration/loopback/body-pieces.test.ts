@@ -34,8 +34,13 @@ async function serve(
       : { client: https, server: tls.createServer(await makeCertificates({ hosts: ['127.0.0.1'] }), accept) };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const options = { keepAlive: true, maxSockets: 1, onread: READ_BUFFERS, rejectUnauthorized: false };
-  const agent = new client.Agent(options as https.AgentOptions);
+  const options = {
+    keepAlive: true,
+    maxSockets: 1,
+    onread: READ_BUFFERS,
+    rejectUnauthorized: false,
+  } as https.AgentOptions;
+  const agent = new client.Agent(options);
   cleanups.push(
     () => agent.destroy(),
     () => server.close(),

@@ -225,7 +225,7 @@ describe('problems with the service', () => {
     [
       'a prefix that is none',
       `${target}queue: {type: redis, url: "redis://h", prefix: "A b"}\n`,
-      [expect.stringContaining('queue.prefix: "A b" is not a valid prefix') as unknown as string],
+      [expect.stringContaining('queue.prefix: "A b" is not a valid prefix')],
     ],
     [
       'policies of no engine',

@@ -115,7 +115,7 @@ describe('the body of a result', () => {
       },
     ],
   ] as const)('is read as it was written: %s', (_, result) => {
-    const body = resultBody(job, result as Parameters<typeof resultBody>[1]);
+    const body = resultBody(job, result);
     expect(readResult(JSON.parse(JSON.stringify(body)), job)).toEqual(body);
   });
 

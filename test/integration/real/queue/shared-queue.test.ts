@@ -50,7 +50,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
 
   it('draws ahead at most four jobs for each slot', async () => {
     const [replica] = await start(1, { concurrency: 2 });
-    const asked = Array.from({ length: 20 }, (_, index) => replica?.ask(imageJob(`app-${index}`)));
+    const asked = Array.from({ length: 20 }, async (_, index) => replica?.ask(imageJob(`app-${index}`)));
     await until('the slots are used', () => names().length === 2);
     await until(
       'the others are stored',
@@ -80,7 +80,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
 
   it('sends the next image of a repository only when the one before has ended, whichever replicas ask', async () => {
     const [one, other] = await start(2);
-    const asked = [one?.ask(imageJob('app', '1')), one?.ask(imageJob('app', '2')), other?.ask(imageJob('app', '3'))];
+    const asked = [one, one, other].map(async (replica, index) => replica?.ask(imageJob('app', `${index + 1}`)));
     await until('the first is begun', () => names().length === 1);
     // Long enough for a second look.
     await new Promise((resolve) => setTimeout(resolve, 3_000));
@@ -171,7 +171,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(other?.held.names).not.toContain('during');
     await server.restart();
     await until('both are back', () => replicas.every(({ report }) => report?.isUp === true && report.replicas === 2));
-    const after = Array.from({ length: 8 }, (_, index) => asking?.ask(imageJob(`after-${index}`)));
+    const after = Array.from({ length: 8 }, async (_, index) => asking?.ask(imageJob(`after-${index}`)));
     await until('both copy', () => other?.held.names.some((name) => name.startsWith('after')) === true);
     await endAll(replicas, Promise.all(after));
   });
