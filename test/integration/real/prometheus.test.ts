@@ -175,6 +175,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     quiet: { [`image_swapper_gc_refusals{${POD},target="eu"}`]: '1x170 0x10' },
   },
+  ImageSwapperQueueServerLost: {
+    fires: { [`image_swapper_queue_server_up{${POD},type="redis"}`]: '1x100 0x80' },
+    quiet: { [`image_swapper_queue_server_up{${POD},type="redis"}`]: '1x170 0x10' },
+  },
   ImageSwapperCopyThreadRestarting: {
     fires: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 10x30' },
     quiet: { [`image_swapper_copy_thread_restarts_total{${POD}}`]: '0x149 1x30' },

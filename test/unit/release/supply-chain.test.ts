@@ -113,6 +113,6 @@ describe('install scripts', () => {
     };
     const found = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript === true);
     const names = found.map(([path]) => path.replace(/^.*node_modules\//, ''));
-    expect([...new Set(names)].sort()).toEqual(['esbuild', 'protobufjs']);
+    expect([...new Set(names)].sort()).toEqual(['esbuild', 'msgpackr-extract', 'protobufjs']);
   });
 });

@@ -41,7 +41,7 @@ describe('metrics', () => {
     expect(new Set(metrics.map(({ help }) => help)).size).toBe(metrics.length);
     const labels = new Set(metrics.flatMap((metric) => metric.labels));
     expect([...labels].sort()).toEqual(
-      ['action', 'check', 'code', 'kind', 'outcome', 'registry', 'route', 'state', 'target', 'verdict'].sort(),
+      ['action', 'check', 'code', 'kind', 'outcome', 'registry', 'route', 'state', 'target', 'type', 'verdict'].sort(),
     );
   });
 

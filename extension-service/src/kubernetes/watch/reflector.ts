@@ -39,7 +39,7 @@ export interface ReflectorOptions {
 export interface ReflectorTimes {
   /** A watch that is silent for this long has lost its other end: bookmarks arrive about each minute. */
   readonly silence: number;
-  /** The server is asked to end a watch after once to twice this time. */
+  /** A watch asks the API server to end it after a random time between this and twice this. */
   readonly watch: number;
   /** The delay after an error, doubled with each further one up to the last. */
   readonly pause: readonly [number, number];
