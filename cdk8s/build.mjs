@@ -3,11 +3,11 @@ import { createRequire } from 'node:module';
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
-// tsc writes nothing again where it believes that its output is there.
+// tsc does not write output again that it believes to exist.
 rmSync('dist', { recursive: true, force: true });
 rmSync('.types', { recursive: true, force: true });
 
-/** The renderers are part of the file: the package needs nothing but cdk8s and constructs, which the app brings. */
+/** The file contains the renderers, so the package only needs cdk8s and constructs, which the app provides. */
 await build({
   entryPoints: ['src/index.ts'],
   outfile: 'dist/index.js',

@@ -5,9 +5,9 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { build } from 'esbuild';
 
 /**
- * One file that runs by itself under `node`; CommonJS, since some dependencies still call require. It carries programs
- * packed, so that nothing is parsed before it is needed and each thread holds only what it runs: the background
- * worker's, and the clients of clusters and clouds (nine tenths of everything). See docs/decisions/0004-background-worker.md.
+ * Builds a single file that needs only `node`. It is CommonJS, because some dependencies call `require`. The background
+ * worker and the clients of clusters and clouds (nine tenths of the code) are packed inside it as texts, so that each
+ * thread parses and holds only the code that it runs. See docs/decisions/0004-background-worker.md.
  */
 const common = {
   bundle: true,
@@ -17,14 +17,14 @@ const common = {
   legalComments: 'none',
   logLevel: 'warning',
   metafile: true,
-  // Half the text to parse at every start; names stay, for stack traces.
+  // Halves the text to parse at every start. Names are kept for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
 };
 
 const UNFINISHED = 'dist/image-swapper.unfinished.cjs';
 
-/** Every file that is in the bundle, as esbuild knows them: what the SBOM is made of. */
+/** Every file in the bundle, according to esbuild. The SBOM is created from this list. */
 const inputs = new Set();
 
 async function bundle(options) {
@@ -33,7 +33,7 @@ async function bundle(options) {
   return result;
 }
 
-/** Gives a module of the sources other contents. */
+/** Replaces the contents of a source module. */
 function replace(path, contents) {
   return {
     name: `replace ${path}`,
@@ -45,8 +45,8 @@ function replace(path, contents) {
 }
 
 /**
- * Text that is read at every start and never used: messages of zod in other languages, and the charsets of Asia and of old
- * computers for express's body parsers, which no route has.
+ * Text that would be parsed at every start and is never used: zod's messages in other languages, and tables of Asian
+ * and legacy character sets for Express's body parsers, which no route uses.
  */
 const unused = {
   name: 'unused',
@@ -70,14 +70,14 @@ async function programText(entryPoint, plugins = []) {
 
 const textModule = (name, value) => `export const ${name} = ${JSON.stringify(value)};`;
 
-/** A higher one takes twice the time of a build for one percent. */
+/** A higher quality doubles the build time and saves one percent. */
 const BROTLI_QUALITY = 7;
 
-/** What src/background/programs/unpack.ts reads. */
+/** Packs a text for src/background/programs/unpack.ts. */
 const packed = (text) =>
   brotliCompressSync(text, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }).toString('base64');
 
-/** Compiles a client's text when it is first imported. */
+/** Replaces a client's module with one that compiles the packed text when it is first imported. */
 const lazy = ({ name, path, exports }) =>
   replace(
     path,
@@ -90,7 +90,7 @@ const lazy = ({ name, path, exports }) =>
      export const { ${exports.join(', ')} } = loaded.exports;`,
   );
 
-/** The names that a module of clients exports. */
+/** The names that a module exports. */
 async function exportsOf(path) {
   const { metafile } = await build({
     ...common,
@@ -102,7 +102,7 @@ async function exportsOf(path) {
   return Object.values(metafile.outputs)[0].exports;
 }
 
-/** Kinds of registries that have a client of their own. */
+/** The kinds of registries that have their own client. */
 const kindClients = readdirSync('src/kinds')
   .map((name) => ({ name, path: `kinds/${name}/sdk.ts` }))
   .filter(({ path }) => existsSync(`src/${path}`));
@@ -121,7 +121,7 @@ const clients = await Promise.all(
 );
 const lazyClients = clients.map(lazy);
 // The background worker gets the texts that its configuration needs from the main thread.
-/** The main thread parses the configuration: the background worker needs no schema and no rules, and so no zod. */
+/** The main thread parses the configuration, so the background worker needs no schemas, no rules, and no zod. */
 const withoutSchemas = await Promise.all(
   readdirSync('src/kinds')
     .flatMap((name) => [`kinds/${name}/schema.ts`, `kinds/${name}/rules.ts`])
@@ -146,10 +146,11 @@ await bundle({
   ],
 });
 
-// One character beyond ASCII makes V8 keep the whole text with two bytes for each. esbuild escapes all but regular expressions.
+// A single non-ASCII character makes V8 store the whole text with two bytes per character. esbuild escapes such
+// characters everywhere except in regular expressions.
 const beyond = /.{0,60}\P{ASCII}/u.exec(await readFile(UNFINISHED, 'utf8'));
 if (beyond !== null) throw new Error(`dist/image-swapper.cjs is not ASCII; escape it in the source: ${beyond[0]}`);
 
-// Under its name only when it is whole: a process may start it while it is built.
+// The file gets its final name only when it is complete, because a process may start it during a build.
 await rename(UNFINISHED, 'dist/image-swapper.cjs');
 await writeFile('dist/image-swapper.inputs.json', `${JSON.stringify([...inputs].sort(), null, 2)}\n`);

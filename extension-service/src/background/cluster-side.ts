@@ -60,14 +60,14 @@ export class ClusterSide implements ClusterPart {
   private current: { readonly config: Config; readonly rules: Rules };
   private reconciler: Reconciler | undefined;
   private images: MirroredImages | undefined;
-  /** With `source.accessCheck`, before `images`. */
+  /** With `source.accessCheck`: decides which images reach `images`. */
   private publicImages: PublicImages | undefined;
   private recorder: EventRecorder | undefined;
   private cluster: ClusterAccess | undefined;
   private leads = false;
   private running: Promise<void> | undefined;
   private readonly feed: ConfigFeed;
-  /** With `tls.mode: selfSigned`, from when the cluster was reached; ends with the service. */
+  /** Set with `tls.mode: selfSigned`, once the cluster was reached; stays until the service ends. */
   private certificate: OpenedCertificate | undefined;
   private keptCertificate: Promise<void> | undefined;
   /** Ends the running election, to start another with a new configuration. */
@@ -112,7 +112,7 @@ export class ClusterSide implements ClusterPart {
     }
   }
 
-  /** With the reconciler's state. */
+  /** Whether the reconciler has seen a workload that uses the image; undefined if it does not know. */
   shows(job: MirrorJob): boolean | undefined {
     return this.reconciler?.shows(job);
   }
@@ -196,7 +196,7 @@ export class ClusterSide implements ClusterPart {
     this.options.log('warn', `policies.engine ${policies.engine}: ${message}`);
   }
 
-  /** The serving certificate in every replica: independent of the leader, and before a leader is known. */
+  /** Every replica maintains the serving certificate, independently of the leader and before a leader is known. */
   private keepCertificate(cluster: ClusterAccess): void {
     if (this.certificate !== undefined || this.current.config.tls.mode !== 'selfSigned') return;
     const { log, emit } = this.options;

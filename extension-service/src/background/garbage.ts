@@ -26,7 +26,7 @@ export interface Garbage {
   ): Promise<readonly TargetGarbage[]>;
 }
 
-/** A registry that cannot be read stops gc there and nowhere else: all is read before the first deletion. */
+/** A registry that cannot be read only stops gc in that target. Everything is read before the first deletion. */
 function unread(error: unknown): GarbageResult {
   if (!(error instanceof RegistryError)) throw error;
   return { refusals: [error.message], rows: [] };

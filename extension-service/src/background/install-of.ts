@@ -6,8 +6,8 @@ import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
 const TIMEOUT_MS = 5_000;
 
 /**
- * The identity of this install on a queue server: its Lease, which no other cluster or namespace has. Without a
- * cluster all services with one name of the Lease are one install.
+ * The identity of this install on a queue server: the uid of its Lease, which is unique across clusters. Without a
+ * cluster, all services with the same Lease name are one install.
  *
  * @throws LeaseError while there is no Lease yet
  */
@@ -24,7 +24,7 @@ export async function installOf(
     const uid = await api.uid(AbortSignal.timeout(TIMEOUT_MS));
     return { id: uid, title: `Lease ${name} with uid ${uid}` };
   } catch (error) {
-    // There is then no leader, and no replica creates the Lease.
+    // Without `reconcile` there is no leader, so no replica creates the Lease.
     if (reconcile.enabled || !(error instanceof LeaseError) || error.kind !== 'refused') throw error;
     return { id: `${server} ${name}`, title: `${name} at ${server}` };
   }

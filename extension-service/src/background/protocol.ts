@@ -57,7 +57,7 @@ export type ToBackground =
       readonly id: number;
       readonly job: MirrorJob;
       readonly digest: string | undefined;
-      /** Until the answer expires. */
+      /** Time limit for the answer. */
       readonly milliseconds: number;
     }
   /** `registry` is `target NAME` or `source HOST`. */
@@ -71,7 +71,7 @@ export type ToBackground =
   | { readonly type: 'settled'; readonly report: CopyReport }
   /** An attempt to copy has ended, for any requester. */
   | { readonly type: 'copied'; readonly report: CopyReport }
-  /** Hands back what was drawn from a queue server; answered by `stopped` within the grace, in milliseconds. */
+  /** Hands back the jobs that were taken from a queue server; answered by `stopped` within `grace` milliseconds. */
   | { readonly type: 'drain'; readonly id: number; readonly grace: number }
   /** Stops the worker's activity in the cluster; answered by `stopped`. */
   | { readonly type: 'stop'; readonly id: number }

@@ -142,7 +142,9 @@ export class BackgroundWorker implements Copier {
     post(this.worker, { type: 'configure', config, programs: neededPrograms(config, PROGRAMS) });
   }
 
-  /** Hands back what was drawn from a queue server; running copies may finish within this many milliseconds. */
+  /**
+   * Hands back the jobs that were taken from a queue server; running copies may finish within this many milliseconds.
+   */
   async drain(grace: number): Promise<void> {
     if (this.worker === undefined || this.isOver) return;
     const { id, worker, answer } = this.ask('the queue', undefined, (message) =>
@@ -175,7 +177,9 @@ export class BackgroundWorker implements Copier {
     clearTimeout(timer);
   }
 
-  /** A worker that dies after it left the cluster is not restarted, because it would take part in the election. */
+  /**
+   * A worker that dies after it left the cluster is not restarted, because the new one would take part in the election.
+   */
   private get isOver(): boolean {
     return this.stopped || (this.left !== undefined && this.worker === undefined);
   }

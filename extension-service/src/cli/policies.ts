@@ -204,7 +204,7 @@ function configMapKey(text: string, engine: EngineName): ConfigMapKey {
   return { namespace, name, ...(key !== undefined && { key }) };
 }
 
-/** `FILE:LINE: ` where the option is a key of the configuration file, which is checked for its own engine alone. */
+/** `FILE:LINE: ` if the option is a key of the configuration file, which the loader only checks for its own engine. */
 function originOf({ option }: InvalidPolicyOptionError, origins: ReadonlyMap<string, string>): string {
   const origin = origins.get(option) ?? origins.get(`source.${option}.jmespath`);
   return origin === undefined || origin === 'default' ? '' : `${origin}: `;

@@ -77,7 +77,7 @@ async function* oldSignatures(image: SignedImage, suffix: string, signal: AbortS
   }
 }
 
-/** None for a missing manifest, or one that is not an image's. */
+/** Returns no layers for a missing manifest, or one that is not an image manifest. */
 async function layersOf(
   { client, repository }: SignedImage,
   reference: string,

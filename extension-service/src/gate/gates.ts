@@ -55,7 +55,7 @@ export interface GatesOptions {
 
 interface Gate {
   readonly config: GateConfig;
-  /** Hash of the configuration and its files' content: results of another one do not count. */
+  /** Hash of the configuration and the content of its files. Results with another fingerprint do not count. */
   readonly fingerprint: string;
   readonly signatures?: SignatureCheck;
   readonly webhook?: GateWebhook;
@@ -91,7 +91,7 @@ export class Gates {
     return this.gates.has(target);
   }
 
-  /** @throws GateError for an image that may not be in the target, or not yet */
+  /** @throws GateError for an image that must not be in the target, or must not be there yet */
   async admit(image: GatedImage, signal: AbortSignal): Promise<void> {
     const gate = this.gates.get(image.target);
     if (gate === undefined) return;
@@ -106,7 +106,7 @@ export class Gates {
     for (const { webhook } of this.gates.values()) webhook?.close();
   }
 
-  /** Without a stored time, a process that ends never reaches the minimum age. */
+  /** Adds advice if times are not stored: a process that ends soon then never sees an image reach its minimum age. */
   private async withAdvice(held: Extract<Refusal, { readonly state: 'held' }>): Promise<Refusal> {
     if (held.check !== 'minimumAge' || (await this.options.seen.isKept())) return held;
     return { ...held, reason: `${held.reason}; ${NOT_KEPT}` };
@@ -121,7 +121,8 @@ export class Gates {
       const judgement = decideGate(gate.config, { now: now(), firstSeen, results: memory.get(key) ?? {} });
       if (judgement.state !== 'ask') return judgement;
       const { check } = judgement;
-      // Read first: if the registry does not return the manifest, the copy fails, which says nothing about the check.
+      // The platforms are read before the check: if the registry does not return the manifest, the copy fails, and the
+      // check has no result.
       const platforms = check === 'webhook' ? await image.platforms() : [];
       const result = await untilAborted(this.ask(gate, check, { ...image, platforms }, key), signal);
       memory.set(key, { ...memory.get(key), [check]: result });

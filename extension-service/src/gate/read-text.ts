@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../util/message-of.js';
 
-/** A file that a gate names; `where` is the start of the error. @throws Error with Node's error code */
+/** Reads a file that a gate names; errors begin with `where`. @throws Error with Node's error code */
 export function readText(where: string, file: string): string {
   try {
     return readFileSync(file, 'utf8');

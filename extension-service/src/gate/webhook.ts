@@ -40,8 +40,8 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_REASON = 500;
 
 /**
- * Addresses that an administrator may configure: all but link-local, metadata and reserved ones, also if a name
- * resolves to one later.
+ * The addresses that an administrator may configure: all except link-local, metadata and reserved ones. This is also
+ * checked for each address that a name resolves to.
  */
 const POLICY: AddressPolicy = {
   key: 'gate webhook',

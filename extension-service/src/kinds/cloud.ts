@@ -129,7 +129,7 @@ export interface CloudOptions {
   readonly onEvent: (event: CloudEvent) => void;
   /** Reports problems that did not make anything fail, for users. */
   readonly report: (problem: string) => void;
-  /** Replicas that copy, and so divide a registry's quotas between them. @default 1 */
+  /** Number of replicas that copy and therefore share a registry's quotas. @default 1 */
   readonly replicas?: () => number;
 }
 

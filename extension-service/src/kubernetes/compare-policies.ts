@@ -13,13 +13,13 @@ export interface ComparedPolicy {
   /** `KIND NAME`, or `KIND` if objects of the kind cannot be read. */
   readonly policy: string;
   readonly ok: boolean;
-  /** It could not be read, so `ok` only means that no problem is known. */
+  /** The policy could not be read, so `ok` only means that no problem is known. */
   readonly isUnknown?: boolean;
   /** Whether it matches the configuration, and what to do if it does not. */
   readonly message: string;
 }
 
-/** On every policy. */
+/** The label that every policy has. */
 const LABELS = { [NAME_LABEL]: DEFAULT_NAME };
 
 /** Compares the policies in the cluster with those that the configuration needs, by their hash. */
@@ -37,7 +37,7 @@ export async function comparePolicies(
           ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
         }));
       } catch (error) {
-        // As far as known, nothing is wrong with them.
+        // `ok`, because no problem with these policies is known.
         const message = `not compared: ${messageOf(error)}`;
         return [{ policy: kind.kind, ok: true, isUnknown: true, message }];
       }

@@ -153,7 +153,7 @@ export class RegistryCopier implements Copier {
       const target = this.target(registries, job);
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
-      // A replica that was killed may have brought a part of the image.
+      // A killed replica may have pushed a part of the image.
       if (this.config.queue.type !== 'memory') this.ledger.newRepositories.share(target.host, repository);
       const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       const archived = await this.archivedInTarget(registries, job, target.host, there, signal);

@@ -117,7 +117,7 @@ function inSteps(size: number, report: ReportBlob): (total: number) => void {
   };
 }
 
-/** The source has the manifest, so that the image's name is right: its registry has lost a blob. */
+/** The source has the manifest, so the image's name is right: its registry has lost a blob. */
 function goneBlob(error: unknown): unknown {
   if (!(error instanceof RegistryError) || error.kind !== 'absent') return error;
   const advice = 'the source has the manifest of the image and not this blob: push the image again there';
@@ -125,7 +125,8 @@ function goneBlob(error: unknown): unknown {
 }
 
 /**
- * Wrong bytes were tried once. Further tries would each cost the size of the blob, and most likely get the same bytes.
+ * Makes an error about wrong bytes permanent: another try costs the size of the blob, and most likely gets the same
+ * bytes.
  */
 function wrongBytes(error: unknown): unknown {
   if (!(error instanceof RegistryError) || !(error.cause instanceof ContentMismatchError)) return error;

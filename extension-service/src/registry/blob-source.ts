@@ -13,7 +13,7 @@ export interface BlobStream {
   /** The registry that it comes from, for messages. */
   readonly host: string;
   readonly stream: Readable;
-  /** Takes what `data` of the stream would give, in pieces of memory that is used again once they are released. */
+  /** Hands out the bytes of the stream's `data` events in pieces of memory, which is reused once they are released. */
   readonly pieces?: (take: TakePiece) => void;
   /** Bytes at the beginning that were not requested, because the response ignores the Range. */
   readonly skip: number;

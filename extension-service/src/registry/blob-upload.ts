@@ -63,7 +63,7 @@ export class BlobUploader {
       from = undefined;
       let first: BlobStream;
       try {
-        // Before the source is opened, which would not wait as long.
+        // Waits before the source is opened, because an open source would not wait as long.
         await this.#options.pacer?.wait('finish-upload', options.signal);
         first = await once(open());
       } catch (error) {
@@ -85,7 +85,10 @@ export class BlobUploader {
     if (session !== undefined) await this.#cancelUpload(repository, session, context);
   }
 
-  /** Undefined: mounted. A 202 to a mount is a normal session (ECR, for blobs that no manifest refers to yet). */
+  /**
+   * Returns undefined if the blob was mounted. A 202 to a mount is a normal session (ECR, for blobs that no manifest
+   * refers to yet).
+   */
   async #startUpload(
     repository: string,
     digest: string,

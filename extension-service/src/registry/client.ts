@@ -38,7 +38,7 @@ const LAG_MS = [250, 500, 1_000];
  * The answer of a server written in Go for an unknown route (distribution); for a digest, registries answer in JSON.
  */
 const NO_ROUTE = /^404 page not found\s*$/;
-/** How long a registry counts as one without the referrers API, after it did not know the route. */
+/** How long, in milliseconds, a registry that did not know the route counts as one without the referrers API. */
 const NO_ROUTE_MS = 600_000;
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';

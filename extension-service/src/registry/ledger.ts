@@ -148,7 +148,7 @@ export class BlobLedger {
     this.#found?.set(`${host}/${repository}@${digest}`, true);
   }
 
-  /** The registry does not have recorded content. */
+  /** Forgets a blob that the registry does not have, although it was recorded. */
   forget(host: string, digest: string): void {
     this.#blobs.delete(`${host} ${digest}`);
   }

@@ -10,12 +10,12 @@ export type ReferrersPage =
   | {
       readonly kind: 'page';
       readonly descriptors: readonly Descriptor[];
-      /** Of the answer. */
+      /** Size of the answer. */
       readonly bytes: number;
       /** The query of the next page, with its `?`. */
       readonly next?: string;
     }
-  /** The registry does not have the API; with `refusal`, in an unusual way. */
+  /** The registry does not have the API. `refusal` is its answer if that was an unusual one. */
   | { readonly kind: 'none'; readonly refusal?: RegistryError };
 
 /** The tags of an answer of `tags/list`, without invalid ones. @throws RegistryError `invalid` */

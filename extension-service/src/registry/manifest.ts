@@ -134,7 +134,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
 /** Maximum entries of one manifest; images of models have thousands of layers. */
 const MAX_DESCRIPTORS = 4_096;
 
-/** Before its entries become descriptors: 4 MiB hold 40,000 of them. */
+/** Checks the length before the entries become descriptors: 4 MiB can hold 40,000 of them. */
 function refuseLong({ layers, manifests }: Record<string, unknown>): void {
   const count = Math.max(
     Array.isArray(layers) ? layers.length + 1 : 0,

@@ -84,7 +84,7 @@ export class NewRepositories {
     if (this.#new.has(key)) this.#settle(key);
   }
 
-  /** Other processes bring content to the repository: only the registry knows what it has. */
+  /** Other processes also push to the repository, so only the registry knows what it has. */
   share(host: string, repository: string): void {
     this.#settle(`${host}/${repository}`);
   }

@@ -84,7 +84,7 @@ export interface StopTimes {
   readonly lameDuck: number;
 }
 
-/** Of the grace, milliseconds in which a queue server hears what is handed back. */
+/** The part of the grace period, in milliseconds, that is reserved for handing jobs back to a queue server. */
 const HAND_BACK_MS = 3_000;
 
 interface ActiveSettings {
@@ -112,10 +112,10 @@ export class Service {
   private stopping = false;
   /** The last warning about a route without authentication. */
   private openRoute: string | undefined;
-  /** Of the Lease, according to the last report. */
+  /** The holder of the Lease, according to the last report. */
   private holder: string | undefined;
   private readonly table = new TableKnowledge();
-  /** That copy, as far as a queue server says so. */
+  /** Number of replicas that copy, according to the queue server; 1 without one. */
   private replicas = 1;
 
   constructor(private readonly dependencies: ServiceDependencies) {

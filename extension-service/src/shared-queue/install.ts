@@ -1,21 +1,24 @@
 import type { Queue } from 'bullmq';
 import { QueueServerError } from './kind.js';
 
-/** A queue of BullMQ, whatever stores it. */
+/** A BullMQ queue, regardless of the server that stores it. */
 export type StoredJobs = Pick<
   Queue,
   'add' | 'remove' | 'getJob' | 'getJobState' | 'getJobCounts' | 'getWorkers' | 'close' | 'disconnect'
 >;
 
-/** The one job of a queue of its own: BullMQ adds nothing under an id that exists, so that the first install has it. */
+/**
+ * The only job of a separate queue. BullMQ does not replace a job whose id exists, so the first install keeps the
+ * record.
+ */
 const RECORD = 'install';
 
 /**
- * Marks the queue as this install's. Another install that has it and is alive keeps it; one of which no replica is
- * connected loses it.
+ * Marks the queue as used by this install. If the queue is marked for another install, that install keeps it while one
+ * of its replicas is connected.
  *
- * @param installs queue of the record
- * @param alive installs of which a replica is connected
+ * @param installs the queue that contains the record
+ * @param alive the installs that have a connected replica
  * @throws QueueServerError when another install uses the queue
  */
 export async function claimFor(

@@ -7,12 +7,15 @@ import { quoteInput } from '../core/image/quote.js';
 import { formatReference, parseReference } from '../core/image/reference.js';
 import { refusalOf, targetReference } from '../core/naming/name.js';
 
-/** A job as it is stored. Names only: no credentials, and nothing that the copying replica can work out itself. */
+/**
+ * A job as stored on the queue server. It contains only names: no credentials, and nothing that the copying replica can
+ * compute itself.
+ */
 export interface JobBody {
   readonly v: 1;
   readonly source: string;
   readonly target: string;
-  /** `reference.text`, to be compared. */
+  /** `reference.text`. The copying replica computes it again and compares both. */
   readonly reference: string;
   readonly force?: true;
   readonly look?: NonNullable<MirrorJob['look']>;
@@ -21,17 +24,20 @@ export interface JobBody {
   readonly pull?: readonly [string, string, ...string[]];
 }
 
-/** Characters of a body as JSON; names of images and Secrets are far shorter. */
+/** Maximum characters of a body as JSON; names of images and Secrets are far shorter. */
 export const MAX_BODY_CHARACTERS = 65_536;
 const MAX_SECRET_NAMES = 100;
 
-/** Identifies the copy in the whole cluster: the target's reference, which has the digest, and the platforms. */
+/**
+ * The id of a copy, equal in every replica: a hash of the target's reference, which contains the digest, and the
+ * platforms.
+ */
 export function jobId({ key }: Pick<MirrorJob, 'key'>): string {
-  // A number alone would be taken for one of BullMQ's own ids.
+  // The first character is a letter, because BullMQ treats an id of digits as its own.
   return `c${createHash('sha256').update(key).digest('hex').slice(0, 40)}`;
 }
 
-/** Groups the images of one repository of a target. */
+/** The group of all images of one repository in a target. */
 export function repositoryId({ reference: { registry, repository } }: Pick<MirrorJob, 'reference'>): string {
   return createHash('sha256').update(`${registry}/${repository}`).digest('hex').slice(0, 40);
 }
@@ -49,17 +55,17 @@ export function bodyOf({ source, target, reference, force, look, allReferrers, p
   };
 }
 
-/** Whether it can be stored: the names in it come from Pods. */
+/** Whether the body is small enough to store: its names come from Pods, which can make them very long. */
 export function fits(body: JobBody): boolean {
   return JSON.stringify(body).length <= MAX_BODY_CHARACTERS && (body.pull?.length ?? 0) <= MAX_SECRET_NAMES + 2;
 }
 
 /**
- * The job of a body that another replica, or anyone with access to the queue server, has written. The name in the target
- * is made from the source again and must be the same, so that no body can put an image under the name of another one.
- * Its Pod counts as unproven: nothing but the body says that there is one.
+ * Parses a body that another replica, or anyone with access to the queue server, has written. The name in the target is
+ * computed again from the source and must be the same, so that a body cannot put an image under the name of another
+ * one. The Pod counts as unproven, because only the body claims that it exists.
  *
- * @returns why it is not a job of this configuration, as text
+ * @returns the job, or a text that says why the body is not a job of this configuration
  */
 export function readBody(id: string, data: unknown, rules: Rules): MirrorJob | string {
   const body = fieldsOf(data);
@@ -125,7 +131,7 @@ function fieldsOf(data: unknown): JobBody | string {
   };
 }
 
-/** How the target is checked. */
+/** Whether the value is a way to check the target (`look`). */
 export function isLook(value: unknown): value is NonNullable<MirrorJob['look']> {
   return LOOKS.some((look) => look === value);
 }

@@ -1,22 +1,22 @@
 import type { BackendFactory } from 'bullmq';
 
-/** Where a queue server is, with its secrets: read again for each connection, never logged. */
+/** The address of a queue server, with its secrets. They are read again for each connection and never logged. */
 export interface ServerSettings {
   readonly url: URL;
-  /** Takes the place of the one in the URL. */
+  /** Overrides the password in the URL. */
   readonly password?: string;
-  /** PEM. */
+  /** CA certificates that sign the server's certificate: PEM. */
   readonly ca?: string;
   readonly prefix: string;
   readonly sentinels: readonly string[];
   readonly sentinelPassword?: string;
 }
 
-/** How BullMQ reaches a server that can be used. */
+/** The options with which BullMQ connects to a usable server. */
 export interface OpenedServer {
-  /** For the `connection` of BullMQ's classes. */
+  /** The option `connection` of BullMQ's classes. */
   readonly connection: object;
-  /** Of the names of keys; absent where the connection separates installs. */
+  /** Prefix of the key names; absent if the connection itself separates installs. */
   readonly prefix?: string;
   readonly backend: BackendFactory;
 }
@@ -25,14 +25,14 @@ export interface OpenedServer {
 export interface QueueServerKind {
   readonly type: string;
   /**
-   * Connects once, to see whether the server can be used.
+   * Connects once to check whether the server can be used.
    *
-   * @throws QueueServerError that says why not, without a secret
+   * @throws QueueServerError with the reason if it cannot be used, without a secret
    */
   open(settings: ServerSettings): Promise<OpenedServer>;
 }
 
-/** Why a queue server cannot be used. Names the server, never a password. */
+/** The queue server cannot be used. The message names the server and the reason, and contains no password. */
 export class QueueServerError extends Error {
   override readonly name = 'QueueServerError';
 }
@@ -43,7 +43,7 @@ export function serverName({ url, sentinels }: ServerSettings, defaultPort: numb
   return `${url.hostname}:${url.port === '' ? defaultPort : url.port}`;
 }
 
-/** The password that counts, decoded; undefined without one. */
+/** The password to use, decoded; undefined if there is none. */
 export function passwordOf({ url, password }: ServerSettings): string | undefined {
   return password ?? (url.password === '' ? undefined : decodeURIComponent(url.password));
 }

@@ -2,15 +2,18 @@ import type { Config } from '../core/config/model.js';
 import { copyLimits } from '../mirror/copy-limits.js';
 import type { CopyLimits } from '../mirror/slots.js';
 
-/** Jobs that a replica draws for each of its copy slots, at most. */
+/** Maximum jobs that a replica takes from the queue for each of its copy slots. */
 const DRAWN_PER_SLOT = 4;
-/** Jobs that are stored for each slot: fewer than can be drawn, so that copies that hang never keep others from being drawn. */
+/**
+ * Maximum jobs to store for each slot. Replicas can take more than this, so copies that hang never keep other jobs from
+ * being taken.
+ */
 const STORED_PER_SLOT = 3;
 
 /**
- * How many jobs a replica has drawn at once. As many as it has slots, so that no replica takes what another one could begin.
- * While drawn jobs wait and none ends, one more each time: the registries or namespaces of those that run may hang, and the
- * lanes choose among what was drawn.
+ * How many jobs a replica takes from the queue at once. By default as many as it has slots, so that it takes no job
+ * that another replica could start. The number grows by one each time when taken jobs wait and no copy ends: the
+ * registries or namespaces of the running copies may hang, and the lanes choose among all taken jobs.
  */
 export class DrawnAhead {
   private count: number;
@@ -38,8 +41,8 @@ export class DrawnAhead {
 }
 
 /**
- * Copies that a replica which asks has in the queue at once. The others wait with it, in its lanes, so that a namespace
- * with thousands of images is ahead of no other one in the queue.
+ * The copies that a replica stores in the queue at once. Its other copies wait in its own lanes, so that a namespace
+ * with thousands of images does not block the queue for other namespaces.
  */
 export function storedLimits(
   config: Pick<Config, 'mirror' | 'targets' | 'target' | 'queue'>,

@@ -18,8 +18,8 @@ interface Waiting {
 }
 
 /**
- * The copies that this replica makes, in the order of the lanes and within the copy slots: one try each. When to try again
- * is decided by the replica that asked.
+ * The copies that this replica makes, in the order of the lanes and within the copy slots. Each is tried once: the
+ * replica that requested the copy decides when to try again.
  */
 export class LocalCopies {
   private readonly lanes: Lanes;
@@ -41,12 +41,12 @@ export class LocalCopies {
     this.pump();
   }
 
-  /** Something runs or waits. */
+  /** Whether a copy runs or waits. */
   get isBusy(): boolean {
     return this.running.size + this.waiting.size > 0;
   }
 
-  /** Never rejects. An abort of the signal ends it as stopped. */
+  /** Never rejects. If the signal aborts, the result is a failure with the reason `stopped`. */
   run(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<MirrorResult> {
     if (this.draining || signal.aborted) return Promise.resolve(failed(HANDED_BACK));
     return new Promise((resolve) => {
@@ -63,7 +63,7 @@ export class LocalCopies {
     });
   }
 
-  /** A registry does not answer, or refuses for now: what waits for it ends with that failure. */
+  /** Ends the copies that wait for a registry which does not answer, or rejects requests for now, with its failure. */
   hostFailed(failure: CopyFailure): void {
     const { host } = failure;
     if (host === undefined || !HostPauses.concerns(failure)) return;
@@ -72,7 +72,7 @@ export class LocalCopies {
     }
   }
 
-  /** Starts no more copies; running ones may finish within this many milliseconds, then they are aborted. */
+  /** Starts no more copies. Running copies may finish within this many milliseconds, and are then aborted. */
   async drain(grace: number): Promise<void> {
     this.draining = true;
     for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK);

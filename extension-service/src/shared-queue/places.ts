@@ -1,8 +1,8 @@
-/** One place for each name: who comes later waits. */
+/** One place for each name: while it is taken, later callers wait in order of arrival. */
 export class Places {
   private readonly taken = new Map<string, (() => void)[]>();
 
-  /** Resolves when the place is free, or the signal aborts. @returns what gives it back */
+  /** Resolves when the place is free, or the signal aborts. @returns a function that frees the place */
   async enter(name: string, signal: AbortSignal): Promise<() => void> {
     const waiting = this.taken.get(name);
     if (waiting === undefined) this.taken.set(name, []);

@@ -6,15 +6,15 @@ import type { ReferrerKind } from '../registry/referrer-kinds.js';
 import type { CopyOutcome } from '../mirror/copier.js';
 import type { MirrorResult } from '../mirror/status.js';
 
-/** The result of one try of a drawn job, as it is stored. */
+/** The result of one try of a job, as stored on the queue server. */
 export type ResultBody = { readonly did: Did } & (
   | { readonly ok: true; readonly outcome: CopyOutcome }
   | { readonly ok: false; readonly failure: CopyFailure }
-  /** The replica does not make this copy; the one that asked for it can. */
+  /** The replica cannot make this copy; the replica that requested it can. */
   | { readonly declined: string }
 );
 
-/** The parts of the request when the job was drawn: a later request may ask for more. */
+/** What the copy included when the job was taken: a later request may ask for more. */
 export type Did = Pick<MirrorJob, 'force' | 'look' | 'allReferrers'>;
 
 const MAX_MESSAGE = 2_000;
@@ -30,7 +30,7 @@ export function resultBody(job: MirrorJob, result: MirrorResult): ResultBody {
   return { did, ok: true, outcome: result.outcome };
 }
 
-/** The result of a body that anyone with access to the queue server may have written; undefined for what is none. */
+/** Parses a result, which anyone with access to the queue server may have written; undefined if it is invalid. */
 export function readResult(value: unknown, job: MirrorJob): ResultBody | undefined {
   if (!isRecord(value) || !isRecord(value['did'])) return undefined;
   const did = readDid(value['did']);
@@ -55,7 +55,7 @@ function readOutcome(value: unknown, { reference }: MirrorJob): CopyOutcome | un
   if (!isRecord(value)) return undefined;
   const { digest, upToDate, platforms, bytes, requests, repaired, unfinished } = value;
   if (typeof digest !== 'string' || !isDigest(digest) || typeof upToDate !== 'boolean') return undefined;
-  // An image by digest is that one.
+  // An image that is named by digest can only have that digest.
   if (reference.digest !== undefined && reference.digest !== digest) return undefined;
   if (!isRecord(bytes) || !isCount(requests) || !isList(platforms)) return undefined;
   const { uploaded, mounted, skipped } = bytes;

@@ -7,31 +7,33 @@ import type { JobBody } from './job-body.js';
 import type { OpenedServer } from './kind.js';
 import { QueueServerError } from './kind.js';
 
-/** Milliseconds that a replica's lease of a job lasts without being renewed. */
+/** Milliseconds for which a replica's lease of a job lasts without a renewal. */
 export const LOCK_MS = 16_000;
 const LOCK_RENEWAL_MS = 4_000;
-/** Between two looks for leases that were not renewed: a killed replica's jobs are drawn again after at most 24 s. */
+/**
+ * Milliseconds between two checks for expired leases: other replicas take a killed replica's jobs after at most 24 s.
+ */
 const STALLED_INTERVAL_MS = 4_000;
-/** A job that crashed this many replicas is not drawn again. */
+/** Maximum number of replicas that may crash during a job before it is given up. */
 const MAX_STALLED = 8;
-/** Events that the server keeps; results are read within milliseconds. */
+/** Maximum events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;
 /**
- * Seconds and number of results that are kept. PostgreSQL shows events in the order of their numbers and not of their commits,
- * so that one may be missed.
+ * How long, in seconds, and how many results are kept, because an event can be missed: PostgreSQL returns events in the
+ * order of their numbers and not of their commits.
  */
 const KEPT_RESULTS = { age: 60, count: 500 };
-/** Milliseconds until a server that does not answer has failed to. */
+/** Time limit in milliseconds for an answer of the server. */
 const ANSWER_TIMEOUT_MS = 3_000;
-/** The same for the first time, in which tables are created. */
+/** The same for opening a session, which may create tables. */
 const OPEN_TIMEOUT_MS = 20_000;
 
-/** BullMQ's words for a lease that another replica has by now, and for a job that is gone. */
+/** BullMQ's messages for a lease that another replica has taken over, and for a job that no longer exists. */
 const LEASE_ERRORS = /could not renew lock|Missing lock|Missing key for job|Lock mismatch|is not in the active state/i;
 const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|Connection (?:is closed|terminated|ended)|not queryable|Client has|LOADING|READONLY|All sentinels|timeout exceeded|terminating connection|starting up|shutting down/i;
 
-/** A job that this replica has drawn. */
+/** A job that this replica has taken from the queue. */
 export interface DrawnJob {
   readonly id: string;
   readonly data: unknown;
@@ -39,7 +41,7 @@ export interface DrawnJob {
   readonly signal: AbortSignal;
 }
 
-/** Ends a drawn job without a result: another replica draws it. */
+/** The result of a job that this replica gives back, so that another replica takes it. */
 export const RETURNED = Symbol('returned');
 
 export interface SessionOptions {
@@ -49,9 +51,9 @@ export interface SessionOptions {
   readonly ahead: number;
   readonly draw: (job: DrawnJob) => Promise<object | typeof RETURNED>;
   readonly onResult: (id: string, value: unknown) => void;
-  /** The replicas that ended while they had the job were too many. */
+  /** Called for a job that is given up, because too many replicas ended while they had it. */
   readonly onGivenUp: (id: string, reason: string) => void;
-  /** Something other than the connection is wrong: with the server, or with what is stored there. */
+  /** Called for faults of the server, or of the data on it, but not of the connection. */
   readonly onFault: (message: string) => void;
   readonly onDebug: (message: string) => void;
 }
@@ -61,7 +63,7 @@ interface Lease {
   readonly abort: AbortController;
 }
 
-/** BullMQ's objects of one connection to a queue server. */
+/** The BullMQ objects of one connection to a queue server. */
 export class Session {
   private readonly leases = new Map<string, Lease>();
   private readonly watch: NodeJS.Timeout;
@@ -77,7 +79,7 @@ export class Session {
     this.watch = setInterval(() => this.expire(), 1_000).unref();
   }
 
-  /** @throws Error when the server does not answer; QueueServerError when another install has the queue */
+  /** @throws Error if the server does not answer; QueueServerError if another install uses the queue */
   static async open(server: OpenedServer, options: SessionOptions): Promise<Session> {
     const { Queue, QueueEvents, Worker, WaitingError } = await import('./bullmq.js');
     const { connection, prefix, backend } = server;
@@ -134,9 +136,9 @@ export class Session {
   }
 
   /**
-   * Stores a job; without effect while one with this id waits or runs. One that has ended and was kept is replaced.
+   * Stores a job. Has no effect while a job with this id waits or runs. Replaces a job that has ended and was kept.
    *
-   * @param group jobs of one group are stored one after another, whichever replica asks
+   * @param group only one job of a group is stored at a time, for all replicas together
    * @returns false while another job of the group is stored
    */
   async publish(id: string, group: string, body: JobBody): Promise<boolean> {
@@ -154,21 +156,21 @@ export class Session {
     return (await this.queue.add('copy', body, options)).id === id;
   }
 
-  /** The result of a job that has ended and was kept; undefined for others. */
+  /** The result of a job that has ended and was kept; undefined for any other job. */
   async result(id: string): Promise<{ readonly value: unknown } | undefined> {
     const job = await this.queue.getJob(id);
     return job?.finishedOn === undefined ? undefined : { value: job.returnvalue as unknown };
   }
 
   /**
-   * Asks whether the server answers, and keeps the queue marked as this install's.
+   * Checks that the server answers, and keeps the queue marked as used by this install.
    *
    * @returns the number of this install's replicas that are connected
    */
   async beat(): Promise<number> {
     const { install, prefix } = this.options;
     const work = async (): Promise<number> => {
-      // Fails for keys of another type.
+      // Fails if a key has another type.
       await this.queue.getJobCounts('wait', 'active', 'delayed', 'prioritized', 'completed', 'failed');
       const names = await this.replicaNames();
       const alive = new Set(names.map((name) => name.split('-')[0] ?? ''));
@@ -183,17 +185,17 @@ export class Session {
     const before = this.worker.concurrency;
     this.worker.concurrency = count;
     if (count <= before || this.closed) return;
-    // BullMQ looks at the number when a job ends, or when it resumes.
+    // BullMQ reads the number only when a job ends or the worker resumes.
     await this.worker.pause(true);
     await this.worker.resume();
   }
 
-  /** Draws nothing any more; what was drawn may end. */
+  /** Takes no more jobs. Jobs that were already taken may end. */
   async stopDrawing(): Promise<void> {
     await inTime(this.worker.pause(true), 'to stop').catch(() => undefined);
   }
 
-  /** Resolves when what was drawn has ended and the server knows it, or does not answer. */
+  /** Resolves when all taken jobs have ended and the server knows this, or does not answer. */
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
@@ -227,7 +229,7 @@ export class Session {
     for (const id of ids) this.leases.get(id)?.abort.abort();
   }
 
-  /** Something that is not an event ends the reading, which begins again behind it. */
+  /** An entry that is not an event ends the reading, which restarts after that entry. */
   private async readEvents(): Promise<void> {
     while (!this.closed) {
       await this.events.run().catch((error: unknown) => this.failed(error));
@@ -242,7 +244,7 @@ export class Session {
     else this.options.onFault(message);
   }
 
-  /** A lease that could not be renewed ends before another replica can have it. */
+  /** Aborts jobs whose leases could not be renewed, before another replica can take them. */
   private expire(): void {
     const oldest = performance.now() - LOCK_MS + 2_000;
     for (const { renewed, abort } of this.leases.values()) if (renewed < oldest) abort.abort();
@@ -257,12 +259,12 @@ export class Session {
   }
 }
 
-/** Names of connections have at most 63 bytes in PostgreSQL. */
+/** PostgreSQL limits the names of connections to 63 bytes. */
 function shortOf(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 12);
 }
 
-/** @throws QueueServerError after a few seconds */
+/** @throws QueueServerError if the work takes longer than `limit` */
 async function inTime<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

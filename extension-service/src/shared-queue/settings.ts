@@ -6,13 +6,13 @@ import { messageOf } from '../util/message-of.js';
 import { QueueServerError } from './kind.js';
 import type { ServerSettings } from './kind.js';
 
-/** Reads a key of a Secret in the service's namespace. @throws Error naming it */
+/** Reads a key of a Secret in the service's namespace. @throws Error that names the Secret */
 export type ReadSecretKey = (name: string, key: string) => Promise<string>;
 
 /**
- * The settings with the files and the Secret as they are now.
+ * The settings, with the current content of the files and the Secret.
  *
- * @throws QueueServerError naming what cannot be read
+ * @throws QueueServerError that names the unreadable file or Secret
  */
 export async function readSettings(config: QueueConfig, readSecretKey: ReadSecretKey): Promise<ServerSettings> {
   const { secretName, passwordFile, caFile, sentinelPasswordFile, prefix, sentinels } = config;
@@ -51,7 +51,7 @@ async function readText(key: string, path: string | undefined): Promise<string |
   }
 }
 
-/** Editors and `echo` end files with a line break that is not part of a password. */
+/** Editors and `echo` end files with a line break, which is not part of the password. */
 function lineOf(text: string): string {
   return text.replace(/\r?\n$/, '');
 }

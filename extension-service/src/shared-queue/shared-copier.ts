@@ -35,22 +35,22 @@ interface Ask {
   readonly job: MirrorJob;
   readonly onProgress: (progress: CopyProgress) => void;
   readonly settle: (result: ResultBody | 'lost') => void;
-  /** When it was last stored, of a monotonic clock. */
+  /** The time when it was last stored, in milliseconds of a monotonic clock. */
   stored: number;
-  /** False while another replica's image of the repository is stored. */
+  /** False while another replica's image of the same repository is stored, so that this one must wait. */
   isStored: boolean;
 }
 
-/** Milliseconds after which a job without a result is stored again: the server may have lost it, or its result. */
+/** Milliseconds after which a job without a result is stored again: the server may have lost the job or its result. */
 const STORE_AGAIN_MS = 20_000;
-/** Milliseconds between two looks for results. */
+/** Milliseconds between two checks for results. */
 const LOOK_AGAIN_MS = 2_000;
-/** Milliseconds without the end of a copy after which one more job is drawn. */
+/** Milliseconds in which no copy ends before this replica takes one more job. */
 const GROW_MS = 1_000;
 
 /**
- * Lets all replicas make the copies that this one is asked for, through a queue server, and makes those that it draws
- * there. Without a server, and while there is none, it makes what it is asked for itself.
+ * Shares the requested copies with all replicas through a queue server, and makes the copies that it takes from there.
+ * If no queue server is configured or reachable, it makes the requested copies itself.
  */
 export class SharedCopier implements Copier {
   private config: Config;
@@ -59,7 +59,7 @@ export class SharedCopier implements Copier {
   private readonly local: LocalCopies;
   private readonly ahead: DrawnAhead;
   private readonly growing: NodeJS.Timeout;
-  /** A copy has ended since the last look. */
+  /** Whether a copy has ended since the last check. */
   private hasEnded = false;
   private readonly asks = new Map<string, Ask>();
   private readonly repositories = new Places();
@@ -101,13 +101,13 @@ export class SharedCopier implements Copier {
     this.open();
   }
 
-  /** Hands back drawn jobs that have not started; running ones may finish within this many milliseconds. */
+  /** Hands back jobs that have not started; running copies may finish within this many milliseconds. */
   async drain(grace: number): Promise<void> {
     if (this.queue === undefined) return;
     this.draining = true;
     await this.queue.stopDrawing();
     await this.local.drain(grace);
-    // Other replicas have drawn these, or will.
+    // Other replicas have taken these jobs, or will take them.
     this.loseAll();
     await this.queue.close();
     clearInterval(this.storing);
@@ -139,7 +139,8 @@ export class SharedCopier implements Copier {
     signal: AbortSignal,
     onProgress: (progress: CopyProgress) => void,
   ): Promise<MirrorResult> {
-    // Replicas know nothing of each other's uploads: two of them would send a layer that both images have.
+    // One image per repository at a time: replicas do not know about each other's uploads, so two of them would both
+    // send a layer that their images share.
     const leave = await this.repositories.enter(`${job.reference.registry}/${job.reference.repository}`, signal);
     try {
       for (;;) {
@@ -152,7 +153,7 @@ export class SharedCopier implements Copier {
         if (body.ok && needsMore(job, { ...job, look: undefined, allReferrers: undefined, ...body.did } as MirrorJob)) {
           continue;
         }
-        // Another replica uses pull secrets only for Pods that the API server shows; this one knows the Pod.
+        // Another replica uses a Pod's pull secrets only if the API server shows the Pod. This replica knows the Pod.
         const isProven = job.pull !== undefined && job.pull.unproven !== true;
         if (!body.ok && isProven && mayBeCredentials(body.failure))
           return await this.local.run(job, signal, onProgress);
@@ -163,7 +164,7 @@ export class SharedCopier implements Copier {
     }
   }
 
-  /** @returns what a replica reports, or `lost` when there is no queue to ask */
+  /** @returns the result that a replica reports, or `lost` if there is no usable queue */
   private async ask(job: MirrorJob, signal: AbortSignal, onProgress: Ask['onProgress']): Promise<ResultBody | 'lost'> {
     const body = bodyOf(job);
     const session = await this.queue?.current();
@@ -221,7 +222,7 @@ export class SharedCopier implements Copier {
     this.queue?.setAhead(this.ahead.current);
   }
 
-  /** Draws one more when what was drawn does not get on. */
+  /** Takes one more job if the copies make no progress. */
   private grow(): void {
     const before = this.ahead.current;
     if (!this.hasEnded && this.local.isBusy) this.ahead.stuck();
@@ -229,7 +230,7 @@ export class SharedCopier implements Copier {
     if (this.ahead.current !== before) this.queue?.setAhead(this.ahead.current);
   }
 
-  /** Looks for results whose events were missed, and stores again what has none for long. */
+  /** Reads results whose events were missed, and stores jobs again that have had no result for a long time. */
   private async lookAgain(): Promise<void> {
     const session = await this.queue?.current();
     if (session === undefined) return;
@@ -261,7 +262,7 @@ export class SharedCopier implements Copier {
     return isStopped ? RETURNED : resultBody(job, result);
   }
 
-  /** Secrets that the Pod itself names are used from the first request on, if the API server shows the Pod. */
+  /** If the API server shows the Pod, its own pull secrets are used from the first request on. */
   private async proven(job: MirrorJob): Promise<MirrorJob> {
     const { pull } = job;
     if (pull === undefined || pull.secretNames.length === 0 || !this.config.secretReader.enabled) return job;
@@ -275,7 +276,7 @@ export class SharedCopier implements Copier {
   }
 }
 
-/** The failure of a registry that another replica has heard; undefined for anything else. */
+/** The failure that another replica reports; undefined for any other result. */
 function failureOf(value: unknown): CopyFailure | undefined {
   const result = readResult(value, { reference: {} } as MirrorJob);
   return result !== undefined && 'ok' in result && !result.ok ? result.failure : undefined;

@@ -9,29 +9,29 @@ import type { ServerSettings } from './kind.js';
 import { readSettings } from './settings.js';
 import type { ReadSecretKey } from './settings.js';
 
-/** `replicas`: those of this install that are connected, this one included. */
+/** `replicas`: the number of connected replicas of this install, including this one. */
 export type QueueReport =
   | { readonly isUp: true; readonly replicas: number }
-  /** `message` says why, without a secret. */
+  /** `message` gives the reason, without a secret. */
   | { readonly isUp: false; readonly message: string };
 
 export interface SharedQueueOptions extends Pick<SessionOptions, 'draw' | 'onResult' | 'onGivenUp' | 'ahead'> {
   readonly config: QueueConfig;
   readonly readSecretKey: ReadSecretKey;
-  /** The id of this install, and its title for messages. Rejects while the cluster does not say it. */
+  /** The id of this install, and its title for messages. Rejects while the cluster does not provide them. */
   readonly install: () => Promise<SessionOptions['install']>;
-  /** Each time that it changes. */
+  /** Called each time that the report changes. */
   readonly onReport: (report: QueueReport) => void;
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
 const BEAT_MS = 4_000;
-/** Milliseconds without an answer until the server counts as lost: by then every lease has ended. */
+/** Milliseconds without an answer after which the server counts as lost: by then every lease has expired. */
 const LOST_MS = LOCK_MS;
 const RETRY_MS = 5_000;
 const REPEATED_LINE_MS = 60_000;
 
-/** Keeps a connection to the queue server, or tries to get one. */
+/** Keeps a connection to the queue server, and reconnects when it is lost. */
 export class SharedQueue {
   private readonly abort = new AbortController();
   private session: Session | undefined;
@@ -39,7 +39,7 @@ export class SharedQueue {
   private readonly lines = new LogRateLimiter(REPEATED_LINE_MS);
   private readonly running: Promise<void>;
   private ahead: number;
-  /** The settings of the last connection, and what ends it. */
+  /** The settings of the last connection; `renew` ends that connection. */
   private used: string | undefined;
   private renew: AbortController | undefined;
   private tried: (() => void) | undefined;
@@ -50,7 +50,7 @@ export class SharedQueue {
     this.running = this.run();
   }
 
-  /** The session in which jobs can be stored; undefined while there is none. The first try is waited for. */
+  /** The session that can store jobs; undefined if there is none. Waits for the first attempt to connect. */
   async current(): Promise<Session | undefined> {
     await this.firstTry;
     return this.session;
@@ -61,7 +61,7 @@ export class SharedQueue {
     this.session?.setAhead(ahead).catch(() => undefined);
   }
 
-  /** Connects again if a file or Secret has changed. */
+  /** Reconnects if a file or Secret has changed. */
   async readAgain(): Promise<void> {
     const { config, readSecretKey } = this.options;
     const settings = await readSettings(config, readSecretKey).catch(() => undefined);
@@ -89,7 +89,7 @@ export class SharedQueue {
     }
   }
 
-  /** @returns why the connection ended; undefined when it is only to be opened again */
+  /** @returns why the connection ended; undefined if it only needs to be opened again */
   private async connected(): Promise<string | undefined> {
     const { config, readSecretKey, log, draw, onResult, onGivenUp } = this.options;
     const kind = QUEUE_KINDS[config.type];

@@ -8,9 +8,9 @@ export function waitsForImage(policy: string, isPresent: boolean): boolean {
   return waitsForCopy(policy) && (!isPresent || policy === 'force');
 }
 
-/** Seconds for the lookup and the answer, on top of the copies. */
+/** Seconds for the lookup and the answer, in addition to the copies. */
 const MARGIN_SECONDS = 2;
-/** The longest timeout that the API server takes. */
+/** Maximum timeout in seconds that the API server accepts. */
 const MAX_SECONDS = 30;
 
 /**

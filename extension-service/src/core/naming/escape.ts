@@ -1,10 +1,10 @@
 /**
  * How a source becomes the path of a target.
  *
- * The path is `SEGMENT/REPOSITORY`. For an ordinary source both are the source's own: `docker.io/library/nginx`. Some
- * legal sources aren't legal paths: a port's or an IPv6 address's colons nowhere, `__` and `--` not in ECR. Their
- * difference is put into the first segment, behind an underscore, which no host name has; so no such path can be that
- * of an ordinary source:
+ * The path is `SEGMENT/REPOSITORY`. For an ordinary source, both parts are the source's own: `docker.io/library/nginx`.
+ * Some valid sources are not valid paths: no registry accepts the colons of ports and IPv6 addresses, and ECR does not
+ * accept `__` and `--`. For these, the first segment gets a suffix after an underscore, which no host name contains, so
+ * that the path differs from that of every ordinary source:
  *
  *     SEGMENT = BODY ["_ipv6" | "_host"] ["_x"] ["_" PORT]
  *
@@ -32,10 +32,10 @@ export interface EncodedName {
 }
 
 const segmentPattern = /^([a-z0-9.-]+?)(_ipv6|_host)?(_x)?(?:_([0-9]+))?$/;
-/** No path is longer, so no run in one is. */
+/** No path is longer than this, so no run is. */
 const longestRun = 255;
 
-/** The two parts of the target's path. Their length isn't looked at. */
+/** The two parts of the target's path. Does not check their length. */
 export function encodeName(source: SourceName, separators: Separators): EncodedName {
   const { host, port } = splitPort(source.registry);
   const ipv6 = host.startsWith('[');
@@ -52,8 +52,8 @@ export function encodeName(source: SourceName, separators: Separators): EncodedN
 }
 
 /**
- * The inverse of {@link encodeName}. `undefined` for what it cannot have made; what it returns must still be encoded
- * again and compared, since some texts that it never makes decode too (`a-x02-b`).
+ * The inverse of {@link encodeName}; `undefined` for names that it cannot return. Callers must encode the result again
+ * and compare it, because some names that `encodeName` never returns can also be decoded (`a-x02-b`).
  */
 export function decodeName(name: EncodedName): SourceName | undefined {
   const parts = segmentPattern.exec(name.segment);

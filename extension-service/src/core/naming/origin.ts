@@ -7,7 +7,7 @@ import type { NamingTarget } from './target.js';
  * counts, regardless of the prefix, since nodes that can pull the mirror can also pull it. gcp: host, project and
  * repository must be the target's. oci: host and prefix must be the target's; other images in the registry are ordinary
  * sources, and their mirrors are below the prefix. For a target with `paths`, these replace the prefix. Paths are
- * compared part by part: `mirror2/x` isn't under `mirror`, and neither is `mirror`.
+ * compared part by part: `mirror2/x` is not under `mirror`, and neither is `mirror` itself.
  */
 export interface OriginIndex {
   /** The target; if several contain the image, the one with the longest path, or the first of equal ones. */
@@ -20,7 +20,7 @@ interface HostTargets {
   whole?: NamingTarget;
 }
 
-/** Built once per configuration; the time of a lookup doesn't depend on the number of targets. */
+/** Built once per configuration; the time of a lookup does not depend on the number of targets. */
 export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex {
   const hosts = new Map<string, HostTargets>();
   for (const target of targets) {

@@ -25,7 +25,7 @@ export function sha256(text: string): string {
       const first = (h + sum1 + choice + (roundConstants[i] ?? 0) + word(i)) | 0;
       const sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
       const majority = (a & b) ^ (a & c) ^ (b & c);
-      // One by one: a swap of eight by arrays takes most of the time.
+      // Assigned one by one: swapping the eight values through arrays would take most of the time.
       h = g;
       g = f;
       f = e;

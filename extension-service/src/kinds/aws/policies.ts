@@ -13,11 +13,11 @@ export const pendingValue = 'pending';
 export interface DesiredPolicies {
   readonly accessPolicy?: string;
   readonly lifecyclePolicy?: string;
-  /** Of both; the same for equivalent JSON texts. */
+  /** Hash of both policies; equal for equivalent JSON texts. */
   readonly hash: string;
 }
 
-/** Undefined if the configuration has no policies: then none are changed. */
+/** The policies of the configuration; undefined if it has none, so that none are changed. */
 export function desiredPolicies({ ecrOptions }: AwsConfig): DesiredPolicies | undefined {
   const { accessPolicy, lifecyclePolicy } = ecrOptions;
   if (accessPolicy === undefined && lifecyclePolicy === undefined) return undefined;

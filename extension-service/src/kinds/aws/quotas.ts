@@ -82,7 +82,7 @@ export class QuotaPool {
   readonly #limits = new Map<string, RateLimit>();
   readonly #replicas: () => number;
 
-  /** @param replicas that copy: each takes an equal part of the quotas */
+  /** @param replicas number of replicas that copy; each uses an equal part of the quotas */
   constructor(replicas: () => number = () => 1) {
     this.#replicas = replicas;
   }

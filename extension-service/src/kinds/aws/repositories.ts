@@ -93,7 +93,7 @@ function createInput({ accountId, ecrOptions }: AwsConfig, repositoryName: strin
   const { tags, imageTagMutability, imageTagMutabilityExclusionFilters, encryptionConfiguration } = ecrOptions;
   const own = marks ? [{ Key: policiesTag, Value: pendingValue }] : [];
   const { encryptionType, kmsKey } = encryptionConfiguration;
-  // The tags of clusters move with each record.
+  // Each new usage record moves its cluster's tag, so the tags of this repository must be mutable.
   const isUsage = repositoryName.split('/').at(-1) === USAGE_REPOSITORY;
   return {
     registryId: accountId,

@@ -17,7 +17,7 @@ export interface GcpRepositoriesOptions {
   readonly now?: () => number;
 }
 
-/** For this many milliseconds, the result of a creation also applies to other pushes, without another call. */
+/** How long, in milliseconds, pushes reuse the result of a creation instead of calling the API again. */
 const CREATION_MEMORY_MS = 60_000;
 
 /** The single repository of a target; the first push that finds it missing creates it, if allowed. */

@@ -69,7 +69,9 @@ function reasonsOf({ result }: CopyUpdate): readonly EventReason[] {
   return [reason === 'conflict' ? 'TagConflict' : 'MirrorFailed'];
 }
 
-/** The same objects each time, so that retries do not write to others; and from as many namespaces as possible. */
+/**
+ * Selects the same objects each time, so that retries do not report on others, and from as many namespaces as possible.
+ */
 function someOf(users: readonly ObjectReference[]): readonly ObjectReference[] {
   const sorted = [...users].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.uid, b.uid));
   const firsts = sorted.filter(({ namespace }, index) => namespace !== sorted[index - 1]?.namespace);

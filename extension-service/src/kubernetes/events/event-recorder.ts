@@ -21,7 +21,7 @@ export interface EventRecorderOptions {
   readonly random?: () => number;
 }
 
-/** Waits to be sent; repeated events in the meantime only increase the count. */
+/** An Event that waits to be sent. If the same happens again in the meantime, only its count increases. */
 interface Waiting {
   event: CopyEvent;
   times: number;
@@ -65,7 +65,7 @@ export class EventRecorder {
     this.send(copyEvents(news, this.clock.date().getTime()));
   }
 
-  /** The queue server cannot be used. @param lease that says who copies meanwhile */
+  /** The queue server cannot be used. @param lease the Lease to report it on; its holder copies in the meantime */
   recordQueueLoss(lease: ObjectReference, message: string): void {
     this.send([queueLossEvent(lease, message)]);
   }

@@ -180,7 +180,7 @@ export class MirroredImages {
     while (!signal.aborted && this.written < version) await this.writes.wait(Infinity, signal);
   }
 
-  /** Each number once: a stream of images is written every few seconds. */
+  /** Logs each number once, because a stream of images causes a write every few seconds. */
   private warn(crowdedOut: number, unquotable: number): void {
     const { log } = this.options;
     const before = this.leftOut;
@@ -199,7 +199,10 @@ export class MirroredImages {
     }
   }
 
-  /** At most: the large part changes with a removal, and when the recent part is full. */
+  /**
+   * The maximum number of objects in the next write: the large part changes if an image is removed or the recent part
+   * is full.
+   */
   private objectsDue(): number {
     let length = this.tables?.recent.length ?? 0;
     for (const text of this.unwritten) length += text.length;
@@ -225,7 +228,7 @@ export class MirroredImages {
 
   /** Another configuration may name images differently, so these names are looked up in the target again. */
   private follow(config: Config): void {
-    // Images that only some Pods may read are not known apart from the others.
+    // It is not known which of the images only some Pods may read.
     const isStricter = this.config?.source.accessCheck === 'none' && config.source.accessCheck !== 'none';
     this.config = config;
     const targets = byName(decidedTargets(config, namingTarget));

@@ -8,11 +8,11 @@ export interface PublicImagesOptions {
   /** Whether an image of this digest can be read at its source; never rejects. */
   readonly ask: (job: MirrorJob, digest: string, milliseconds: number) => Promise<SourceAccess>;
   readonly signal: AbortSignal;
-  /** Before a question that had no answer is asked again. @default 30000 milliseconds */
+  /** Milliseconds before a question without an answer is asked again. @default 30000 */
   readonly retry?: number;
 }
 
-/** Questions at once: fewer than the checks of sources allow for one host. */
+/** Maximum parallel questions: fewer than the access checks allow for one host. */
 const MAX_QUESTIONS = 16;
 const QUESTION_TIMEOUT_MS = 30_000;
 const RETRY_MS = 30_000;
@@ -27,7 +27,7 @@ interface Question {
  * An image whose source refuses it leaves the table. While the source gives no answer, the table stays as it is.
  */
 export class PublicImages {
-  /** By name in the target: what is not decided. A question that is not here any more decides nothing. */
+  /** The open questions, by name in the target. The answer to a question that was removed has no effect. */
   private readonly open = new Map<string, Question>();
   private readonly waiting = new Set<Question>();
   private asking = 0;
@@ -39,7 +39,7 @@ export class PublicImages {
     const { text } = job.reference;
     if (this.open.get(text)?.digest === digest) return;
     const { pull, ...everybody } = job;
-    // Without a Pod no pull secrets are tried.
+    // Drops the Pod, so that no pull secrets are tried.
     void pull;
     this.put({ job: everybody, digest });
   }

@@ -1,10 +1,10 @@
 /** Milliseconds between two writes. */
 const WRITE_INTERVAL_MS = 5_000;
-/** Objects that are written within a minute at most: each of them makes every API server compile a policy again. */
+/** Maximum objects to write per minute: after each of them, every API server compiles a policy again. */
 const MAX_WRITES_PER_MINUTE = 12;
 const MINUTE_MS = 60_000;
 
-/** The pace of writes to the API server, by the times of those before. Times in milliseconds. */
+/** Limits the pace of writes to the API server, by the times of earlier writes. Times in milliseconds. */
 export class WritePace {
   private times: number[] = [];
 

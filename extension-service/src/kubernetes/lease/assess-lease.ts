@@ -57,7 +57,7 @@ export function assessLease(
   return remaining <= 0 ? { do: claim } : { do: 'wait', remaining };
 }
 
-/** `POD_UUID` with our Pod's name: two containers of one Pod and name never run at once. */
+/** Whether the holder is `POD_UUID` with our Pod's name: a Pod never runs two containers of one name at once. */
 function isPredecessor(holder: string, { identity, podName }: Candidate): boolean {
   if (podName === undefined || podName === '' || holder === identity) return false;
   const end = holder.lastIndexOf('_');

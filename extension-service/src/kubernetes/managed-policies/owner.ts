@@ -34,7 +34,7 @@ export function anotherOwner(
 ): string | undefined {
   const lease = annotations[LEASE_ANNOTATION];
   if (lease === undefined || lease === own.annotations[LEASE_ANNOTATION]) return undefined;
-  // Both, or only ours was changed, which is undone.
+  // If another install took over, it changed the labels as well. An annotation that was changed alone is corrected.
   return labels[MANAGED_BY] === FIELD_MANAGER && labels[INSTANCE] === instanceOf(lease) ? lease : undefined;
 }
 

@@ -156,7 +156,7 @@ export class PolicyObjects {
     } catch (error) {
       if (statusOf(error) === 404) {
         const { transport, chart } = engineOfKind(object.kind);
-        // The API server itself is the engine.
+        // Without a transport, the API server itself is the engine, and its version is too old.
         const remedy =
           transport === undefined && chart.api !== undefined
             ? `it needs ${chart.api.install}`

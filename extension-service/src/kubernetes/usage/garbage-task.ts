@@ -30,10 +30,12 @@ export interface GarbageTaskOptions {
 
 /** Milliseconds. */
 export interface GarbageTimes {
-  /** Until the first run of a leader. */
+  /** From the start of leading to the first run. */
   readonly first: number;
   readonly interval: number;
-  /** Between a withdrawal that is in force and the first deletion: admissions that began before it end meanwhile. */
+  /**
+   * From the time when a withdrawal takes effect to the first deletion, so that admissions that began earlier can end.
+   */
   readonly afterWithdrawal: number;
 }
 

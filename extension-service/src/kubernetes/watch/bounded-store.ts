@@ -18,7 +18,7 @@ export class BoundedStore<T> {
 
   constructor(private readonly bound?: StoreBound<T>) {}
 
-  /** Whether everything has fitted. */
+  /** Whether there was room for every value. */
   get complete(): boolean {
     return this.#complete;
   }

@@ -10,7 +10,7 @@ export interface DueKey {
   readonly key: string;
   /** Registry that the image is read from. */
   readonly host: string;
-  /** Namespace whose turn it counts for. */
+  /** The namespace whose turn it uses. */
   readonly share: string;
   readonly rank: Rank;
   readonly force: boolean;
@@ -55,7 +55,7 @@ export class DueKeys {
         const due = key === undefined ? undefined : this.known.get(key);
         if (due === undefined || !hasRoom(due)) continue;
         this.remove(due);
-        // Moves to the end of the turns.
+        // Moves the lane to the end of the turns.
         if (lanes.delete(lane) && keys.size > 0) lanes.set(lane, keys);
         return due;
       }

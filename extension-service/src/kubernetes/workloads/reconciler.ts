@@ -38,7 +38,10 @@ export interface ReconcilerOptions {
   /** Passes copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
   readonly onNews: (news: CopyUpdate) => void;
-  /** Digest of an image that the cluster uses in its target, each time that this is known; undefined: it does not have it. */
+  /**
+   * Called each time that it is known whether a target has an image of the cluster: `digest` is undefined if it does
+   * not.
+   */
   readonly onPresence?: (job: MirrorJob, digest: string | undefined) => void;
   /** The current state, reported at most a second after each change. */
   readonly onReport?: (report: WatchReport) => void;

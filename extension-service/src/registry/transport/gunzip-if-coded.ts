@@ -4,7 +4,7 @@ import { createGunzip } from 'node:zlib';
 /** RFC 1952, section 2.3.1. */
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
 
-/** The body without its coding `gzip`; as it is where a proxy names the coding and did not apply it. */
+/** The body without its content coding `gzip`; unchanged if a proxy named the coding but did not apply it. */
 export function gunzipIfCoded(body: Readable): Readable {
   return Readable.from(decoded(body), { objectMode: false });
 }

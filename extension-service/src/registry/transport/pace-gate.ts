@@ -108,7 +108,7 @@ export class PaceGates {
   ): Promise<T> {
     const startedAt = this.now();
     const response = await send();
-    // Fewer uploads then start.
+    // Makes fewer uploads start.
     if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').throttled(startedAt);
     return response;
   }

@@ -2,23 +2,29 @@ import type { IncomingMessage } from 'node:http';
 import type { OnReadOpts, Socket } from 'node:net';
 import { Slab } from './slab.js';
 
-/** Takes a piece of a body; `release` says that its bytes are not needed any more and may be written over. */
+/**
+ * Receives a piece of a body. The receiver calls `release` once it no longer needs the bytes, which may then be
+ * overwritten.
+ */
 export type TakePiece = (piece: Buffer, release: () => void) => void;
 
-/** Bytes that one read may bring; node's own sockets read 64 KiB into a new buffer each time. */
+/** Maximum bytes of one read. By default, Node's sockets read up to 64 KiB into a new buffer each time. */
 const READ_BUFFER_BYTES = 512 * 1024;
 
-/** Sockets share it when node's parser takes their bytes: it copies what it keeps within the callback. */
+/**
+ * Shared by all sockets whose bytes go to Node's parser, which copies the bytes that it keeps before the callback
+ * returns.
+ */
 const shared = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
 
 const readers = new WeakMap<Socket, BodyReader>();
 
-/** The reader of the socket that has just read; node asks for its next buffer right after the callback. */
+/** The reader of the socket that has just read. Node requests that socket's next buffer right after the callback. */
 let current: BodyReader | undefined;
 
 /**
  * The `onread` option of sockets. They read into one shared buffer, except for bodies that `readPieces` hands out. See
- * docs/decisions/0010-blob-streaming.md for what it saves.
+ * docs/decisions/0010-blob-streaming.md for the savings.
  */
 export const READ_BUFFERS: OnReadOpts = {
   buffer: () => {
@@ -37,10 +43,10 @@ export const READ_BUFFERS: OnReadOpts = {
 };
 
 /**
- * Hands out a body of `length` bytes without a copy of it, where its socket reads by `READ_BUFFERS`. Node's parser still
- * sees every byte, and counts the body. `pause`, `resume`, `error` and `end` of the response stay as they are.
+ * Hands out a body of `length` bytes without copying it, if its socket reads with `READ_BUFFERS`. Node's parser still
+ * sees every byte and detects the end of the body. `pause`, `resume`, `error` and `end` of the response work as usual.
  *
- * @param length of the Content-Length header; the body has no other framing
+ * @param length the Content-Length header's value; the body has no other framing
  */
 export function readPieces(response: IncomingMessage, length: number, take: TakePiece): void {
   const reader = new BodyReader(response, length, take);
@@ -63,7 +69,7 @@ class BodyReader {
     private readonly take: TakePiece,
   ) {
     this.#socket = response.socket;
-    // Bytes that came before, or while the reader had paused, are in the response.
+    // Bytes that arrived earlier, or while the reader was paused, come from the response itself.
     response.on('data', (piece: Buffer) => {
       this.#received += piece.length;
       take(piece, () => undefined);

@@ -1,13 +1,13 @@
-/** Bytes that one read may bring. */
+/** Maximum bytes of one read. */
 const SLAB_BYTES = 256 * 1024;
-/** A read into less than this would bring too little. */
+/** A slab with less free memory than this is full, because a read into it would be too small. */
 const MIN_READ_BYTES = 64 * 1024;
-/** Slabs that are kept for later bodies. */
+/** Maximum slabs to keep for later bodies. */
 const MAX_UNUSED = 8;
 
 const unused: Slab[] = [];
 
-/** Memory that reads of one socket fill one after the other, and that is used again once all of its pieces are released. */
+/** Memory that the reads of one socket fill in turn. It is reused once all of its pieces are released. */
 export class Slab {
   readonly #memory = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #filled = 0;
@@ -34,7 +34,7 @@ export class Slab {
     return bytes.buffer === this.#memory.buffer;
   }
 
-  /** Keeps the next `length` bytes as they are. @returns gives them back, once */
+  /** Protects the next `length` bytes from being overwritten. @returns a function that releases them */
   hold(length: number): () => void {
     this.#filled += length;
     this.#held += 1;
@@ -47,7 +47,7 @@ export class Slab {
     };
   }
 
-  /** Nothing more is read into it. */
+  /** No more bytes are read into the slab. */
   retire(): void {
     this.#isRetired = true;
     this.#reuse();

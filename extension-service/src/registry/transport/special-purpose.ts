@@ -1,9 +1,9 @@
 /**
  * The special-purpose address registries of IANA as of 2026-07-18:
  * https://www.iana.org/assignments/iana-ipv4-special-registry/iana-ipv4-special-registry-1.csv
- * https://www.iana.org/assignments/iana-ipv6-special-registry/iana-ipv6-special-registry-1.csv
- * test/fixtures/iana has the files, and a test compares them with this table. `reachable` is the column "Globally
- * Reachable"; what is deprecated or not applicable there is not reachable.
+ * https://www.iana.org/assignments/iana-ipv6-special-registry/iana-ipv6-special-registry-1.csv test/fixtures/iana has
+ * the files, and a test compares them with this table. `reachable` is the column "Globally Reachable"; blocks that are
+ * deprecated, or marked as not applicable, count as not reachable.
  */
 export interface SpecialPurposeBlock {
   /** CIDR. */

@@ -142,7 +142,7 @@ function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | un
   return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
 
-/** Refusals of a manifest whose layers the registry does not see (yet), where it has no code for them. */
+/** Texts of registries that have no error code for a manifest whose layers they do not see (yet). */
 export const MISSING_CONTENT =
   /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)/i;
 

@@ -4,12 +4,12 @@ import { CONNECT_TIMEOUT_MS, passwordOf, QueueServerError, serverName } from '..
 import type { QueueServerKind, ServerSettings } from '../kind.js';
 
 const DEFAULT_PORT = 5432;
-/** Connections of one replica, in addition to those that wait for jobs. */
+/** Maximum connections of one replica, in addition to those that wait for jobs. */
 const MAX_CONNECTIONS = 4;
-/** Milliseconds that one statement may take. */
+/** Time limit in milliseconds for one statement. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** PostgreSQL; the tables are created in a schema of their own. */
+/** PostgreSQL. BullMQ creates its tables in a separate schema. */
 export const postgres: QueueServerKind = {
   type: 'postgres',
   async open(settings) {
@@ -32,7 +32,7 @@ export const postgres: QueueServerKind = {
     }
     return {
       connection: { ...connection, schema: settings.prefix, migrate: true },
-      // It takes no other options than these.
+      // The function accepts only PostgreSQL's options, and gets no others here.
       backend: createPostgresBackend as unknown as BackendFactory,
     };
   },
@@ -57,7 +57,10 @@ function postgresOptions(settings: ServerSettings) {
   };
 }
 
-/** As libpq's `sslmode`; `require` with CA certificates verifies them, as libpq does. */
+/**
+ * Node's TLS options for libpq's `sslmode`. As in libpq, `require` with CA certificates verifies the server's
+ * certificate.
+ */
 function sslOf(mode: string | null, ca: string | undefined) {
   if (mode === 'disable' || (mode === null && ca === undefined)) return {};
   if (ca !== undefined) return { ssl: { ca, ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }) } };

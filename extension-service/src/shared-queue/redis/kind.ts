@@ -4,7 +4,7 @@ import { CONNECT_TIMEOUT_MS, passwordOf, QueueServerError, serverName } from '..
 import type { QueueServerKind, ServerSettings } from '../kind.js';
 
 const DEFAULT_PORT = 6379;
-/** Milliseconds between two tries to connect again. */
+/** Milliseconds between two attempts to reconnect. */
 const RECONNECT_MS = 1_000;
 
 /** Redis or Valkey, alone or behind Sentinels. */
@@ -56,7 +56,7 @@ function redisOptions(settings: ServerSettings): RedisOptions {
     db: database,
     connectTimeout: CONNECT_TIMEOUT_MS,
     retryStrategy: () => RECONNECT_MS,
-    // As BullMQ requires.
+    // BullMQ requires this.
     maxRetriesPerRequest: null,
   };
 }
@@ -66,7 +66,7 @@ function sentinelAddress(text: string): { host: string; port: number } {
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
 
-/** The lines `key:value` of Redis's INFO. */
+/** Parses the `key:value` lines of Redis's INFO. */
 function infoOf(text: string): ReadonlyMap<string, string> {
   return new Map(
     text.split(/\r?\n/).flatMap((line): [string, string][] => {
@@ -76,10 +76,10 @@ function infoOf(text: string): ReadonlyMap<string, string> {
   );
 }
 
-/** Why the server would lose jobs or refuse to store them; in words that continue its name. */
+/** Why the server would lose jobs or refuse to store them; the text continues the server's name. */
 function faultOf(info: ReadonlyMap<string, string>): string | undefined {
   const policy = info.get('maxmemory_policy') ?? 'noeviction';
-  // Locks have a time to live, so that a policy for such keys loses them as well.
+  // Locks have a time to live, so a policy that only deletes such keys also loses jobs.
   if (policy !== 'noeviction' && info.get('maxmemory') !== '0') {
     return `deletes keys when its memory is full (maxmemory-policy ${policy}), and would lose copies; set maxmemory-policy noeviction`;
   }

@@ -53,10 +53,11 @@ export interface GarbageResult {
 }
 
 /**
- * Deletes what no cluster has used for long. Repositories without anything that old are not looked at. Records and lists of
- * tags are read once more before the deletion: an image that is used again, or has another tag, meanwhile stays.
+ * Deletes images that no cluster has used for a long time. Only reads repositories that contain such images. Reads the
+ * records and the lists of tags again before the deletion, to keep images that were used or got another tag in the
+ * meantime.
  *
- * @throws RegistryError when the records or a repository cannot be read
+ * @throws RegistryError if the records or a repository cannot be read
  */
 export async function collectGarbage(options: GarbageOptions): Promise<GarbageResult> {
   const { store, settings, signal, dryRun } = options;
@@ -111,8 +112,8 @@ function oldRepositories(records: readonly UsageRecord[], { naming, settings }: 
 }
 
 /**
- * The repository with the tags that have come since, where something is to be deleted. Not where it has a single tag: in a
- * registry of such repositories this would be a fourth request for each image.
+ * The repository with its new tags, if an image in it is to be deleted. A repository with a single tag is not read
+ * again: for registries with many of these, this would be a fourth request for each image.
  */
 async function withNewTags(
   options: GarbageOptions,
@@ -133,7 +134,7 @@ async function surveyed(options: GarbageOptions, repository: string): Promise<St
   return { repository, manifests: await tagged(options, repository, tags, []) };
 }
 
-/** The manifests that are known, and those of further tags. */
+/** The known manifests, and those of further tags. */
 async function tagged(
   { client, signal }: GarbageOptions,
   repository: string,
@@ -170,7 +171,7 @@ async function read(
   }
 }
 
-/** With the bytes of an index's platforms, which are only read for a plan. */
+/** The row of a planned deletion, with the bytes of an index's platforms, which are read only for a plan. */
 async function plannedRow(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
   if (decision.action === 'keep') return rowOf(options, decision, 'kept');
   const { client, signal } = options;
@@ -197,7 +198,10 @@ async function deleted(options: GarbageOptions, decision: GarbageDecision): Prom
   }
 }
 
-/** An image that the registry keeps, such as one with attached signatures, has the tags again that went before it. */
+/**
+ * Restores the tags that were deleted before the registry refused to delete the image itself, for example because of
+ * attached signatures.
+ */
 async function restoreTags(
   { client, signal }: GarbageOptions,
   { repository, digest, tags }: GarbageDecision,
@@ -217,7 +221,7 @@ function rowOf(
   return { target, image: formatReference({ registry: naming.host, repository, digest }), tags, state, reason, bytes };
 }
 
-/** The references that Pods can use for it, and its platforms. */
+/** The references that Pods can use for the image and its platforms. */
 function namesOf(
   { naming }: GarbageOptions,
   { repository, tags, digest, orphans }: GarbageDecision,

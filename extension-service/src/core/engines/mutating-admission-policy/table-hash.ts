@@ -1,7 +1,10 @@
 import { configHash } from '../../policies/config-hash.js';
 import type { PodOptions } from '../../policies/options.js';
 
-/** As the other engines' hash; a table of all images is never read as one of public images. */
+/**
+ * Like the other engines' hash. It also depends on `publicOnly`, so that a table of all images is never read as a table
+ * of public images.
+ */
 export function tableHash(
   filters: readonly string[],
   targets: readonly string[],
