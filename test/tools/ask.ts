@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Gives a program JSON on its stdin and reads JSON from its stdout. */
+/** Runs a program with JSON on its stdin and parses its stdout as JSON. */
 export async function ask(command: string, question: unknown): Promise<unknown> {
   const output = await new Promise<string>((resolve, reject) => {
     const child = spawn(command, [], { stdio: ['pipe', 'pipe', 'inherit'] });

@@ -8,7 +8,7 @@ export interface CelQuestion {
 
 export interface CelAnswer {
   readonly value?: unknown;
-  /** Why it does not compile, or cannot be evaluated. */
+  /** The reason why the expression does not compile or cannot be evaluated. */
   readonly error?: string;
 }
 

@@ -1,17 +1,17 @@
-/** Adds up the steps of .ci/run and the tests of every tier: `ci-summary.mjs RESULTS`. */
+/** Counts the steps of .ci/run and the tests of every tier: `ci-summary.mjs RESULTS`. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 
-/** Files of each tier that are listed with their seconds. */
+/** Number of files that the summary lists for each tier, slowest first. */
 const SLOWEST_FILES = 8;
 
-/** Tests of programs that our scripts cannot install. Where they are missing, the summary says so, and nothing else fails. */
+/** Tests that may be skipped: our scripts cannot install the program they need. The summary lists them. */
 const MAY_SKIP = ['test/integration/real/terraform-plan.test.ts'];
 
-/** Characters of a failure's message that are shown. */
+/** Maximum length of a failure message in the summary, in characters. */
 const MAX_MESSAGE = 600;
 
-/** The failed tests of a tier with the beginning of their messages, so that the end of the output says what failed. */
+/** Lists the failed tests of a tier with the beginning of their messages. The summary prints them last. */
 function failuresOf({ testResults }) {
   return testResults.flatMap(({ name, message, assertionResults }) => {
     const file = relative(process.cwd(), name);
@@ -56,13 +56,13 @@ for (const file of files.filter((name) => name.endsWith('.json'))) {
   console.log(`${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${skipped} skipped`);
   failures.push(...failuresOf(result));
   total.passed += result.numPassedTests;
-  // A file that could not be loaded counts no test of its own.
+  // A test file that cannot be loaded reports no failed test, so it counts as one failure.
   total.failed += !result.success && result.numFailedTests === 0 ? 1 : result.numFailedTests;
   total.skipped += skipped;
 }
 if (failures.length > 0) console.log(['failed tests:', ...failures].join('\n'));
 console.log(`steps: ${steps.passed} passed, ${steps.failed} failed; tests skipped: ${total.skipped}`);
-// In CI every tool is there or the run is red: no test is skipped.
+// CI has every tool, so a skipped test is a failure.
 const failed = total.failed + total.skipped + steps.failed;
 console.log(`${total.passed + steps.passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

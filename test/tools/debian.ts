@@ -5,10 +5,11 @@ import { delimiter, join } from 'node:path';
 const LOCK_TIMEOUT_SECONDS = 600;
 
 /**
- * The path of a program from a Debian package, installed when it is missing and this is root.
+ * Returns the path of a program from a Debian package. Installs the package when the program is missing and the
+ * process runs as root.
  *
- * @returns undefined, after saying so on stderr, when it cannot be had and this is not CI
- * @throws Error in CI: there every tool must be there
+ * @returns undefined, with a message on stderr, when the program cannot be installed outside CI
+ * @throws Error when the program cannot be installed in CI, where every tool is required
  */
 export function debianTool(program: string, packageName = program): string | undefined {
   const found = onPath(program);
@@ -19,7 +20,7 @@ export function debianTool(program: string, packageName = program): string | und
       stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     };
-    // Test files that run at the same time install what they need at the same time.
+    // Test files run in parallel, so several of them may install packages at the same time.
     const wait = ['-o', `DPkg::Lock::Timeout=${LOCK_TIMEOUT_SECONDS}`];
     execFileSync('apt-get', [...wait, 'update', '-qq'], options);
     execFileSync('apt-get', [...wait, 'install', '-y', '-qq', '--no-install-recommends', packageName], options);

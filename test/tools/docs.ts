@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../../', import.meta.url));
 export const read = (file: string): string => readFileSync(join(root, file), 'utf8');
 
-/** Pages for users, relative to the repository. */
+/** Paths of the pages for users, relative to the repository. */
 export const pages = [
   'README.md',
   'cdk8s/README.md',
@@ -17,7 +17,7 @@ export const pages = [
     .map((file) => `docs/${file}`),
 ];
 
-/** The blocks of a language, in the order of the page, without the indentation of a list that they are in. */
+/** The code blocks of a page in the given languages, in order. The indentation of a surrounding list is removed. */
 export function blocks(page: string, ...languages: readonly string[]): string[] {
   const fence = new RegExp(`^( *)\`\`\`(?:${languages.join('|')})\\n(.*?)^ *\`\`\`$`, 'gms');
   return [...read(page).matchAll(fence)].map(([, indent = '', text = '']) =>
@@ -25,7 +25,7 @@ export function blocks(page: string, ...languages: readonly string[]): string[] 
   );
 }
 
-/** Lines of shell, prompts left out and continued lines as one. */
+/** The shell lines of a page, without prompts. Continued lines are joined. */
 export function shellLines(page: string): string[] {
   return blocks(page, 'sh', 'console')
     .join('\n')
@@ -34,7 +34,10 @@ export function shellLines(page: string): string[] {
     .map((line) => line.trim().replace(/^\$ /, ''));
 }
 
-/** The commands of one program, also behind a pipe and in the service's Pod; each without what it is piped into. */
+/**
+ * The commands of one program on a page, including those behind a pipe and those in the service's Pod. A command ends
+ * before a pipe.
+ */
 export function commandsOf(page: string, program: string): string[] {
   return shellLines(page)
     .map((line) =>

@@ -7,7 +7,7 @@ export interface MatchQuestion {
   readonly pod: unknown;
 }
 
-/** Whether Gatekeeper's own matcher says that each Pod is one for the mutator; null where the match is none. */
+/** For each question, whether Gatekeeper's own matcher selects the Pod; null where the `match` is not valid. */
 export async function gatekeeperMatches(questions: readonly MatchQuestion[]): Promise<readonly (boolean | null)[]> {
   const command = await goTool({ module: 'gatekeeper', package: '.', command: 'match' });
   return (await ask(command, questions)) as readonly (boolean | null)[];

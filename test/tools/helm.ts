@@ -10,10 +10,10 @@ import { GO_PROGRAMS } from './go-programs.js';
 
 export const CHART = fileURLToPath(new URL('../../extension-service/chart', import.meta.url));
 
-/** The two that people use; 4 is the current one. */
+/** The two major versions in use; 4 is the current one. */
 export type HelmMajor = 3 | 4;
 
-/** Build flags of a Helm release: without them, Helm 3 takes a Kubernetes that it cannot ask for 1.20. */
+/** Build flags of a Helm release. Without them, Helm 3 assumes Kubernetes 1.20 when it has no cluster to ask. */
 const PROGRAMS: Readonly<Record<HelmMajor, GoToolOptions>> = {
   3: {
     module: 'helm',
@@ -52,9 +52,9 @@ export interface KubernetesObject {
 }
 
 export interface RenderOptions {
-  /** Values as a file would say them: an object, or YAML text where spelling matters. */
+  /** Content of a values file: an object, or YAML text where the spelling matters. */
   readonly values?: object | string;
-  /** More arguments, such as `--set`. */
+  /** Additional arguments, such as `--set`. */
   readonly args?: readonly string[];
   /** @default image-swapper */
   readonly release?: string;
@@ -68,7 +68,7 @@ export async function helmProgram(major: HelmMajor = 3): Promise<string> {
   return goTool(PROGRAMS[major]);
 }
 
-/** Helm, built from its Go module, with repositories and registries of its own. */
+/** Helm, built from its Go module, with separate repository and registry settings. */
 export class Helm {
   private constructor(
     private readonly program: string,
@@ -83,7 +83,7 @@ export class Helm {
     return new Helm(program, { PATH: process.env['PATH'] ?? '', ...paths, ...env });
   }
 
-  /** Runs one command; `input` goes to its standard input. */
+  /** Runs one command with `input` as its standard input. */
   async run(args: readonly string[], input = ''): Promise<HelmResult> {
     const child = spawn(this.program, args, { env: { ...GO_PROGRAMS, ...this.env }, stdio: ['pipe', 'pipe', 'pipe'] });
     let [stdout, stderr] = ['', ''];
@@ -97,19 +97,19 @@ export class Helm {
     });
   }
 
-  /** Returns its output. @throws Error with its output when it fails */
+  /** Runs one command and returns its output. @throws Error with the output when the command fails */
   async ok(args: readonly string[], input = ''): Promise<string> {
     const { code, stdout, stderr } = await this.run(args, input);
     if (code !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);
     return stdout;
   }
 
-  /** The output of `helm template` for the chart. */
+  /** The result of `helm template` for the chart. */
   async template(options: RenderOptions): Promise<HelmResult> {
     return this.run(['template', ...installArgs(options)], input(options));
   }
 
-  /** The rendered objects, without hooks unless these are asked for. @throws Error when it fails */
+  /** The rendered objects; hooks are included only on request. @throws Error when rendering fails */
   async objects(options: RenderOptions): Promise<KubernetesObject[]> {
     const { code, stdout, stderr } = await this.template(options);
     if (code !== 0) throw new Error(stderr);
@@ -121,7 +121,7 @@ export class Helm {
   }
 }
 
-/** The arguments that install, upgrade and template share: release, chart, namespace, values from standard input. */
+/** Common arguments of install, upgrade and template: release, chart, namespace, and values from standard input. */
 export function installArgs({
   release = 'image-swapper',
   namespace = 'image-swapper',
@@ -135,7 +135,7 @@ export function input({ values }: RenderOptions): string {
   return typeof values === 'string' ? values : values === undefined ? '' : stringify(values);
 }
 
-/** The one object of this kind, and name if there are several. */
+/** The object of this kind; `name` selects one of several. */
 export function objectOf(objects: readonly KubernetesObject[], kind: string, name?: string): KubernetesObject {
   const found = objects.filter(
     (object) => object.kind === kind && (name === undefined || object.metadata.name === name),

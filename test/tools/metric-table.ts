@@ -6,7 +6,7 @@ interface Described {
   readonly help: string;
 }
 
-/** Our own metrics, without those of the process. */
+/** The service's own metrics, without those of the Node.js process. */
 export async function ownMetrics(): Promise<readonly (Described & { readonly labels: readonly string[] })[]> {
   const { registry } = createMetrics();
   const described = (await registry.getMetricsAsJSON()) as unknown as readonly Described[];
@@ -18,7 +18,7 @@ export async function ownMetrics(): Promise<readonly (Described & { readonly lab
     });
 }
 
-/** The table of docs/operations.md. */
+/** The metric table of docs/operations.md. */
 export async function metricTable(): Promise<string> {
   const rows = (await ownMetrics()).map(({ name, type, help, labels }) =>
     ['', `\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), help, ''].join(' | ').trim(),

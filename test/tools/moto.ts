@@ -9,8 +9,8 @@ import { RegistryTokens } from '../fakes/ecr-tokens.js';
 import { pythonEnvironment } from './python.js';
 
 /**
- * Whether tests that need moto can run; installs it. In CI they always do, and fail there when it cannot be had;
- * elsewhere it is said loudly that they are left out.
+ * Installs moto and returns whether the tests that need it can run. In CI, the answer is always true, so those tests
+ * fail when the installation fails. Elsewhere, a message on stderr says that they are skipped.
  */
 export async function motoAvailable(what: string): Promise<boolean> {
   if (process.env['CI'] !== undefined && process.env['CI'] !== '') return true;
@@ -24,23 +24,23 @@ export async function motoAvailable(what: string): Promise<boolean> {
   }
 }
 
-/** The Python of a virtual environment with moto. */
+/** Returns the path of the Python interpreter in a virtual environment with moto. */
 export async function installMoto(): Promise<string> {
   return join(await pythonEnvironment('moto'), 'bin', 'python');
 }
 
 /**
- * moto's server, a control plane of ECR and STS in another project's words, with what reached it written down.
+ * The moto server behind a recorder: an independent implementation of the APIs of ECR and STS.
  *
- * It knows no ECR Public, no account settings, no signatures and no faults; EcrControl does.
+ * moto does not implement ECR Public, account settings, signatures or faults; EcrControl does.
  */
 export class Moto {
-  /** The registry passwords it gave out, for a gate before a registry. */
+  /** Issued registry passwords, for a proxy that checks them in front of a registry. */
   readonly tokens = new RegistryTokens();
 
   private constructor(
     private readonly process: ChildProcess,
-    /** moto itself: what is asked here is not written down. */
+    /** Address of moto itself. Requests to this address are not recorded. */
     readonly direct: string,
     private readonly recorder: AwsRecorder,
   ) {}
@@ -71,7 +71,7 @@ export class Moto {
     return this.recorder.origin;
   }
 
-  /** Makes an AWS SDK ask moto; it takes every key, and says that all are of account 123456789012. */
+  /** Environment that directs an AWS SDK to moto, which accepts every key as one of account 123456789012. */
   get env(): Readonly<Record<string, string>> {
     return {
       AWS_ENDPOINT_URL_ECR: this.origin,
@@ -86,12 +86,12 @@ export class Moto {
     return this.recorder.log;
   }
 
-  /** Calls of one action, or all. */
+  /** Recorded calls of one action, or all calls. */
   calls(action?: string): RecordedCall[] {
     return this.recorder.log.filter((call) => action === undefined || call.action === action);
   }
 
-  /** Forgets everything, the log too. */
+  /** Clears the state of moto and the log. */
   async reset(): Promise<void> {
     await fetch(`${this.direct}/moto-api/reset`, { method: 'POST' });
     this.recorder.log.length = 0;
@@ -104,7 +104,7 @@ export class Moto {
     await once(this.process, 'exit');
   }
 
-  /** moto's tokens ended in 2015, and are the same for all. */
+  /** Replaces moto's tokens, which are all the same and expired in 2015. */
   private change({ action, answer, accessKey, region }: RecordedCall): string {
     if (action !== 'GetAuthorizationToken') return answer;
     const { authorizationData } = JSON.parse(answer) as { authorizationData: readonly object[] };

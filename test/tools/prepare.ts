@@ -1,6 +1,6 @@
 /**
- * Installs and builds every program that the integration and e2e tiers run, so that no test spends its time on it:
- * `tsx test/tools/prepare.ts`. Each is pinned where it is used, and taken from the cache when it is there.
+ * Installs and builds every program that the integration and e2e tiers run, so that no test spends time on it:
+ * `tsx test/tools/prepare.ts`. Versions are pinned where the programs are used. Cached programs are not built again.
  */
 import { craneProgram } from './crane.js';
 import { evaluateCel } from './cel.js';
@@ -48,7 +48,7 @@ const PROGRAMS: Readonly<Record<string, () => Promise<unknown>>> = {
 
 checkNodePackages();
 for (const [program, packageName] of Object.entries(DEBIAN_PACKAGES)) debianTool(program, packageName);
-// One after another: each build uses every core.
+// The builds run one after another because each of them uses every core.
 for (const [name, build] of Object.entries(PROGRAMS)) {
   const start = Date.now();
   await build();

@@ -4,15 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { cacheFolder, makeOnce, run } from './tool.js';
 
 /**
- * The folder of a virtual environment with what `test/tools/NAME/requirements.txt` pins, made when it is not in the cache
- * yet: `$XDG_CACHE_HOME/image-swapper/tools/NAME-HASH/venv`.
+ * Returns the folder of a virtual environment with the packages that `test/tools/NAME/requirements.txt` pins:
+ * `$XDG_CACHE_HOME/image-swapper/tools/NAME-HASH/venv`. Creates the environment when the cache does not have it.
  *
- * @throws Error that says what is required when it cannot be installed
+ * @throws Error that names the requirements when the environment cannot be installed
  */
 export async function pythonEnvironment(name: string): Promise<string> {
   const requirements = fileURLToPath(new URL(`${name}/requirements.txt`, import.meta.url));
   try {
-    // A virtual environment is tied to the Python that made it.
+    // A virtual environment works only with the Python version that created it.
     const folder = cacheFolder(name, await readFile(requirements), await run('python3', ['--version']));
     const venv = join(folder, 'venv');
     await makeOnce(join(folder, 'complete'), () => install(name, folder, venv, requirements));
@@ -31,6 +31,6 @@ async function install(name: string, folder: string, venv: string, requirements:
   await run('python3', ['-m', 'venv', venv]);
   const options = ['--quiet', '--no-input', '--disable-pip-version-check', '--no-cache-dir', '--require-hashes'];
   await run(join(venv, 'bin', 'python'), ['-m', 'pip', 'install', ...options, '-r', requirements]);
-  // The environment has its own path in it: it cannot be made elsewhere and moved here when it is whole.
+  // A virtual environment contains its own path, so it cannot be created elsewhere and moved here.
   await writeFile(join(folder, 'complete'), '');
 }

@@ -3,7 +3,7 @@ import { goTools } from './tool.js';
 
 const PACKAGES = ['github.com/regclient/regclient/cmd/regsync', 'github.com/regclient/regclient/cmd/regctl'];
 
-/** Paths of regclient's programs, the peers of benchmarks that copy many images and single ones. */
+/** Paths of regclient's programs. Benchmarks compare copies of many images (regsync) and single images (regctl). */
 export async function regclientPrograms(): Promise<{ readonly regsync: string; readonly regctl: string }> {
   const folder = await goTools({ module: 'regclient', packages: PACKAGES });
   return { regsync: join(folder, 'regsync'), regctl: join(folder, 'regctl') };

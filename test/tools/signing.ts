@@ -7,14 +7,14 @@ import { GO_PROGRAMS } from './go-programs.js';
 
 const run = promisify(execFile);
 
-/** Signs and verifies manifests of plain-HTTP registries with the tools that people use. */
+/** Signs and verifies manifests in plain-HTTP registries with common signing tools. */
 export interface Signer {
   sign(reference: string): Promise<void>;
-  /** Rejects when no signature verifies. */
+  /** Rejects unless a signature verifies. */
   verify(reference: string): Promise<void>;
 }
 
-/** notation-go, through a small program, with a certificate of its own. */
+/** notation-go with its own certificate, through a small Go program. */
 export async function notation(folder: string): Promise<Signer> {
   const program = await notationProgram();
   await run(program, ['init', folder]);
@@ -25,8 +25,9 @@ export async function notation(folder: string): Promise<Signer> {
 }
 
 /**
- * cosign with a key pair of its own and without a transparency log, so that it asks the registry alone. `bundles` are its
- * default form, referrers; `tags` the form of cosign 2, a tag `sha256-….sig`. `publicKey` is the path of its PEM file.
+ * cosign with its own key pair and without a transparency log, so that it contacts only the registry. `bundles` is the
+ * default form, with referrers. `tags` is the form of cosign 2, with a tag `sha256-….sig`. `publicKey` is the path of
+ * the public key (PEM).
  */
 export async function cosign(
   folder: string,

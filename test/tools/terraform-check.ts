@@ -16,8 +16,8 @@ const META = new Set([
 ]);
 
 /**
- * Problems of a Terraform folder that the provider's schema shows: unknown resource types, arguments and
- * blocks, missing arguments, references to nothing. None for a good one.
+ * Checks a Terraform folder against the provider's schema. Returns the problems: unknown resource types, arguments and
+ * blocks, missing arguments, and references that do not resolve. The list is empty for a valid folder.
  */
 export async function checkTerraform(tools: TerraformTools, files: TerraformFiles): Promise<readonly string[]> {
   const problems: string[] = [];

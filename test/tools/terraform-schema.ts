@@ -3,22 +3,22 @@ import ts from 'typescript';
 /** One argument or block of a resource. */
 export interface SchemaField {
   readonly required: boolean;
-  /** The content of the block; undefined for plain values. */
+  /** Name of the block type; undefined for plain values. */
   readonly block?: string;
 }
 
-/** A resource type by its bindings: names as in HCL. */
+/** Schema of a resource type, read from its typed bindings. Names are those of HCL. */
 export interface ResourceSchema {
-  /** Arguments of the resource itself. */
+  /** Name of the block with the arguments of the resource itself. */
   readonly root: string;
   readonly blocks: ReadonlyMap<string, ReadonlyMap<string, SchemaField>>;
-  /** The attributes that can be referenced, arguments included. */
+  /** Attributes that expressions can reference, including the arguments. */
   readonly attributes: ReadonlySet<string>;
 }
 
 /**
- * Reads a provider's schema out of the declarations of its typed bindings: each argument carries its name in HCL in the
- * link to its documentation, and is optional where the binding's property is.
+ * Reads a provider's schema from the declarations of its typed bindings. The documentation link of each argument
+ * contains its name in HCL. An argument is optional where the property of the binding is optional.
  */
 export function readSchema(declarations: string): ResourceSchema {
   const file = ts.createSourceFile('index.d.ts', declarations, ts.ScriptTarget.Latest, true);
@@ -42,7 +42,7 @@ export function readSchema(declarations: string): ResourceSchema {
       }
     }
   }
-  // Only blocks that are declared here can be looked into.
+  // A block that is not declared in this file is treated as a plain value.
   for (const fields of blocks.values()) {
     for (const [name, field] of fields) {
       if (field.block !== undefined && !blocks.has(field.block)) fields.set(name, { required: field.required });

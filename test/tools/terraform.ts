@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { cacheFolder, makeOnce, run } from './tool.js';
 
-/** Terraform's own parser of HCL (compiled to WebAssembly), and the providers' schemas as their typed bindings have them. */
+/** Terraform's own HCL parser (compiled to WebAssembly), and typed bindings with the schemas of the providers. */
 const PACKAGES = {
   parser: '@cdktf/hcl2json@0.21.0',
   google: '@cdktf/provider-google@16.12.1',
@@ -13,10 +13,10 @@ const PACKAGES = {
 
 export type Provider = 'google' | 'aws' | 'helm';
 
-/** Files of a folder as hcl2json gives them: `{resource: {TYPE: {NAME: [BODY]}}, variable: {NAME: [BODY]}, …}`. */
+/** Files of a folder, as hcl2json returns them: `{resource: {TYPE: {NAME: [BODY]}}, variable: {NAME: [BODY]}, …}`. */
 export type TerraformFiles = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-/** The parser and providers' bindings, in the tool cache; they are too large for the project's own packages. */
+/** Installs the parser and the providers' bindings in the tool cache; they are too large for devDependencies. */
 export async function terraformTools(...providers: readonly Provider[]): Promise<TerraformTools> {
   const wanted = [PACKAGES.parser, ...providers.map((provider) => PACKAGES[provider])];
   const folder = cacheFolder(`terraform-${providers.join('-')}`, ...wanted);
@@ -53,7 +53,7 @@ export class TerraformTools {
     );
   }
 
-  /** The `*.tf` files of a folder, as one. @throws Error with file and line for what is not HCL */
+  /** Parses the `*.tf` files of a folder as one. @throws Error with file and line for invalid HCL */
   async parse(folder: string): Promise<TerraformFiles> {
     const files = await this.#parser.convertFiles(folder);
     if (files === undefined) throw new Error(`${folder} has no Terraform files`);
@@ -64,7 +64,7 @@ export class TerraformTools {
     return this.#parser.parse('text.tf', text);
   }
 
-  /** The declarations of a resource or data source; undefined when the provider has none of that type. */
+  /** The declarations of a resource or data source; undefined when the provider does not have the type. */
   async declarations(kind: 'resource' | 'data', type: string): Promise<string | undefined> {
     const [provider, bindings] = [...this.#bindings].find(([known]) => type.startsWith(`${known}_`)) ?? [];
     if (provider === undefined || bindings === undefined) return undefined;
@@ -73,7 +73,7 @@ export class TerraformTools {
     return readFile(join(bindings, 'lib', folder, 'index.d.ts'), 'utf8').catch(() => undefined);
   }
 
-  /** Removes what was installed. */
+  /** Removes the installed packages. */
   async clear(): Promise<void> {
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export interface GoToolOptions {
-  /** The folder under test/tools with the go.mod that pins the versions. */
+  /** Folder under test/tools with the go.mod that pins the versions. */
   readonly module: string;
   /** Import path of the command; `.` for a program in that folder. */
   readonly package: string;
@@ -20,13 +20,13 @@ export interface GoToolOptions {
 }
 
 /**
- * Path of a command built from a Go module that is pinned here; built when it is not in the cache yet, which can take
- * minutes: `$XDG_CACHE_HOME/image-swapper/tools/MODULE-HASH/COMMAND`, the hash being that of go.mod and go.sum.
- * Processes that want the same command wait for the one that builds it.
+ * Returns the path of a command that is built from a pinned Go module:
+ * `$XDG_CACHE_HOME/image-swapper/tools/MODULE-HASH/COMMAND`, with the hash of go.mod and go.sum. Builds the command
+ * when the cache does not have it, which can take minutes. Only one process builds it; others wait.
  */
 export async function goTool(options: GoToolOptions): Promise<string> {
   const source = fileURLToPath(new URL(options.module, import.meta.url));
-  // Of a program of our own, its source says what is built.
+  // The cache key of one of our own programs includes its source files.
   const own = options.package.startsWith('.') ? (await readdir(source)).filter((file) => file.endsWith('.go')) : [];
   const pins = await Promise.all(['go.mod', 'go.sum', ...own.sort()].map((file) => readFile(join(source, file))));
   const variables = Object.entries(options.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`);
@@ -41,7 +41,7 @@ export async function goTool(options: GoToolOptions): Promise<string> {
   return command;
 }
 
-/** The folder of several commands of one module, built at once: what they share is linked from one build. */
+/** Builds several commands of one module together, so that shared packages compile once. Returns their folder. */
 export async function goTools({
   module,
   packages,
@@ -59,15 +59,15 @@ export async function goTools({
   return folder;
 }
 
-/** The folder of a module that is pinned here, as the Go command downloaded it: its charts and CRDs are read there. */
+/** Downloads a pinned Go module and returns its folder, from which tests read the module's charts and CRDs. */
 export async function goModule(module: string, path: string): Promise<string> {
   const source = fileURLToPath(new URL(module, import.meta.url));
-  // A build would download what it compiles; a module that is only read from must be asked for.
+  // `go build` downloads the modules that it compiles. Other modules need an explicit download.
   const output = await run('go', ['mod', 'download', '-json', path], source);
   return (JSON.parse(output) as { readonly Dir: string }).Dir;
 }
 
-/** Has `make` make a file of the cache unless it is there; of several processes one makes it and the others wait. */
+/** Calls `make` to create a file in the cache unless it exists. Only one process creates the file; others wait. */
 export async function makeOnce(path: string, make: () => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   if (await exists(path)) return;
@@ -81,8 +81,8 @@ export async function makeOnce(path: string, make: () => Promise<void>): Promise
 }
 
 /**
- * Whether tests that need a Go tool can run. In CI they always do, and fail there without Go; elsewhere it is said loudly
- * that they are left out.
+ * Returns whether the tests that need a Go tool can run. In CI, the answer is always true, so those tests fail without
+ * Go. Elsewhere, a message on stderr says that they are skipped.
  */
 export async function goToolsAvailable(what: string): Promise<boolean> {
   if (process.env['CI'] !== undefined && process.env['CI'] !== '') return true;
@@ -103,7 +103,7 @@ async function build(path: string, flags: readonly string[], source: string, com
   const unfinished = `${command}.${randomUUID()}`;
   try {
     await run('go', ['build', '-trimpath', ...flags, '-o', unfinished, path], source);
-    // Under its name only when it is whole.
+    // The command gets its final name only after the build has finished.
     await rename(unfinished, command);
   } catch (error) {
     throw new Error(`cannot build ${path} in ${source}; is Go installed and its module proxy reachable?`, {
@@ -114,7 +114,7 @@ async function build(path: string, flags: readonly string[], source: string, com
   }
 }
 
-/** The folder of a tool in the cache, by the content of what pins its version. */
+/** The cache folder of a tool. Its name contains a hash of `pins`, the content of the files that pin the version. */
 export function cacheFolder(name: string, ...pins: readonly (string | Buffer)[]): string {
   const hash = createHash('sha256');
   for (const pin of pins) hash.update(pin);
@@ -132,7 +132,7 @@ async function acquire(lock: string): Promise<boolean> {
   }
   const holder = Number(await readFile(lock, 'utf8').catch(() => '0'));
   const age = Date.now() - (await stat(lock).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs;
-  // A lock that was made just now may have no process id in it yet.
+  // The holder of a recent lock may not have written its process ID yet.
   if (age > 5000 && !isAlive(holder)) await rm(lock, { force: true });
   return false;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { generatedChartFiles } from './chart/generated.js';
 
-/** Writes the files of the chart that are made from the service's own sources; `npm run generate` runs it. */
+/** Writes the chart files that are generated from the service's sources; `npm run generate` runs this script. */
 const chart = new URL('../../extension-service/chart/', import.meta.url);
 const read = (file: string): string => readFileSync(new URL(file, chart), 'utf8');
 mkdirSync(new URL('templates/policies/', chart), { recursive: true });

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { keyTable } from '../../extension-service/src/config/reference.js';
 
-/** Writes the table of all keys into docs/configuration.md, where a test wants it. */
+/** Writes the table of all keys into docs/configuration.md; a test checks that it is current. */
 const page = new URL('../../docs/configuration.md', import.meta.url);
 const text = readFileSync(page, 'utf8');
 const start = text.indexOf('| key | type |');

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { metricTable } from './metric-table.js';
 
-/** Writes the table of all metrics into docs/operations.md, where a test wants it. */
+/** Writes the table of all metrics into docs/operations.md; a test checks that it is current. */
 const page = new URL('../../docs/operations.md', import.meta.url);
 const text = readFileSync(page, 'utf8');
 const start = text.indexOf('| metric | type |');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** Any code point but a lone surrogate. fast-check's own unit `binary` first spends two seconds on a table of all of them. */
+/** Any code point except a lone surrogate. fast-check's unit `binary` takes two seconds to build its table. */
 export const anyCharacter = fc
   .oneof(
     fc.integer({ min: 0, max: 0x7f }),

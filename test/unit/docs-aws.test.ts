@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { desiredPolicies } from '../../extension-service/src/kinds/aws/policies.js';
 import { awsConfig } from './targets/aws/config.js';
 
-/** The permissions exist three times: in the docs, in Terraform, and in the code's calls. */
+/** Three places list the permissions: the docs, Terraform, and the calls in the code. */
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const page = read('docs/aws.md');
@@ -35,7 +35,7 @@ describe('the permissions at ECR', () => {
   it('cover every call of the code, and what the seed guide leaves out', () => {
     const called = [...sdk.matchAll(/^ {2}(?:\w+ as )?(\w+)Command\b/gm)].map(([, name = '']) => name);
     expect(called).toContain('CreateRepository');
-    // Asked of ECR Public and STS, only to know more, or only by gc (below); the pages name them apart.
+    // The pages list these elsewhere: calls to ECR Public and STS, an optional call, and a call of gc (see below).
     const apart = [
       ...['AssumeRole', 'GetCallerIdentity', 'GetAccountSetting', 'GetPublicAuthorizationToken'],
       'BatchDeleteImage',

@@ -6,7 +6,7 @@ import { kyverno } from '../../extension-service/src/core/engines/kyverno/engine
 import { commandsOf, pages, read } from '../tools/docs.js';
 import { CA } from './policies/example-options.js';
 
-/** What Kyverno 1.19.1 blocks by itself (pkg/toggle/toggle.go). */
+/** Addresses that Kyverno 1.19.1 blocks by default (pkg/toggle/toggle.go). */
 const BLOCKED_SINCE_1_19 = ['169.254.169.254', '169.254.169.253', 'fd00:ec2::254', '127.0.0.1', '::1'];
 
 describe("Kyverno 1.18's list of blocked addresses", () => {
@@ -25,7 +25,7 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
 
   const setting = `--set "admissionController.container.extraArgs.httpBlocklist=${KYVERNO_1_18_BLOCKLIST.replaceAll(',', '\\,')}"`;
 
-  // Without a version, the newest chart is installed over the 1.18.
+  // Without `--version`, Helm would replace the chart of Kyverno 1.18 with the latest chart.
   const upgrade = "helm upgrade kyverno kyverno/kyverno --namespace kyverno --reuse-values --version '3.8.*'";
 
   it.each(['docs/kyverno.md', 'docs/install.md'])('%s says the same value, for charts of 1.18 alone', (page) => {

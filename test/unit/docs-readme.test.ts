@@ -93,7 +93,7 @@ const chartSchema = JSON.parse(read('extension-service/chart/values.schema.json'
   readonly $defs?: Readonly<Record<string, Schema>>;
 };
 
-/** Whether the chart takes a value of this name. */
+/** Whether the chart accepts a value with this name. */
 function isValue(schema: Schema, [first, ...rest]: readonly string[]): boolean {
   if (first === undefined) return true;
   if (schema.$ref !== undefined) {
@@ -136,7 +136,7 @@ it('the README and the walk-throughs show commands of image-swapper and Helm', (
   }
 });
 
-/** The places in a page that a link can name: its headings as GitHub writes them, and those with an id. */
+/** The link targets of a page: GitHub's anchors of its headings, and elements with an id. */
 function anchors(page: string): string[] {
   const text = read(page).replaceAll(/^ *```.*?^ *```$/gms, '');
   const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>

@@ -12,7 +12,7 @@ interface Role {
   readonly rules?: readonly Rule[];
 }
 
-/** What of the documented rules the given ones do not cover: `verb group/resource name`. */
+/** The documented rights that the given rules do not grant: `verb group/resource name`. */
 function missing(documented: readonly Rule[], given: readonly Rule[]): string[] {
   return documented.flatMap(({ apiGroups, resources, resourceNames = [undefined], verbs }) =>
     apiGroups.flatMap((group) =>
@@ -33,7 +33,7 @@ const rights = (page: string): Rule[] =>
     return Array.isArray(value) ? (value as Rule[]) : [];
   });
 
-/** One by one, so that it does not count how they are put together: `verb group/resource name`. */
+/** Splits the rules into single rights, so that their grouping does not matter: `verb group/resource name`. */
 function single(rules: readonly Rule[]): string[] {
   return [...new Set(missing(rules, []))].sort();
 }
@@ -51,7 +51,7 @@ describe('the rights that docs/managed-policies.md lists', () => {
   ])('are those that the chart gives for %s, no more and no less', (_engine, file, groups) => {
     const given = snapshotRules(`test/fixtures/chart/${file}.txt`, role).map((rule) => ({
       ...rule,
-      // Where policies.name is another.
+      // The docs use another policies.name.
       ...(rule.resourceNames && { resourceNames: rule.resourceNames.map((name) => name.replace(/^swap$/, NAME)) }),
     }));
     const resources = new Set(given.flatMap(({ resources: named }) => named));
@@ -85,7 +85,7 @@ describe('the rights that docs/certificates.md lists', () => {
 });
 
 describe('the rights that docs/operations.md lists', () => {
-  /** One line for each right: `verb resource.group name`. */
+  /** One string for each right in a table: `verb resource.group name`. */
   const listed = (table: string): string[] =>
     table.split('\n').flatMap((row) => {
       const [, on = '', where = '', verbs = ''] = row.split('|');
@@ -120,7 +120,7 @@ describe('the rights that docs/operations.md lists', () => {
     const rules = /config\.secretReader\.enabled \}\}(.*?)eq \(include "image-swapper.tlsMode"/s.exec(
       read('extension-service/chart/templates/_rbac.tpl'),
     );
-    // Of the template, what is there without names.
+    // Keep only the part of the template that applies without Secret names.
     const plain = (rules?.[1] ?? '').replace(/\{\{- with [^}]*\}\}.*?\{\{- else \}\}/s, '').replace(/\{\{.*?\}\}/g, '');
     const given = [...plain.matchAll(/resources: \[(\w+)\]\s+verbs: \[([^\]]*)\]/g)].flatMap(
       ([, resource = '', verbs = '']) => verbs.split(', ').map((verb) => `${verb} ${resource}`),

@@ -12,7 +12,7 @@ const checkValues = new Ajv({ strict: false, validateFormats: false }).compile(
 );
 const configKeys = rootField.kind === 'mapping' ? [...rootField.fields.keys()] : [];
 
-/** A configuration needs a target; many examples are about something else. */
+/** Problems of a configuration. Gives the example a target when it does not have the required one. */
 function configProblems(text: string): string[] {
   const flags = /^targets?:/m.test(text) ? {} : { 'target.oci.registry': 'harbor.example.com' };
   try {
@@ -22,7 +22,7 @@ function configProblems(text: string): string[] {
   }
 }
 
-/** The service reads the configuration in Helm values more strictly than the schema of the chart. */
+/** Problems of the configuration in Helm values. The service checks more than the schema of the chart. */
 function configInValues(text: string, { config }: { readonly config?: { readonly target?: object } }): string[] {
   if (config?.target === undefined) return [];
   try {
@@ -32,7 +32,7 @@ function configInValues(text: string, { config }: { readonly config?: { readonly
   }
 }
 
-/** Objects of others, such as Argo CD's and Flux's: we only know that they are objects. */
+/** Problems of Kubernetes objects, including those of Argo CD and Flux. Checks only the top-level keys. */
 function manifestProblems(text: string): string[] {
   return parseAllDocuments(text).flatMap((document) => {
     const object = (document.toJS() ?? {}) as Readonly<Record<string, unknown>>;
@@ -41,9 +41,9 @@ function manifestProblems(text: string): string[] {
   });
 }
 
-/** Problems of an example, found by the reader of such a file. */
+/** Problems of an example, found by the parser or schema for this kind of file. */
 function problemsOf(text: string, before: string | undefined): string[] {
-  // The rest of the mapping that the block before ends with.
+  // An indented block continues the mapping at the end of the previous block.
   if (/^ /.test(text)) return before === undefined ? ['begins in the middle'] : configProblems(`${before}${text}`);
   if (/^apiVersion: /m.test(text)) return manifestProblems(text);
   const value: unknown = parse(text);
@@ -79,7 +79,7 @@ describe.each(pages)('the examples in %s', (page) => {
   });
 
   it('read only files that are written before, or that everybody has', () => {
-    // The configuration, here and in the Pod; the values of one's own release; the authority of one's certificate.
+    // The configuration file (local and in the Pod), the Helm values of the release, and the CA certificate.
     const known = ['-', 'image-swapper.yaml', '/etc/image-swapper/image-swapper.yaml', 'values.yaml', 'ca.crt'];
     const serving = ['tls.crt', 'tls.key'];
     const written = new Set([...known, ...serving]);
@@ -89,7 +89,7 @@ describe.each(pages)('the examples in %s', (page) => {
       for (const [, file = ''] of line.matchAll(flags)) expect([...written], `${page}: ${line}`).toContain(file);
       for (const [, file = ''] of line.matchAll(/ --set-file \S+=(\S+)/g)) expect([...written], line).toContain(file);
       for (const [, file = ''] of line.matchAll(/(?: > | --output )([\w./-]+)/g)) written.add(file);
-      // The comment behind a command names the files that it writes.
+      // The comment after a command lists the files that the command writes.
       for (const file of (line.split(/\s# /)[1] ?? '').split(', ')) written.add(file);
     }
   });

@@ -13,7 +13,7 @@ const { config } = parseConfig({
   file: 'image-swapper.yaml',
 });
 
-/** Objects that let the engine ask; a Provider or a certificate alone sends nothing. */
+/** Objects that make an engine send requests. A Provider or a certificate alone does not. */
 const SENDERS = [
   'MutatingPolicy',
   'ClusterPolicy',

@@ -2,10 +2,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import ts from 'typescript';
 
-/** Files below a folder, as paths relative to it, each with the files that it imports; types count. */
+/** Maps each file below a folder to the files that it imports, including type imports. Paths are relative. */
 export type ImportGraph = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** @param folder absolute path of a source tree whose imports end in `.js`, as those of ES modules do */
+/** @param folder absolute path of a source tree of ES modules, whose imports end in `.js` */
 export function importGraph(folder: string): ImportGraph {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
     (path) => path.endsWith('.ts') && !path.endsWith('.d.ts'),
@@ -22,7 +22,7 @@ export function importGraph(folder: string): ImportGraph {
   );
 }
 
-/** Pairs of first-level folders, `a <-> b`, that import each other. */
+/** Pairs of top-level folders that import each other: `a <-> b`. */
 export function mutualFolders(graph: ImportGraph): string[] {
   const arrows = new Set<string>();
   for (const [file, imports] of graph) {
@@ -35,7 +35,7 @@ export function mutualFolders(graph: ImportGraph): string[] {
     .sort();
 }
 
-/** Groups of files that reach each other by imports, each sorted and joined by spaces. */
+/** Import cycles: the sorted files of each group, joined with spaces. */
 export function importCircles(graph: ImportGraph): string[] {
   const reached = new Map([...graph.keys()].map((file) => [file, reachableFrom(graph, file)]));
   const circles = new Set<string>();

@@ -6,7 +6,7 @@ import { parseJson } from '../../extension-service/src/server/admission-request.
 
 const SOURCES = fileURLToPath(new URL('../../extension-service/src', import.meta.url));
 
-/** The bounded parser itself, a check of the grammar that counts depth, and literals of the configuration's expressions. */
+/** Files that may call JSON.parse: literals in filters, the bounded parser, and a grammar check with a depth limit. */
 const ALLOWED = ['core/filters/tokens.ts', 'core/json-bounds.ts', 'util/json-text.ts'];
 
 it('is parsed by parseBoundedJson alone, which counts length and depth first', () => {

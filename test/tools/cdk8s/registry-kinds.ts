@@ -5,8 +5,8 @@ import type { RegistryKind } from '../../../extension-service/src/kinds/kind.js'
 import { REGISTRY_KINDS } from '../../../extension-service/src/kinds/kinds.js';
 
 /**
- * `cdk8s/src/registry-kinds.ts`: the kinds of registries as the constructs know them. They contain each kind's naming and
- * not its schema, and their published types name nothing outside of the package.
+ * Renders `cdk8s/src/registry-kinds.ts`, the registry kinds for the constructs. The file contains the naming of each
+ * kind, but not its schema. Its published types refer only to the package itself.
  */
 export function registryKinds(): string {
   const types = REGISTRY_KINDS.map(({ type }) => type);

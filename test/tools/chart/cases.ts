@@ -1,4 +1,4 @@
-/** Values over which the chart is rendered and validated; each is about one thing. */
+/** Values with which the chart is rendered and validated. Each case covers one topic. */
 export interface ChartCase {
   readonly name: string;
   readonly values: object;
@@ -9,7 +9,7 @@ export const GCP = { gcp: { location: 'europe-west3', projectId: 'my-shop', repo
 const OCI = { oci: { registry: 'harbor.example.com:5000', prefix: 'mirror', credentials: { secretName: 'harbor' } } };
 const config = { target: AWS };
 
-/** Of nobody; the API server wants a certificate where a policy carries one. */
+/** A CA certificate that nothing uses. The API server requires a valid certificate in a policy. */
 export const AUTHORITY = `-----BEGIN CERTIFICATE-----
 MIIBozCCAUqgAwIBAgIRAIg7GbRSrMg+4V9+Tq+KrUUwCgYIKoZIzj0EAwIwLzEt
 MCsGA1UEAxMkcmVwbGFjZSBtZTogaW1hZ2Utc3dhcHBlciBleGFtcGxlIENBMCAX

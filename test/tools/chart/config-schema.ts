@@ -4,7 +4,7 @@ import { REGISTRY_ALLOWED } from '../../../extension-service/src/core/naming/hos
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** JSON Schema (draft 7) of the chart's `config`: types, choices and names; the service checks the rest, with its lines. */
+/** JSON Schema (draft 7) of the chart's `config`: types, choices and names. The service checks everything else. */
 export function configJsonSchema(): JsonSchema {
   if (rootField.kind !== 'mapping') throw new Error('the configuration is not a mapping');
   return {
@@ -29,7 +29,7 @@ function schemaOf(field: Field): JsonSchema {
 function mapping(field: MappingField): JsonSchema {
   const variants = field.variants ?? [];
   const required = [...field.fields].filter(
-    // Of registries of several types, one type's keys are there.
+    // A registry has the keys of only one type, so no key of a type is required.
     ([key, { optional }]) => !optional && !variants.includes(key) && !(variants.length > 0 && key === 'type'),
   );
   return {
@@ -48,7 +48,7 @@ function leaf(field: LeafField): JsonSchema {
     case 'number':
       return { type: 'integer' };
     case 'digits':
-      // `--set` and values files make numbers of digits; the chart writes them as text again.
+      // `--set` and values files turn digits into numbers; the chart converts them back to strings.
       return { type: ['string', 'number'], pattern: '^[0-9]+$' };
     case 'choice':
       return field.choices === undefined ? { type: 'string' } : { enum: field.choices };
@@ -57,7 +57,7 @@ function leaf(field: LeafField): JsonSchema {
     case 'platforms':
       return { anyOf: [{ const: 'all' }, { type: 'array', items: { type: 'string' }, minItems: 1 }] };
     case 'text':
-      // A scheme and a path are what people write first; the chart's templates and the service know the rest.
+      // A scheme and a path are the most common mistakes. The chart's templates and the service check the rest.
       return { type: 'string', ...(field.allowed === REGISTRY_ALLOWED && { pattern: '^[^/]*$' }) };
   }
 }

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 
-/** A command of a page: its words, as a shell splits them. */
+/** The words of a command on a page, split as a shell splits them. */
 export type DocumentedCommand = readonly string[];
 
-/** The commands of the block after `<!-- tested: NAME -->`, without comments. @throws Error when there is none */
+/** The commands of the block after `<!-- tested: NAME -->`, without comments. @throws Error without such a block */
 export async function documentedCommands(
   name: string,
   file = 'docs/install.md',

@@ -2,12 +2,12 @@ import type { Engine, ManagedKind } from '../../../extension-service/src/core/en
 import { ENGINES } from '../../../extension-service/src/core/engines/engines.js';
 import { ENGINE_NAMES } from '../../../extension-service/src/core/engines/names.js';
 
-/** Stands for `policies.name` in the names of objects. */
+/** Placeholder for `policies.name` in the names of objects. */
 const NAME = 'zzname';
 
 /**
- * `templates/_engines.tpl`: what the chart's own templates know about engines, as data. Keys that are false or absent are
- * both false to Helm, so `engineFacts` of `none` is empty.
+ * Renders `templates/_engines.tpl`: data about the engines for the chart's templates. Helm treats absent keys as false,
+ * so `engineFacts` of `none` is empty.
  */
 export function enginesTemplate(): string {
   const engines = ENGINE_NAMES.map((name) => JSON.stringify(factsOf(ENGINES[name]), undefined, 2));

@@ -4,7 +4,7 @@ import { policyTemplates } from './policies.js';
 import { withValuesTable } from './values-table.js';
 import { valuesJsonSchema } from './values-schema.js';
 
-/** Every generated file of the chart: its path, and what must be in it. `read` gives the files that it is made from. */
+/** Path and expected content of every generated file of the chart. `read` returns the content of a source file. */
 export function generatedChartFiles(read: (file: string) => string): ReadonlyMap<string, string> {
   const values = read('values.yaml');
   return new Map([

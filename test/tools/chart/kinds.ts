@@ -15,7 +15,7 @@ const HOOKS = ['normalize', 'warnings', 'secrets', 'podLabels', 'serviceAccountA
 
 const kinds = new URL('../../../extension-service/src/kinds/', import.meta.url);
 
-/** `templates/_kinds.tpl`: the templates of all kinds, and lists of which kind has which. */
+/** Renders `templates/_kinds.tpl`: the templates of all kinds, and for each hook the list of kinds that define it. */
 export function kindTemplates(): string {
   const texts = REGISTRY_TYPES.map((type) => ({ type, text: templateOf(type) }));
   const list = (name: string, types: readonly string[]): string =>

@@ -5,11 +5,11 @@ import type { PolicyObject } from '../../../extension-service/src/core/policies/
 import { lineEdits } from './policy-lines.js';
 import { mapStrings, merged, overlay, Placeholders } from './template-text.js';
 
-/** Placeholders for the renderers that stand for the chart's values; each is legal and unique. */
+/** Placeholders for the chart's values, passed to the renderers. Each is valid and unique. */
 const FIRST = 'zzfirst.example/zz/';
 const SECOND = 'zzsecond.example/zz/';
 const URL = 'https://zzservice.zznamespace.svc:19999';
-/** Stands where the authority's certificate belongs; it is nobody's. */
+/** Placeholder for the CA certificate. */
 const AUTHORITY = '-----BEGIN CERTIFICATE-----\nenphdXRob3JpdHl6eg==\n-----END CERTIFICATE-----\n';
 
 interface Variant {
@@ -45,10 +45,10 @@ function renderVariant({ transport, ownOptions, render }: Engine, variant: Varia
 }
 
 /**
- * The files of the chart's `templates/policies` by their names: what the renderers give, with Helm's actions where values
- * come in. Filters are not in them: Helm cannot translate JMESPath, so the service evaluates them all.
+ * The files of the chart's `templates/policies` by name: the output of the renderers with Helm actions in place of
+ * values. The files do not contain filters: Helm cannot translate JMESPath, so the service evaluates all of them.
  *
- * @throws Error when the renderers give something that the actions have no place in
+ * @throws Error when the output of a renderer does not have a place for an action
  */
 export function policyTemplates(): ReadonlyMap<string, string> {
   return new Map(
@@ -112,7 +112,10 @@ const TARGETS_IN_JMESPATH = new RegExp(
   'g',
 );
 
-/** Puts actions into one text. The targets' letters need no escape in CEL and JMESPath: the chart checks them. */
+/**
+ * Inserts Helm actions into one string. Targets need no escapes in CEL and JMESPath because the chart checks their
+ * characters.
+ */
 function withActions(text: string, helm: Placeholders): string {
   const each = (one: string): string =>
     helm.of(`{{ range $index, $target := $targets }}{{ if $index }} || {{ end }}${one}{{ end }}`);

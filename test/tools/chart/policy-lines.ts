@@ -1,8 +1,8 @@
 /**
- * Where Helm's actions are lines of their own, in the YAML of one policy. Each edit must find what it is for, so that a
- * change of the renderers that leaves the chart behind is an error here and no surprise in a cluster.
+ * Inserts the Helm actions that take whole lines into the YAML of one policy. Each edit must match. A change of a
+ * renderer that the chart does not support thus fails here, not in a cluster.
  *
- * @throws Error when an edit finds nothing, or something is left over
+ * @throws Error when an edit does not match, or when a placeholder remains
  */
 export function lineEdits(kind: string, yaml: string): string {
   let text = [...COMMON, ...(EDITS[kind] ?? [])].reduce((before, [what, find, action]) => {
@@ -11,10 +11,10 @@ export function lineEdits(kind: string, yaml: string): string {
     return after;
   }, yaml);
   text = `---\n${text}`;
-  // The API server refuses an update that changes an ephemeral container, so these are asked for.
+  // The API server refuses updates that change an ephemeral container, so this policy is opt-in.
   if (/^ {2}name: zz-\{\{ \$policyName \}\}-ephemeralcontainers$/m.test(text))
     text = `{{- if .Values.policies.ephemeralContainers }}\n${text}{{- end }}\n`;
-  // Gatekeeper's requests do not say that an image is a volume's: without its Assign it is not asked about.
+  // A Gatekeeper request does not show whether an image belongs to a volume, so only this Assign covers volumes.
   if (/^ {2}name: zz-\{\{ \$policyName \}\}-volumes$/m.test(text))
     text = `{{- if ne (dig "source" "volumes" true (.Values.config | default dict) | toString) "false" }}\n${text}{{- end }}\n`;
   const left = /zz(?!-\{\{)\w+/.exec(text)?.[0];

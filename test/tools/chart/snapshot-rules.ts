@@ -1,6 +1,6 @@
 import { read } from '../docs.js';
 
-/** A rule of RBAC. */
+/** An RBAC rule. */
 export interface Rule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
@@ -8,7 +8,7 @@ export interface Rule {
   readonly verbs: readonly string[];
 }
 
-/** The rules in a snapshot that lists what differs from the chart's defaults: `rules[0].verbs[1]: "get"`. */
+/** Reads rules from a snapshot of differences from the chart's defaults: `rules[0].verbs[1]: "get"`. */
 export function snapshotRules(file: string, role: string): Rule[] {
   const rules: Record<string, string[]>[] = [];
   let inRole = false;
@@ -21,7 +21,7 @@ export function snapshotRules(file: string, role: string): Rule[] {
   return rules.filter(Boolean) as unknown as Rule[];
 }
 
-/** Whether RBAC allows the verb; without a name for requests that name no object. */
+/** Whether the rules allow the verb. A request without an object name omits `name`. */
 export function grants(rules: readonly Rule[], group: string, resource: string, verb: string, name?: string): boolean {
   return rules.some(
     ({ apiGroups, resources, resourceNames, verbs }) =>

@@ -1,13 +1,13 @@
 import { Document, isScalar, Scalar, visit } from 'yaml';
 
 /**
- * Stands in a rendered object where Helm is to put something: letters and digits only, so that it survives as plain text
- * in YAML, in CEL and in JMESPath.
+ * Placeholders for Helm actions in a rendered object. They consist of letters and digits only, so that YAML, CEL and
+ * JMESPath keep them as plain text.
  */
 export class Placeholders {
   readonly #helm = new Map<string, string>();
 
-  /** A placeholder for a Helm action, such as `{{ $url }}`. */
+  /** Returns a placeholder for a Helm action, such as `{{ $url }}`. */
   of(helm: string): string {
     const known = [...this.#helm].find(([, text]) => text === helm);
     const name = known?.[0] ?? `zzhelm${this.#helm.size}zz`;
@@ -15,12 +15,12 @@ export class Placeholders {
     return name;
   }
 
-  /** The object as YAML in which Helm's own braces are kept from Helm, and each placeholder is its action. */
+  /** The object as a YAML template: literal braces are escaped for Helm, and placeholders become their actions. */
   toTemplate(object: unknown): string {
     const document = new Document(object, { aliasDuplicateObjects: false });
     visit(document, {
       Scalar: (_key, node) => {
-        // What Helm writes could need other quotes than those that fit now; a literal block has none.
+        // The output of Helm may need different quotes than the placeholder. A literal block does not have quotes.
         if (isScalar(node) && typeof node.value === 'string' && this.#needsBlock(node.value)) {
           node.type = Scalar.BLOCK_LITERAL;
         }
@@ -41,7 +41,7 @@ export class Placeholders {
   }
 }
 
-/** What the two objects, renders of different options, have in common, with `choose` for each text in which they differ. */
+/** Merges two objects that were rendered with different options. `choose` combines the strings that differ. */
 export function merged<T>(one: T, other: T, choose: (one: string, other: string) => string): T {
   if (Array.isArray(one) && Array.isArray(other)) {
     if (one.length !== other.length) throw new Error('lists of different lengths cannot be merged');
@@ -58,7 +58,7 @@ export function merged<T>(one: T, other: T, choose: (one: string, other: string)
   return choose(String(one), String(other)) as T;
 }
 
-/** Chooses only where the texts differ, in whole words. */
+/** Calls `choose` only for the part in which the strings differ, extended to whole words. */
 function difference(one: string, other: string, choose: (one: string, other: string) => string): string {
   let start = 0;
   while (start < Math.min(one.length, other.length) && one[start] === other[start]) start += 1;
@@ -85,7 +85,7 @@ function at(value: unknown, key: string | number): unknown {
   return (value as Record<string | number, unknown>)[key];
 }
 
-/** The same data with every text replaced. */
+/** Returns a copy of the data with `map` applied to every string. */
 export function mapStrings(value: unknown, map: (text: string) => string): unknown {
   if (typeof value === 'string') return map(value);
   if (Array.isArray(value)) return value.map((item) => mapStrings(item, map));

@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { configJsonSchema } from './config-schema.js';
 import type { JsonSchema } from './config-schema.js';
 
-/** Values of Kubernetes' own types: the API server checks them. */
+/** Schema for values of Kubernetes' own types, which the API server checks. */
 const OPEN = { type: 'object' };
 const LIST = { type: 'array' };
 const TEXT = { type: 'string' };
@@ -17,8 +17,8 @@ const LABELS = { type: 'object', additionalProperties: { type: 'string' } };
 const choice = (...values: readonly unknown[]): JsonSchema => ({ enum: values });
 
 /**
- * Facts that the types in values.yaml do not show, by path: choices, limits, and optional values. A value that is not
- * named here has the type of its default; an empty mapping takes any keys.
+ * Constraints that values.yaml does not show, by path: choices, limits and optional values. Any other value has the
+ * type of its default. An empty mapping accepts any keys.
  */
 const TOLD: Readonly<Record<string, JsonSchema>> = {
   replicaCount: COUNT,
@@ -65,7 +65,7 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   'networkPolicy.egress.extraPorts': { type: 'array', items: PORT },
   extraManifests: { type: 'array', items: { type: ['object', 'string'] } },
   extraManifestsTemplated: { type: 'array', items: { type: ['object', 'string'] } },
-  // Umbrella charts put values of other charts here.
+  // Umbrella charts put values for other charts here.
   global: { type: 'object', properties: { imageRegistry: TEXT } },
   strategy: OPEN,
   revisionHistoryLimit: { anyOf: [COUNT, { type: 'null' }] },
@@ -76,13 +76,13 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   terminationGracePeriodSeconds: { type: 'integer', minimum: 30 },
 };
 
-/** Objects of Kubernetes' own types: our defaults are an example of what may be in them, and no limit. */
+/** Keys with values of Kubernetes' own types. They accept more fields than our defaults contain. */
 const OWN_TYPE = /(?:[sS]ecurityContext|[rR]esources|Probe|[aA]ffinity|Selector|[lL]abels|[aA]nnotations)$/;
 
-/** The anchor chart's values that have no meaning here: taken, and named in the notes. */
+/** Values of the k8s-image-swapper chart that our chart accepts but ignores. NOTES.txt lists them. */
 const NO_MEANING = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
 
-/** values.schema.json, from values.yaml and the configuration's own schema. */
+/** Content of values.schema.json, generated from values.yaml and the schema of the configuration. */
 export function valuesJsonSchema(valuesYaml: string): JsonSchema {
   const values = parse(valuesYaml) as Readonly<Record<string, unknown>>;
   const unread = new Set(Object.keys(TOLD));

@@ -3,7 +3,7 @@ import type { Pair, YAMLMap } from 'yaml';
 
 const START = '| value | default | meaning |';
 
-/** The chart's README with the table of values.yaml in it, where one was before. */
+/** Returns the chart's README with its table of values replaced. */
 export function withValuesTable(readme: string, values: string): string {
   const start = readme.indexOf(START);
   if (start < 0) throw new Error(`the chart's README has no table that begins with ${START}`);
@@ -22,7 +22,7 @@ function* rows(map: YAMLMap, prefix: string): Generator<string> {
   for (const pair of map.items) {
     if (!isPair(pair) || !isScalar(pair.key)) continue;
     const key = `${prefix}${String(pair.key.value)}`;
-    // The comment before a mapping's first key belongs to the mapping in the parser's eyes.
+    // The YAML parser attaches the comment before the first key to the mapping, not to the key.
     const comment = pair.key.commentBefore ?? (first ? map.commentBefore : undefined);
     first = false;
     const about = aboutOf(comment);
@@ -37,7 +37,7 @@ function* rows(map: YAMLMap, prefix: string): Generator<string> {
   }
 }
 
-/** What stands after `# --`, up to the key. */
+/** The text of a comment between `# --` and the key. */
 function aboutOf(comment: string | null | undefined): string | undefined {
   const start = comment?.lastIndexOf(' -- ') ?? -1;
   if (comment === undefined || comment === null || start < 0) return undefined;

@@ -1,7 +1,7 @@
-// Writes test/fixtures/crds/*.json: closed JSON schemas of the objects that the renderers emit, taken from the CRDs in the
-// engines' own Go modules at the versions pinned in the go.mod files beside this one.
-//   node test/tools/kyverno/crds.mjs            writes them
-//   node test/tools/kyverno/crds.mjs --check    exits 1 if a file there differs
+// Writes test/fixtures/crds/*.json: closed JSON schemas of the objects that the renderers emit. The schemas come from
+// the CRDs in the engines' Go modules, at the versions that the go.mod files in test/tools pin.
+//   node test/tools/kyverno/crds.mjs            writes the files
+//   node test/tools/kyverno/crds.mjs --check    exits 1 if a file differs
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -20,7 +20,7 @@ const GATEKEEPER = [
   { file: 'charts/gatekeeper/crds/assign-customresourcedefinition.yaml', version: 'v1' },
 ];
 
-/** Built into Kubernetes: no CRD, but a part of its OpenAPI document. */
+/** MutatingWebhookConfiguration does not have a CRD; its schema is in the OpenAPI document of Kubernetes. */
 const WEBHOOK = [
   {
     openapi: 'api/openapi-spec/v3/apis__admissionregistration.k8s.io__v1_openapi.json',
@@ -57,7 +57,7 @@ const METADATA = {
   additionalProperties: false,
 };
 
-/** The JSON schema of an OpenAPI v3 structural schema, with everything that the API server would drop refused. */
+/** Converts an OpenAPI v3 structural schema to JSON Schema that refuses the fields that the API server would drop. */
 function close(schema) {
   if (schema['x-kubernetes-int-or-string']) return { anyOf: [{ type: 'integer' }, { type: 'string' }] };
   const result = {};
@@ -81,7 +81,7 @@ function close(schema) {
     result.additionalProperties =
       typeof additionalProperties === 'object' ? close(additionalProperties) : (additionalProperties ?? false);
   }
-  // Inside these a structural schema only restricts what is declared outside: nothing to close there.
+  // These keywords of a structural schema only restrict fields that are declared outside, so they stay open.
   for (const key of ['allOf', 'anyOf', 'oneOf'])
     if (schema[key] !== undefined) result[key] = schema[key].map(restriction);
   if (schema.not !== undefined) result.not = restriction(schema.not);
@@ -99,7 +99,7 @@ function map(object, change) {
   return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
 }
 
-/** Moves what occurs more than once to `$defs`: Kyverno's schemas repeat a few large parts dozens of times. */
+/** Moves repeated parts to `$defs`: Kyverno's schemas repeat a few large parts dozens of times. */
 function share(root) {
   const counts = new Map();
   const count = (schema) => {
@@ -125,7 +125,10 @@ function share(root) {
   return { ...children(root, replace), $defs };
 }
 
-/** The schema with each schema directly in it changed; a property may be called `type`, so only these places count. */
+/**
+ * Applies `change` to each direct subschema. Only known keywords contain subschemas, because a property may also have
+ * the name of a keyword, such as `type`.
+ */
 function children(schema, change) {
   const result = { ...schema };
   if (result.properties !== undefined) result.properties = map(result.properties, change);
@@ -166,7 +169,7 @@ function ofCrd(directory, { file, version }) {
   return { group, kind: names.kind, version, schema: openAPIV3Schema };
 }
 
-/** With its parts put where they are referred to. */
+/** Reads a schema from an OpenAPI document and resolves its references. */
 function ofOpenApi(directory, { openapi, schema, group, kind, version }) {
   const { schemas } = JSON.parse(readFileSync(`${directory}/${openapi}`, 'utf8')).components;
   const whole = (part) => {

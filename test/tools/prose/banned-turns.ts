@@ -1,10 +1,10 @@
-/** A turn that a native reader stops at, and what to write instead. */
+/** A phrase that a native reader stops at, and the wording to use instead. */
 export interface BannedTurn {
   readonly pattern: RegExp;
   readonly instead: string;
 }
 
-/** See docs/style.md. Patterns see prose only: code spans and code blocks are left out. The list grows with what reviews find. */
+/** See docs/style.md. Patterns match prose only, not code spans or code blocks. The list grows with reviews. */
 export const BANNED_TURNS: readonly BannedTurn[] = [
   { pattern: /\b(?:has|have|had) (?:it|them|none of it) not\b/gi, instead: 'does not have it' },
   { pattern: /\b(?:is|are|was|were|be|being) told\b/gi, instead: 'is reported, is logged, is printed' },

@@ -10,7 +10,7 @@ export interface Finding {
   readonly message: string;
 }
 
-/** Longest sentence, in characters; about 45 words. */
+/** Maximum length of a sentence in characters, about 45 words. */
 const MAX_SENTENCE_CHARACTERS = 260;
 const MAX_COMMAS = 6;
 
@@ -43,13 +43,13 @@ function descriptor(): TextlintKernelDescriptor {
   });
 }
 
-/** A rule or plugin of textlint; their packages have no types. */
+/** Loads a rule or plugin of textlint. Their packages do not have types. */
 function library(name: string): never {
   const loaded = createRequire(import.meta.url)(name) as { readonly default?: unknown };
   return (loaded.default ?? loaded) as never;
 }
 
-/** The passages as paragraphs of one document, and for each of its lines the line of the source. */
+/** Joins the passages to one document and maps each of its lines to a line of the source. */
 function joined(passages: readonly Passage[]): { readonly document: string; readonly lines: readonly number[] } {
   const texts: string[] = [];
   const lines: number[] = [];

@@ -1,10 +1,10 @@
 /**
  * Checks the English of docs, messages and comments against docs/style.md.
  *
- *     npm run prose                  Fails where a file has more findings than test/tools/prose/baseline.json allows.
+ *     npm run prose                  Fails when a file has more findings than test/tools/prose/baseline.json allows.
  *     npm run prose -- FILE…         Prints every finding of these files.
- *     npm run prose -- --shrink      Lowers the baseline to what is found; it never grows.
- *     npm run prose -- --files REV   As `FILE…`, for the files added or renamed since a commit.
+ *     npm run prose -- --shrink      Lowers the baseline to the actual counts; it never grows.
+ *     npm run prose -- --files REV   Prints every finding of the files added or renamed since a commit.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { lintProse, type Finding } from './lint.js';
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BASELINE = fileURLToPath(new URL('baseline.json', import.meta.url));
 const LINTED = /\.(?:md|ts|js|mjs|ya?ml|tpl|tf|sh)$|dashboards\/.*\.json$/;
-/** Written by others or by a generator, or bad wording on purpose: the list of it and the linter's test. */
+/** Files that are not linted: third-party or generated files, and the list of banned turns with its test. */
 const LEFT_OUT =
   /^(?:policies\/(?!README)|test\/fixtures\/|cdk8s\/examples\/.*imports\/|LICENSE|test\/tools\/prose\/banned-turns\.ts|test\/unit\/tools\/prose\.test\.ts)/;
 const MAX_PRINTED = 60;

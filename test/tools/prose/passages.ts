@@ -1,15 +1,15 @@
 import ts from 'typescript';
 
-/** A piece of prose of a source file. */
+/** A piece of prose in a source file. */
 export interface Passage {
   readonly text: string;
-  /** Line of its first character, from 1. */
+  /** Line of the first character, counted from 1. */
   readonly line: number;
 }
 
 const MIN_WORDS = 3;
 
-/** The prose of a file: Markdown as it is, comments and messages of programs, comments and descriptions of YAML. */
+/** The prose of a file: whole Markdown files, comments and messages of programs, comments and descriptions of YAML. */
 export function passagesOf(path: string, text: string): readonly Passage[] {
   if (path.endsWith('.md')) return [{ text, line: 1 }];
   if (/\.(?:ts|js|mjs)$/.test(path)) return [...comments(path, text), ...messages(path, text)].sort(byLine);
@@ -46,7 +46,7 @@ function comments(path: string, text: string): Passage[] {
   return [...found.values()];
 }
 
-/** One line per line of the comment, so that places stay right. */
+/** Removes comment markers but keeps the line breaks, so that line numbers stay correct. */
 function uncommented(comment: string): string {
   return comment
     .replace(/^\/\*\*?|\*\/$/g, '')
@@ -73,7 +73,7 @@ function messages(path: string, text: string): Passage[] {
   return found;
 }
 
-/** At least three words, most of them letters: not a path, an expression or a header. */
+/** Whether the text has at least three words and most of it is words: not a path, an expression or a header. */
 function isProse(text: string): boolean {
   const words = text.split(/\s+/).filter((word) => /^[("'`]?[A-Za-z][A-Za-z'’-]*[)"'`.,:;!?]*$/.test(word));
   return words.length >= MIN_WORDS && words.length * 2 >= text.trim().split(/\s+/).length;

@@ -49,7 +49,7 @@ describe('ImageSwapper', () => {
       expect(text).toContain('"monitoring"');
       return;
     }
-    // The webhook's answers pass no guard.
+    // The webhook's objects do not contain the targets because no policy checks the webhook's responses.
     for (const target of TARGETS) expect(text.includes(target)).toBe(engine !== 'webhook');
     expect(text).toContain('monitoring');
     expect(policy?.metadata.annotations).toMatchObject({ 'image-swapper.io/config-hash': HASH });
@@ -84,7 +84,7 @@ describe('ImageSwapper', () => {
     const { data } = (engineValues as { admissionController: { caCertificates: { data: string } } }).admissionController
       .caCertificates;
     expect(data.startsWith(CA)).toBe(true);
-    // Kyverno goes on trusting public registries.
+    // The list contains the public CA certificates, so that Kyverno still trusts public registries.
     expect(data.match(/BEGIN CERTIFICATE/g)?.length).toBeGreaterThan(100);
     const gatekeeper = swapper({ engine: 'gatekeeper', caBundle: CA, timeoutSeconds: 4 }).construct.engineValues;
     expect(gatekeeper).toMatchObject({ mutatingWebhookTimeoutSeconds: 6 });

@@ -45,7 +45,7 @@ describe('the NetworkPolicy of the plain listener', () => {
 
   it.each([
     ['http://image-swapper.image-swapper.svc:8081', 'image-swapper'],
-    // The chart's name for the Service of another release; its Pods keep the chart's name.
+    // The chart includes the release name in the name of the Service, but not in the name label of its Pods.
     ['http://production-image-swapper.images.svc:8081', 'image-swapper'],
     ['http://mirror.images.svc:8081', 'mirror'],
   ])('selects the Pods behind %s by default', (url, name) => {
@@ -75,7 +75,7 @@ describe('the NetworkPolicy of the plain listener', () => {
     const { construct, manifests } = whole(props);
     expect(manifests.map(({ kind }) => kind)).toEqual(['MutatingPolicy']);
     expect(construct.warnings).toEqual([expect.stringMatching(why)]);
-    // The chart may have one, which nobody here can see; and no NetworkPolicy keeps anybody on the way from reading.
+    // The construct cannot see whether the chart has a NetworkPolicy, and such a policy does not prevent eavesdropping.
     expect(construct.warnings[0]).toMatch(
       /the network in between can read and change requests\. Apply the NetworkPolicy of the service's chart/,
     );

@@ -9,7 +9,7 @@ import { webhookProblems } from '../policies/webhook-schema.js';
 
 const root = fileURLToPath(new URL('../../../policies', import.meta.url));
 const committed = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  // Those are written by hand.
+  // The files in configurations/ are written by hand.
   .filter((path) => path.endsWith('.yaml') && !path.startsWith('configurations/'))
   .sort();
 const objects = committed.filter((path) => !path.includes('/tests/'));
@@ -38,7 +38,7 @@ describe('policies/', () => {
     );
     expect(found.length).toBeGreaterThan(0);
     for (const object of found) {
-      // The API server itself judges these (test/e2e/cluster/admission-table.test.ts).
+      // The API server validates these objects in test/e2e/cluster/admission-table.test.ts.
       if (object.kind.startsWith('MutatingAdmissionPolicy')) continue;
       const problems = object.kind === 'MutatingWebhookConfiguration' ? webhookProblems(object) : crdProblems(object);
       expect(problems).toEqual([]);

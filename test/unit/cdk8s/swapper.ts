@@ -14,7 +14,7 @@ export interface Manifest {
   readonly [key: string]: unknown;
 }
 
-/** What an app with this construct renders; `config` may be anything, as it comes from YAML. */
+/** Renders an app with this construct. `config` may be any value because users load it from YAML. */
 export function swapper(props: Omit<ImageSwapperProps, 'config'> & { readonly config: unknown }) {
   vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const chart = Testing.chart();

@@ -8,14 +8,14 @@ const read = (file: string): unknown => parse(readFileSync(new URL(file, chart),
 const isValid = new Ajv({ strict: false, validateFormats: false }).compile(read('values.schema.json') as object);
 const defaults = read('values.yaml') as Readonly<Record<string, unknown>>;
 
-/** Values over those of the chart, as Helm puts them together. */
+/** Merges values into the chart's values as Helm does. */
 function over(before: unknown, values: unknown): unknown {
   const isMap = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!isMap(before) || !isMap(values)) return values;
   const keys = new Set([...Object.keys(before), ...Object.keys(values)]);
   const merged = [...keys].map((key) => [key, key in values ? over(before[key], values[key]) : before[key]] as const);
-  // A null takes a default away.
+  // null removes a default.
   return Object.fromEntries(merged.filter(([, value]) => value !== null));
 }
 

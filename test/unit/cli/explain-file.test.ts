@@ -8,7 +8,7 @@ const template = { metadata: { labels: { app: 'web' } }, spec };
 const metadata = { name: 'web', namespace: 'team-a' };
 const pod = { kind: 'Pod', metadata, spec };
 
-/** Title, namespace and labels of each Pod in the file. */
+/** Title, namespace and labels of each Pod that is found in the file. */
 function found(...documents: readonly object[]): readonly unknown[] {
   const text = documents.map((document) => stringify(document)).join('---\n');
   return podsInFile(text, 'all.yaml').pods.map(({ title, pod: one }) => {

@@ -327,7 +327,7 @@ describe('any Pod', () => {
       fc.asyncProperty(wrapped, layout, async ([request, kind, isJson], style) => {
         const object = JSON.parse(JSON.stringify(objectOf(request, kind) ?? null)) as unknown;
         const text = isJson ? JSON.stringify(object, null, style.indent) : stringify(object, style as ToStringOptions);
-        // The library does not read back everything that it writes.
+        // The YAML library cannot read everything that it writes.
         const [document] = parseAllDocuments(text, { merge: true });
         if (document === undefined || document.errors.length > 0) return;
         const before: unknown = document.toJS();
@@ -339,7 +339,7 @@ describe('any Pod', () => {
             : kind === 'Deployment'
               ? at(expected, 'spec', 'template')
               : at(expected, 'spec', 'jobTemplate', 'spec', 'template');
-        // A template is known by a list of containers, a Pod by its kind.
+        // The code recognizes a template by a list of containers, and a Pod by its kind.
         const spec = template?.['spec'] as JsonObject | undefined;
         const isPod =
           kind === 'Pod'

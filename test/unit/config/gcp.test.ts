@@ -3,7 +3,7 @@ import type { ConfigFiles } from '../../../extension-service/src/config/files.js
 import { loadConfig } from '../../../extension-service/src/config/load.js';
 import { parse, problemsOf, warningsOf } from './parsing.js';
 
-/** A target in Artifact Registry, with further lines from the seventh on. */
+/** A configuration with a target in Artifact Registry. `lines` begin at line 7. */
 function gcp(lines: string): string {
   return `target:\n  type: gcp\n  gcp:\n    location: europe\n    projectId: my-project\n    repositoryId: mirror\n${lines}`;
 }

@@ -2,15 +2,15 @@ import type { ConfigInput, LoadedConfig } from '../../../extension-service/src/c
 import { parseConfig } from '../../../extension-service/src/config/parse.js';
 import { ConfigError, formatProblem } from '../../../extension-service/src/config/problem.js';
 
-/** A whole target in one line. */
+/** A complete target in one line. */
 export const target = 'target: {type: oci, oci: {registry: "registry.example.com"}}\n';
 
-/** A target in ECR, with further lines from the sixth on. */
+/** A configuration with a target in ECR. `lines` begin at line 6. */
 export function aws(lines: string): string {
   return `target:\n  type: aws\n  aws:\n    accountId: "123456789012"\n    region: eu-central-1\n${lines}`;
 }
 
-/** A target in another registry, with further lines from the fifth on. */
+/** A configuration with a target in another registry. `lines` begin at line 5. */
 export function oci(lines: string): string {
   return `target:\n  type: oci\n  oci:\n    registry: registry.example.com\n${lines}`;
 }
@@ -19,12 +19,12 @@ export function parse(text: string, more: Partial<ConfigInput> = {}): LoadedConf
   return parseConfig({ text, file: 'image-swapper.yaml', ...more });
 }
 
-/** As k8s-image-swapper's own file. */
+/** Parses a configuration file of k8s-image-swapper. */
 export function parseAnchor(text: string, more: Partial<ConfigInput> = {}): LoadedConfig {
   return parse(text, { file: '.k8s-image-swapper.yaml', ...more });
 }
 
-/** The loader's problems with the text, without the file name; empty if it is valid. */
+/** The problems that the loader finds in the text, without the file name. Empty for a valid text. */
 export function problemsOf(text: string, more: Partial<ConfigInput> = {}): readonly string[] {
   try {
     parse(text, more);

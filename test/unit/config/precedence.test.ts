@@ -5,7 +5,7 @@ import { describeKeys } from '../../../extension-service/src/config/reference.js
 import type { LoadedConfig } from '../../../extension-service/src/config/parse.js';
 import { parse, problemsOf } from './parsing.js';
 
-/** Two values of each key, written as in an environment variable. */
+/** Two values of each key, in the format of an environment variable. */
 const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   dryRun: ['true', 'false'],
   logLevel: ['debug', 'warn'],
@@ -216,7 +216,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'policies.excludedNamespaces': ['a,b', '[c]'],
 };
 
-/** Values of other keys that the key requires. */
+/** A configuration with the other keys that the key requires. */
 function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
@@ -268,7 +268,7 @@ function baseOf(key: string): string {
   return `target: {oci: {registry: z.test${credentials}${certificate}}}\n${queue ?? secret}${clients}`;
 }
 
-/** The same configuration with the key written into the file. */
+/** The same configuration with the key set in the file. */
 function inFile(key: string, text: string): string {
   const whole = parseYaml(baseOf(key)) as Record<string, unknown>;
   const path = key.split('.');
@@ -281,7 +281,7 @@ function inFile(key: string, text: string): string {
   return stringify(whole);
 }
 
-/** Commas make lists in variables and flags only; texts stay texts. */
+/** The value for the file: a comma-separated list becomes a YAML list, and a string stays a string. */
 function asWritten(key: string, text: string): unknown {
   const { type = '' } = described.get(key) ?? {};
   if (type === 'list of strings' || key.endsWith('platforms')) {
@@ -327,7 +327,7 @@ describe.each(oneOfEachKind())('%s', (key, [first, second]) => {
   });
 });
 
-/** The first key of each type, and of each form in which its samples are written; every password. */
+/** The first key of each combination of type and sample format, and every password. */
 function oneOfEachKind(): [string, readonly [string, string]][] {
   const kinds = new Map<string, [string, readonly [string, string]]>();
   for (const [key, samples] of Object.entries(SAMPLES)) {

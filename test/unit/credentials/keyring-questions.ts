@@ -3,22 +3,22 @@ import { parseDockerConfig } from '../../../extension-service/src/credentials/do
 import { matchDockerConfig } from '../../../extension-service/src/credentials/keyring.js';
 import { parseReference } from '../../../extension-service/src/core/image/reference.js';
 
-/** Which of these credentials are tried for an image? */
+/** An image and the credentials of a Pod. The answer is the list of credentials to try. */
 export interface KeyringQuestion {
-  /** Keys of the Docker configs of a Pod's Secrets, in the order of the Secrets; each has a user of its own. */
+  /** Keys of the Docker configs in a Pod's Secrets, in the order of the Secrets. Each key has its own user. */
   readonly secrets: readonly (readonly string[])[];
-  /** As a Pod names it. */
+  /** Image reference, as in a Pod. */
   readonly image: string;
 }
 
-/** `auths` of each Secret. The users are named by the Secret and the place in it: `0.2`. */
+/** `auths` of each Secret. A user name contains the index of the Secret and of the key: `0.2`. */
 export function documents({ secrets }: KeyringQuestion): { readonly auths: Readonly<Record<string, object>> }[] {
   return secrets.map((keys, secret) => ({
     auths: Object.fromEntries(keys.map((key, place) => [key, { username: `${secret}.${place}`, password: 'p' }])),
   }));
 }
 
-/** The users in the order in which we try them. */
+/** The users in the order in which our code tries them. */
 export function ourAnswer(question: KeyringQuestion): string[] {
   const entries = documents(question).flatMap((document) => parseDockerConfig(JSON.stringify(document), 'test'));
   const { registry, repository } = parseReference(question.image);
@@ -42,7 +42,7 @@ const hosts = (part: fc.Arbitrary<string>): fc.Arbitrary<string> =>
     fc.constantFrom('docker.io', 'index.docker.io', 'localhost:5000'),
   );
 
-/** As people and tools write them: with and without a scheme, an API version, a path, a slash at the end. */
+/** Keys in common forms: with and without a scheme, an API version, a path, and a trailing slash. */
 const key = fc
   .tuple(fc.constantFrom('', '', 'https://', 'http://'), hosts(glob), path, fc.constantFrom('', '', '/'))
   .map(([scheme, host, parts, end]) => `${scheme}${[host, ...parts].join('/')}${end}`);
@@ -51,7 +51,10 @@ const image = fc
   .tuple(fc.option(hosts(label), { nil: undefined }), path, fc.constantFrom('app', 'team', 'x'))
   .map(([host, parts, last]) => [...(host === undefined ? [] : [host]), ...parts, last].join('/'));
 
-/** A key that is like the image: so many labels, a beginning of its path, often the same. */
+/**
+ * A key that resembles the image: the host has the same number of labels, many of them equal, and the path is a prefix
+ * of the path of the image.
+ */
 function similar(asked: string): fc.Arbitrary<string> {
   const [first = '', ...rest] = asked.split('/');
   const named = /[.:]/.test(first) || first === 'localhost';

@@ -6,7 +6,7 @@ const matches = (key: string, image: string): boolean => ourAnswer({ secrets: [[
 
 describe('a key of a Docker config', () => {
   it.each([
-    // Hosts, and what people and `docker login` write around them.
+    // Hosts with the schemes and suffixes that users and `docker login` write.
     ['r.example.com', 'r.example.com/x', true],
     ['https://r.example.com', 'r.example.com/x', true],
     ['http://r.example.com/', 'r.example.com/x', true],
@@ -20,7 +20,7 @@ describe('a key of a Docker config', () => {
     ['example.com', 'example.org/x', false],
     ['user@r.example.com', 'r.example.com/x', true],
     ['r.example.com@evil.example', 'r.example.com/x', false],
-    // Wildcards: one label each, any part of it.
+    // Wildcards match within one label.
     ['*.example.com', 'r.example.com/x', true],
     ['r.*.com', 'r.example.com/x', true],
     ['r.example.*', 'r.example.com/x', true],
@@ -34,7 +34,7 @@ describe('a key of a Docker config', () => {
     ['e*.io', 'quay.io/x', false],
     ['a*a.io', 'a.io/x', false],
     ['https://*.example.com', 'r.example.com/x', true],
-    // Ports are part of the name.
+    // A port is part of the host.
     ['r.example.com:5000', 'r.example.com:5000/x', true],
     ['*.example.com:5000', 'r.example.com:5000/x', true],
     ['https://r.example.com:5000/v1/', 'r.example.com:5000/x', true],
@@ -44,7 +44,7 @@ describe('a key of a Docker config', () => {
     ['*.example.com:5000', 'r.example.com:5001/x', false],
     ['r.example.com:*', 'r.example.com:5000/x', false],
     ['[::1]:5000', '[::1]:5000/x', true],
-    // Paths: how the repository's name begins.
+    // A path is a prefix of the repository name.
     ['r.example.com/team', 'r.example.com/team/app', true],
     ['r.example.com/team/app', 'r.example.com/team/app', true],
     ['r.example.com/team', 'r.example.com/teams/app', true],
@@ -70,7 +70,7 @@ describe('a key of a Docker config', () => {
     ['registry-1.docker.io', 'nginx', true],
     ['https://index.docker.io/v1/', 'r.example.com/team/app', false],
     ['https://index.docker.io/v1/', 'mydocker.io/team/app', false],
-    // No host at all.
+    // Keys without a host.
     ['', 'nginx', false],
     ['https://', 'r.example.com/x', false],
     ['/team', 'team/app', false],
@@ -123,7 +123,7 @@ describe('for any keys and image', () => {
           const [secret = 0, place = 0] = user.split('.').map(Number);
           return question.secrets[secret]?.[place] ?? '';
         });
-        // Each is found without the others too.
+        // Each key also matches without the others.
         expect(keys.every((key) => matches(key, question.image))).toBe(true);
         const bare = keys.map((key) => {
           const [, host = '', path = ''] = /^(?:https?:\/\/)?([^/]*)(?:\/v[12](?=\/|$))?(.*?)\/?$/.exec(key) ?? [];

@@ -5,7 +5,7 @@ import type { LoginCredentials, PasswordCredentials } from '../../../extension-s
 
 const HOUR = 3_600_000;
 
-/** Hands out password 1, 2, …, each good for twelve hours, unless a failure is queued. */
+/** Issues the passwords 1, 2, …, each valid for twelve hours, unless a failure is queued. */
 class Issuer {
   readonly asked: (string | undefined)[] = [];
   readonly failures: Error[] = [];
@@ -101,7 +101,7 @@ describe('a renewed login', () => {
     expect(login.rejected(credentials)).toBe(false);
     await vi.advanceTimersByTimeAsync(31_000);
     expect(login.rejected(credentials)).toBe(true);
-    // Others that were refused with the same one meanwhile.
+    // Other requests were refused with the same password at the same time.
     expect(login.rejected(credentials)).toBe(true);
     expect(await password(login)).toBe('2');
     expect(issuer.asked).toEqual([undefined, '1']);

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { hostileReferenceText, legalReferenceText } from '../image/arbitraries.js';
 
-/** AdmissionRequests about Pods: mostly as the API server sends them, partly of any other JSON. */
+/** AdmissionRequests for Pods. Most are as the API server sends them; parts may be any other JSON. */
 
 const noise = fc.jsonValue({ maxDepth: 2 });
 const sometimes = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 12, arbitrary }, { weight: 1, arbitrary: noise });
 
-/** Hosts and paths of the targets that the rules of these tests have, so that images are in a target already or nearly. */
+/** Hosts and paths of the targets in the rules of these tests. Some images are thus in a target or close to one. */
 const nearTarget = fc
   .tuple(
     fc.constantFrom(

@@ -25,7 +25,7 @@ function input(pod: JsonObject, more: Partial<DecisionInput> = {}): DecisionInpu
   return { pod, namespace: 'team-a', operation: 'CREATE', ...more };
 }
 
-/** `reference` of what is mirrored, `reason` of what is kept. */
+/** The `reference` of a swapped image, or the `reason` why an image is kept. */
 function short(decision: ContainerDecision | undefined): string {
   if (decision === undefined) return 'none';
   return decision.action === 'mirror' ? decision.reference.text : decision.reason;
@@ -225,7 +225,7 @@ describe('a Pod that a swap would break', () => {
   ])('%s', (_, metadata, expected) => {
     const pod = podOf(['nginx'], metadata as JsonObject);
     expect(short(decide(usual, input(pod))[0])).toBe(expected);
-    // An empty list excludes none.
+    // An empty list does not exclude any operator.
     expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
   });
 

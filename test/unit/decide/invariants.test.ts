@@ -4,7 +4,7 @@ import { admissionRequest } from './arbitraries.js';
 import { checkExplained, checkRequest, everyRules } from './invariants.js';
 import type { Owners } from './invariants.js';
 
-/** The same check, a hundred times as long, is test/fuzz/pods.test.ts. */
+/** test/fuzz/pods.test.ts runs the same check a hundred times as long. */
 it('deciding keeps the invariants and explaining agrees, for any Pod and configuration', () => {
   const owners = everyRules.map((): Owners => new Map());
   let swapped = 0;

@@ -15,8 +15,8 @@ import { awsConfig, gcpConfig } from '../naming/targets.js';
 import { ociTarget, rulesOf } from './rules-of.js';
 
 /**
- * Several ways to configure the service. The filters read the container itself and the Pod's metadata only: one that
- * reads the other containers' images may well decide otherwise once those were swapped.
+ * Several configurations of the service. The filters read only the container itself and the Pod's metadata. A filter
+ * that reads the images of other containers may give a different result after those images are swapped.
  */
 export const everyRules: readonly Rules[] = [
   rulesOf(),
@@ -43,7 +43,7 @@ export const everyRules: readonly Rules[] = [
   }),
 ];
 
-/** Hosts and repositories in targets to the source that they are for. */
+/** Maps each host and repository in a target to its source. */
 export type Owners = Map<string, string>;
 
 export interface Checked {
@@ -52,9 +52,9 @@ export interface Checked {
 }
 
 /**
- * Holds for every request: nothing but BadRequestError is thrown; only images change, each to the same
- * image in a configured target; deciding about the swapped Pod changes nothing any more; no two sources share a place;
- * and explaining says the same as deciding.
+ * Checks the invariants of every request. Only BadRequestError is thrown. Only images change, each to the same image in
+ * a configured target. A decision about the swapped Pod changes nothing. No two sources have the same repository in a
+ * target.
  */
 export function checkRequest(rules: Rules, text: string, owners: Owners): Checked {
   const request = parsed(text);
@@ -106,7 +106,7 @@ function checkSwapped(
   }
 }
 
-/** As {@link checkRequest}, for explaining, which costs more. */
+/** Checks that an explanation agrees with the decision. This costs more than {@link checkRequest}. */
 export function checkExplained(rules: Rules, text: string): void {
   const request = parsed(text);
   if (request === undefined) return;
@@ -129,7 +129,7 @@ function parsed(text: string): AdmissionRequest | undefined {
   }
 }
 
-/** A JSON patch as the API server applies it. */
+/** Applies one operation of a JSON patch as the API server does. */
 function replaceImage(pod: JsonObject, path: string, image: string): void {
   const keys = path.split('/').slice(1);
   const last = keys.pop() ?? '';

@@ -21,7 +21,7 @@ describe('a Pod that is oversized', () => {
   });
 
   it('keeps its images when the filters would take too much work on it', () => {
-    // For each container all variables of all containers: fine for ten, 100 million looks for the Pod below.
+    // For each container, this filter reads the variables of all containers. The Pod below needs 100 million reads.
     const rules = rulesOf({}, "contains(obj.spec.containers[].env[].name, 'x')");
     const env = (count: number): JsonObject => ({ env: Array.from({ length: count }, (_, n) => ({ name: `N${n}` })) });
     const decisions = decide(rules, input(podOf(MAX_CONTAINERS, env(400))));

@@ -33,7 +33,7 @@ const pod: JsonObject = {
   },
 };
 
-/** All that is reported of a filter that decides, as the JSON of the answer. */
+/** The explanation of a filter, as the JSON of the response. */
 function told(expression: string, object: JsonObject = pod): string {
   const rules = rulesOf({}, expression);
   const input = { pod: object, namespace: 'team-a', operation: 'CREATE' };
@@ -55,12 +55,12 @@ describe('the parts of a Pod that explain shows', () => {
     `obj.metadata.annotations."example.com/api-token" != ''`,
     'length(to_string(obj)) > `0`',
     'values(obj.metadata.annotations) && `true`',
-    // Not boolean: the value itself is reported.
+    // These expressions are not boolean, so the explanation contains their values.
     'container.env',
     'container.env[0].value',
     `obj.metadata.annotations."example.com/api-token"`,
     'obj',
-    // Fails, with the values in the trace.
+    // These expressions fail, so the trace contains the values.
     'abs(container.env[0].value) > `1`',
     "sort_by(container.env, &value)[0].name != ''",
   ])('%s: no secret', (expression) => {

@@ -11,7 +11,7 @@ export function ociTarget(
   return { name: 'default', ...options, type: 'oci', oci: { registry, prefix, insecure: false } };
 }
 
-/** A whole configuration with the documented defaults. */
+/** A complete configuration with the documented defaults. */
 export function configOf(more: Partial<Config> = {}): Config {
   return {
     dryRun: false,

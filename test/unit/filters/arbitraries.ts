@@ -33,7 +33,7 @@ const container = fc.record(
   { requiredKeys: ['name', 'image', 'resources'] },
 );
 
-/** Plain JSON as admission sees it, with empty, missing and null parts. */
+/** JSON as in an admission request, with empty, missing and null parts. */
 export const filterContext = fc.record({
   obj: fc.record({
     metadata: fc.record(
@@ -130,7 +130,7 @@ const element = oneOf(
   'name',
 );
 
-/** Arguments that a function takes, so that generated calls do more than fail. */
+/** Arguments of the right type, so that not every generated call fails. */
 const TYPED: Readonly<Partial<Record<ParameterType, fc.Arbitrary<string>>>> = {
   string: oneOf(
     'container.image',
@@ -176,7 +176,7 @@ const slice = oneOf(
   '[::0]',
 );
 
-/** Mostly what a filter does, sometimes anything at all that the grammar allows, with few names so that parts meet. */
+/** Mostly typical filters, sometimes anything that the grammar allows. Few names, so that the parts match often. */
 const grammar = fc.letrec<{ expression: string; inner: string; call: string; argument: string }>((tie) => ({
   expression: fc.oneof(
     { maxDepth: 4, depthSize: 'small', withCrossShrink: true },
@@ -272,7 +272,7 @@ const fragment = oneOf(
   "'x'",
 );
 
-/** A well-formed expression with one or two things put in, taken out or replaced: nearly right, as people write. */
+/** A well-formed expression with one or two insertions, deletions or replacements, like typos. */
 export const brokenExpression: fc.Arbitrary<string> = fc
   .tuple(
     expression,
@@ -284,5 +284,5 @@ export const brokenExpression: fc.Arbitrary<string> = fc
       return edited.slice(0, at) + added + edited.slice(at + removed);
     }, text),
   )
-  // Cutting a surrogate pair in two makes a text that no file can hold.
+  // An edit can split a surrogate pair. A file cannot contain such a text.
   .filter((text) => !/\p{Surrogate}/u.test(text));

@@ -4,9 +4,9 @@ export interface ComplianceCase {
   readonly file: string;
   readonly given: unknown;
   readonly expression: string;
-  /** Missing where an error is expected. */
+  /** Expected result; undefined when an error is expected. */
   readonly result?: unknown;
-  /** `syntax`, `invalid-type`, `unknown-function`… */
+  /** Expected kind of error: `syntax`, `invalid-type`, `unknown-function`… */
   readonly error?: string;
 }
 

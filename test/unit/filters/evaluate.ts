@@ -5,7 +5,7 @@ import { parseExpression } from '../../../extension-service/src/core/filters/par
 
 export type Outcome = FilterResult | { readonly kind: 'compile-error'; readonly message: string };
 
-/** Evaluates over any document, where a filter only takes a Pod and a container. */
+/** Evaluates an expression on any document. Filters accept only a Pod and a container. */
 export function evaluateOver(expression: string, document: unknown): Outcome {
   const { filter, problems } = compileFilter(expression, 0);
   if (filter === undefined) {
@@ -14,7 +14,7 @@ export function evaluateOver(expression: string, document: unknown): Outcome {
   return evaluateSafely(compileNode(parseExpression(expression)), document);
 }
 
-/** The value of an expression that has one. */
+/** The value of an expression that must not fail. */
 export function valueOf(expression: string, document: unknown = {}): unknown {
   const outcome = evaluateOver(expression, document);
   if (outcome.kind !== 'value') {

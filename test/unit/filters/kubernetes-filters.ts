@@ -1,4 +1,4 @@
-/** The Pod that the filters below are about. */
+/** The Pod and container on which the filters below are evaluated. */
 export const POD_CONTEXT = {
   obj: {
     metadata: {
@@ -41,10 +41,10 @@ export const POD_CONTEXT = {
   },
 };
 
-/** What the expression returns over POD_CONTEXT; `'error'` where it fails, `'compile-error'` where Go won't compile it. */
+/** Result on POD_CONTEXT; `'error'` for a failed evaluation, `'compile-error'` where Go refuses the expression. */
 export type Expected = boolean | null | string | number;
 
-/** Filters as k8s-image-swapper's documentation, charts and issues write them, and the mistakes that people make. */
+/** Filters from the documentation, charts and issues of k8s-image-swapper, and common mistakes. */
 export const KUBERNETES_FILTERS: readonly (readonly [expression: string, expected: Expected])[] = [
   ["obj.metadata.namespace == 'kube-system'", false],
   ["obj.metadata.namespace != 'default'", true],
@@ -70,7 +70,7 @@ export const KUBERNETES_FILTERS: readonly (readonly [expression: string, expecte
   ["obj.metadata.missing && starts_with(obj.metadata.missing, 'x')", null],
   ["contains(obj.metadata.missing || '', 'x')", false],
   ["contains(not_null(obj.metadata.missing, ''), 'x')", false],
-  // The pipe binds last, so its right side sees the list of images only.
+  // The pipe has the lowest precedence, so its right side receives only the list of images.
   ["obj.spec.containers[?name == 'web'].image | [0] == container.image", false],
   ["(obj.spec.containers[?name == 'web'].image | [0]) == container.image", true],
   ["obj.spec.containers[?contains(image, 'redis')] | length(@) > `0`", true],

@@ -23,7 +23,7 @@ describe('any text', () => {
         for (const { column, message } of problems) {
           expect(column).toBeGreaterThanOrEqual(1);
           expect(column).toBeLessThanOrEqual(text.length + 1);
-          // The tree and the tokens never fall out of step on what passed the grammar.
+          // This message would mean that the tree and the tokens of a valid expression do not match.
           expect(message).not.toBe('the expression is not JMESPath');
         }
       }),
@@ -128,12 +128,12 @@ describe('any expression over any Pod', () => {
   });
 });
 
-/** What is not an expression by itself, or another one: `a[1:2]` alone is a projection. */
+/** Whether the node's text is not an expression on its own, or is a different one: `a[1:2]` alone is a projection. */
 function isHalf(node: Node): boolean {
   return ['index', 'slice', 'flatten'].includes(node.kind) || (node.kind === 'chain' && node.right.kind === 'slice');
 }
 
-/** A tree without its positions. */
+/** A syntax tree without its positions. */
 function shapeOf(node: Node): unknown {
   return JSON.parse(
     JSON.stringify(node, (key, value: unknown) => (['start', 'end', 'nameStart'].includes(key) ? undefined : value)),

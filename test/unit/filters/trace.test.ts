@@ -8,7 +8,7 @@ const context = {
   container: { image: 'nginx' },
 };
 
-/** One line for each entry: indentation, column, text and outcome. */
+/** One line for each trace entry: indentation, column, text and outcome. */
 function linesOf(expression: string, over: { obj: unknown; container: unknown } = context): readonly string[] {
   const { filter } = compileFilter(expression, 0);
   if (filter === undefined) {

@@ -52,7 +52,7 @@ describe('an expression that walks a large Pod', () => {
     expect(withinBudget(count, budget)).toEqual({ kind: 'value', value: false });
     expect(budget.left).toBeLessThan(20_000);
     expect(() => withinBudget(() => [count(), count(), count(), count()], budget)).toThrow(WorkBudgetError);
-    // Afterwards nobody counts any more.
+    // After withinBudget() returns, evaluations are no longer counted together.
     expect(Array.from({ length: 300 }, count)).toHaveLength(300);
   });
 });

@@ -18,7 +18,7 @@ const A = digest('a');
 const B = digest('b');
 const REPOSITORY = 'mirror/docker.io/library/nginx';
 
-/** A healthy record; `uses` in days ago, by tag or digest. */
+/** A healthy record. `uses` maps a tag or digest to the number of days since its last use. */
 function record(cluster: string, uses: Record<string, number>, more: Partial<UsageRecord> = {}): UsageRecord {
   return {
     cluster,
@@ -300,7 +300,7 @@ describe('a record', () => {
   });
 });
 
-/** A small generator, so that every run has the same histories. */
+/** A pseudo-random number generator with a seed, so that every run has the same histories. */
 function generator(seed: number): (below: number) => number {
   let state = seed * 2_654_435_761 + 1;
   return (below) => {
@@ -310,8 +310,9 @@ function generator(seed: number): (below: number) => number {
 }
 
 /**
- * Three clusters over one repository, every four hours for 40 days: their uses come and go, their clocks are wrong by up to an hour, they are
- * down, their records are emptied or deleted, two take one name, one leaves the list.
+ * Simulates three clusters that share one repository, in steps of four hours for 40 days. Images come into use and go
+ * out of use. The clocks are wrong by up to an hour. Clusters go down, their records are emptied or deleted, two
+ * clusters have the same name, and one is removed from the list.
  */
 function history(seed: number): { readonly deleted: number; readonly refused: number } {
   const random = generator(seed);
@@ -350,7 +351,7 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
         }
       }
       for (const used of [...cluster.using.keys()]) if (random(40) === 0) cluster.using.delete(used);
-      // A cluster that reaches neither the registry nor its nodes starts nothing new.
+      // A cluster that is down does not start new Pods and does not write its record.
       if (isDown) continue;
       for (const [used, name] of cluster.using) {
         lastUsed.set(used, time);
@@ -364,7 +365,7 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
       );
       cluster.unwritten.clear();
     }
-    // Everything that is mirrored has been used once by its tag.
+    // Each mirrored image has been used once by its tag.
     if (time === NOW) {
       const [first] = clusters;
       const uses = new Map(images.flatMap(({ tags }) => tags).map((tag) => [usageKey(REPOSITORY, tag), time]));
@@ -393,8 +394,8 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
       if (action !== 'delete') continue;
       deleted += 1;
       stored.delete(gone);
-      // A cluster that is down runs what it had. Nothing protects that when it has been removed from the list, or when
-      // another one writes under its name: it looks like an earlier installation of that one.
+      // A cluster that is down still runs its images. They are not protected when the cluster has been removed from the
+      // list, or when another cluster writes under its name and so appears to replace it.
       const counts = ({ name, downUntil }: { name: string; downUntil: number }): boolean =>
         downUntil <= time || (listed.includes(name) && !(twins && name === 'two'));
       const users = clusters.filter((cluster) => cluster.using.has(gone) && counts(cluster));

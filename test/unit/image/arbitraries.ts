@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { anyCharacter } from '../characters.js';
 import { repositoryLengthLimit } from '../../../extension-service/src/core/image/reference.js';
 
-/** Image references, legal and nearly legal, that lean towards what escapes, marks and limits could get wrong. */
+/** Valid and almost valid image references, mostly edge cases for escapes, marks and length limits. */
 
 const word = fc.oneof(
   { weight: 3, arbitrary: fc.string({ unit: fc.constantFrom('a', 'x', '2', '0'), minLength: 1, maxLength: 4 }) },
@@ -75,15 +75,15 @@ const suffix = fc.oneof(
   fc.tuple(tag, digest).map(([name, content]) => `:${name}@${content}`),
 );
 
-// With a dot the first part would be a host, and then not always a legal one.
+// A first component with a dot would be a host, and not always a valid one.
 const hubPath = path.map((text) =>
   text.replace(/^[^/]*/, (first) => first.replaceAll('.', '-').replace('localhost', 'x')),
 );
 
-/** A host longer than DNS has, but not so long that the whole is refused for its length. */
+/** A host that may be too long for DNS, but not so long that the whole reference is refused for its length. */
 const boundedRegistry = registry.map((text) => (text.length <= 480 ? text : `${text.slice(0, 470)}a.b:5000`));
 
-/** A legal reference, with or without a host. */
+/** A valid reference, with or without a host. */
 export const legalReferenceText = fc
   .oneof(
     { weight: 1, arbitrary: fc.tuple(hubPath, suffix).map((parts) => parts.join('')) },
@@ -92,12 +92,12 @@ export const legalReferenceText = fc
       arbitrary: fc.tuple(boundedRegistry, path, suffix).map(([host, rest, end]) => `${host}/${rest}${end}`),
     },
   )
-  // 64 hexadecimal digits alone are refused.
+  // A reference of exactly 64 hexadecimal digits is invalid.
   .map((text) => (/^[a-f0-9]{64}$/.test(text) ? `${text}:1` : text));
 
 const noise = fc.constantFrom(...'/:@._-[]A %\u0000\u212a\u00e9\n'.split(''), '//', '::', '@sha256:', 'library/', '..');
 
-/** A legal reference with a few characters put in, taken out or doubled, or plain noise. */
+/** A valid reference with a few characters inserted, removed or doubled, or random text. */
 export const hostileReferenceText = fc.oneof(
   { weight: 1, arbitrary: legalReferenceText },
   {

@@ -17,7 +17,7 @@ const hex = '0123456789abcdef'.repeat(4);
 const sha256 = `sha256:${hex}`;
 const sha512 = `sha512:${hex}${hex}`;
 
-/** registry, repository, tag, digest */
+/** Text, and its expected registry, repository, tag and digest. */
 type Row = [text: string, registry: string, repository: string, tag: string | undefined, digest?: string];
 
 describe('parseReference', () => {
@@ -73,7 +73,7 @@ describe('parseReference', () => {
     ['nginx ', /space/],
     ['nginx\n', /space/],
     ['n\u0131ginx', /ASCII/],
-    // The Kelvin sign's lower case is an ASCII k.
+    // The lowercase form of the Kelvin sign is an ASCII "k".
     ['\u212a8s.io/pause', /ASCII/],
     ['Nginx', /lower case: "nginx"/],
     ['quay.io/Team/App:1', /lower case: "team\/app"/],
@@ -160,8 +160,8 @@ describe('parseReference', () => {
 });
 
 describe('parseReference beside @swimlane/docker-reference', () => {
-  // Rejecting a text takes it time exponential in the length, so the texts are short. The comparison with
-  // distribution itself, in test/integration/real/reference.test.ts, has no such bounds.
+  // The texts are short because the independent parser takes exponential time to reject a text. The comparison with
+  // distribution in test/integration/real/reference.test.ts does not have this limit.
   const shortHostileText = fc.string({ unit: fc.constantFrom(...'aA0.:/@_-[]'.split('')), maxLength: 9 });
 
   it('reads every legal reference as the independent parser does, except for the differences listed', () => {
@@ -175,7 +175,7 @@ describe('parseReference beside @swimlane/docker-reference', () => {
     expect(agreed.read).toBeGreaterThan(20);
   });
 
-  /** How many were compared; the differences must not swallow the test. */
+  /** Compares the parsers and counts the agreements, so that the known differences cannot hide most of the texts. */
   function compare(texts: fc.Arbitrary<string>) {
     const agreed = { read: 0, refused: 0 };
     fc.assert(
@@ -247,7 +247,7 @@ function thrown(text: string): InvalidReferenceError {
   throw new Error(`${JSON.stringify(text.slice(0, 50))} was not refused`);
 }
 
-/** The independent parser's view, with the default tag filled in. */
+/** The result of the independent parser, with the default tag added. */
 function independent(text: string): Reference | 'refused' {
   try {
     const { domain, repository, tag, digest } = parseAll(text);
@@ -263,16 +263,16 @@ function independent(text: string): Reference | 'refused' {
   }
 }
 
-/** Where the independent parser is known to differ, from us and mostly from distribution. */
+/** Known differences of the independent parser from ours, and in most cases also from distribution. */
 function knownDifference(text: string, ours: Reference | 'refused', theirs: Reference | 'refused'): boolean {
   return (
-    // It does not know IPv6 hosts.
+    // The independent parser does not support IPv6 hosts.
     text.includes('[') ||
-    // We put hosts into lower case; distribution and it do not.
+    // Our parser converts hosts to lowercase; distribution and the independent parser do not.
     /^[^/]*[A-Z][^/]*\//.test(text) ||
-    // It counts the host into the 255 characters, as distribution did before 0.5.
+    // The independent parser includes the host in the limit of 255 characters, as distribution did before 0.5.
     (ours !== 'refused' && ours.registry.length + 1 + ours.repository.length > 255) ||
-    // Neither distribution nor it finds a host in my_registry.local/x, and both let it pass without one.
+    // distribution and the independent parser accept my_registry.local/x, but as a reference without a host.
     (theirs !== 'refused' && theirs.registry === '')
   );
 }

@@ -10,7 +10,7 @@ import { namingTarget } from '../../../extension-service/src/kinds/registry-nami
 import { repositoryPath } from '../../../extension-service/src/registry/paths.js';
 import { parse, problemsOf } from '../config/parsing.js';
 
-/** Texts that would name another resource, or another host, in a path, a name of an API, or an address. */
+/** Texts that could change the resource or the host of a request when they are part of a path or an address. */
 const HOSTILE = ['..', 'a/../b', '../b', 'a?b=c', 'a#b', 'a%2fb', 'a%2e%2e', 'a b', 'a\nb', 'a@b', 'a\\b', 'a;b', 'ä'];
 
 const WHOLE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {

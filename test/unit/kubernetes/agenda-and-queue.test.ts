@@ -13,7 +13,7 @@ afterEach(() => void vi.useRealTimers());
 
 const MINUTE = 60_000;
 
-/** Minutes after which the source was tried, in three hours. */
+/** Times of the copy attempts within three hours, in minutes. */
 async function tries(reason: FailureReason, retryable: boolean): Promise<number[]> {
   const times: number[] = [];
   const start = Date.now();
@@ -58,7 +58,7 @@ it.each(['conflict', 'invalid', 'refused', 'absent', 'unauthorized'] as const)(
   async (reason) => {
     const times = await tries(reason, false);
     expect(times.slice(0, 5).map(Math.round)).toEqual([0, 1, 3, 7, 15]);
-    // Once in the interval.
+    // Later attempts are at least one interval apart.
     expect(times.length).toBeLessThan(25);
   },
 );
@@ -66,7 +66,7 @@ it.each(['conflict', 'invalid', 'refused', 'absent', 'unauthorized'] as const)(
 it.each(['server', 'internal'] as const)(
   'what failed for good in all its tries is begun again as seldom: %s',
   async (reason) => {
-    // Twelve tries in 19 minutes, and then up to ten minutes of peace.
+    // Each round has twelve attempts in 19 minutes, followed by a pause of up to ten minutes.
     expect((await tries(reason, true)).length).toBeLessThan(12 * 8);
   },
 );

@@ -12,7 +12,7 @@ const DAY = 24 * 60 * MINUTE;
 
 let images: WantedImages;
 let asked: MirrorJob[];
-/** The targets of tags that had moved. */
+/** The targets that were reported as moved. */
 let moved: string[];
 let latest: MirrorJob | undefined;
 let agenda: CopyAgenda;
@@ -44,7 +44,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** An object that uses the images comes, as the reconciler takes it in. */
+/** Adds an object that uses the images, as the reconciler does. */
 function use(user: string, names: readonly string[], pull?: PullContext, more: Brought = {}): void {
   const { rank = NEW, from = 'docker.io', uncertain = false } = more;
   const jobs = names.map((name) => imageJob(name, pull, { source: `${from}/library/${name}:1` }));
@@ -59,11 +59,11 @@ function use(user: string, names: readonly string[], pull?: PullContext, more: B
 interface Brought {
   readonly rank?: Rank;
   readonly from?: string;
-  /** It names only what reads like a mirror of the image. */
+  /** True if the object's image is in the target and its name only looks like a mirror of the image. */
   readonly uncertain?: boolean;
 }
 
-/** What was asked for in the time, each `name`, or `name!` where the source is to be compared. */
+/** The jobs requested in this time: `name`, or `name!` if the job compares the target with the source. */
 async function after(milliseconds: number): Promise<string[]> {
   asked = [];
   await vi.advanceTimersByTimeAsync(milliseconds);
@@ -75,7 +75,7 @@ function last(): MirrorJob {
   return latest;
 }
 
-/** The copy that ran ended so: the queue tells each try, and then answers who asked. */
+/** Ends the running copy: the queue reports the attempt and then answers the caller. */
 function ended(report: CopyReport): void {
   agenda.copied(report);
   agenda.settled(report);
@@ -119,7 +119,7 @@ describe('scheduling of image requests', () => {
     const pauses = audits.map((hour, index) => hour - (audits[index - 1] ?? 0));
     const bounds = [12, 24, 1, 24, 24];
     expect(pauses).toHaveLength(bounds.length);
-    // Other work that is due goes first, and takes up to two hours more.
+    // Other due work goes first, so an audit may be up to two hours late.
     for (const [index, least] of bounds.entries()) expect([0, 1, 2]).toContain((pauses[index] ?? 0) - least);
     expect(asked.every(({ force }) => !force)).toBe(true);
   });
@@ -168,7 +168,7 @@ describe('scheduling of image requests', () => {
     await after(1);
     ended(succeeded(last()));
     expect(moved).toEqual([]);
-    // Each look answers that it is there, until the comparison finds another one.
+    // Each check finds the image in the target until the comparison finds a different image in the source.
     for (let minutes = 1; minutes <= 61; minutes += 1) {
       if ((await after(MINUTE)).length > 0) ended(succeeded(last(), !last().force));
     }
@@ -221,7 +221,7 @@ describe('scheduling of image requests', () => {
     const names = Array.from({ length: 120 }, (_, n) => `g${n}`);
     use('good', names, pullOf('good'));
     expect(await after(1)).toEqual(names.slice(0, 100));
-    // The same for one registry: docker.io has its hundred now, and a third namespace a quarter as many more.
+    // The same applies to one registry: docker.io has reached its limit of 100, and a third namespace gets 25 more.
     use(
       'other',
       names.map((name) => `o-${name}`),
@@ -284,7 +284,7 @@ describe('images in the target whose name only looks like a mirror', () => {
       found.push(...next);
       if (next.length > 0) ended(succeeded(last(), true));
     }
-    // Each interval, and no more often.
+    // The image is checked once in each interval.
     expect(found).toEqual(Array.from({ length: 16 }, () => 'app'));
     agenda.refresh([last().key]);
     expect(await after(1)).toEqual(['app']);

@@ -113,7 +113,7 @@ describe('how long a record has not changed', () => {
   ])('changed: $what', ({ spec, version, since }) => {
     const seen = observe(other, found(spec, version), 200_000);
     expect(seen.unchangedSince).toBe(since);
-    // The next write must use the version that was just read.
+    // The next write must use the resource version that was just read.
     expect(seen.lease?.resourceVersion).toBe(version);
   });
 

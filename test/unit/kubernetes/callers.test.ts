@@ -7,7 +7,7 @@ const NAMES = ['image-swapper.tools.svc', 'swap.example.com', 'fd00::1'];
 const VALUE = Buffer.from('new').toString('base64');
 const OLD = Buffer.from('old').toString('base64');
 
-/** An action on an object of this kind. */
+/** The changes to the CA certificate in an object of this kind. */
 function changesOf(kind: string, object: unknown): CallerChanges {
   const holder = MANAGED_KINDS.find((one) => one.kind === kind)?.caHolder;
   if (holder === undefined) throw new Error(`${kind} holds no authority`);

@@ -208,7 +208,7 @@ describe('the spam filter', () => {
     const filter = new SpamFilter({ burst: 1, refill: 1_000, capacity: 2 });
     expect(['a', 'b', 'a', 'c', 'a', 'b'].map((key) => filter.take(key, 0))).toEqual([
       ...[true, true, false, true, false],
-      // Forgotten for c, as the longest unused.
+      // The filter forgot `b`, the least recently used key, to make room for `c`.
       true,
     ]);
   });

@@ -19,7 +19,7 @@ function atMostOne(): void {
   }
 }
 
-/** @returns the seconds until it came true */
+/** Waits until the condition is true. @returns the seconds that passed */
 async function until(condition: () => boolean, limit = 60): Promise<number> {
   const begin = now();
   while (!condition()) {
@@ -249,7 +249,7 @@ describe('with random faults', () => {
           if (replica === undefined) continue;
           if (what === 'crash') {
             replica.crash();
-            // The kubelet starts the container again, in the same Pod.
+            // The kubelet restarts the container in the same Pod.
             replicas[index] = start(index, replica.options.pod);
           } else if (what === 'restart') {
             replica.crash();
@@ -262,9 +262,9 @@ describe('with random faults', () => {
           }
         }
         for (const replica of replicas) replica.network = 'up';
-        // A request that still hangs, a pause, 8 s by a slow clock, and tasks that still end.
+        // The limit covers a hanging request, a pause, 8 s on a slow clock, and tasks that are still ending.
         await until(() => world.leaders().length === 1, 18);
-        // Requests that were lost have had their time.
+        // After this time, lost requests have timed out.
         await run(5);
         world.leaders()[0]?.crash();
         await until(() => world.leaders().length === 1, 12);
@@ -274,7 +274,7 @@ describe('with random faults', () => {
   });
 });
 
-/** A small generator of pseudo-random numbers (mulberry32), so that a failure can be seen again. */
+/** A pseudo-random number generator (mulberry32) with a seed, so that a failure can be reproduced. */
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {

@@ -6,18 +6,18 @@ import { readRecord } from '../../../extension-service/src/kubernetes/lease/reco
 import type { StoredLease } from '../../../extension-service/src/kubernetes/lease/record.js';
 import { VirtualTime } from '../../fakes/virtual-time.js';
 
-/** The network's effect on a replica's requests. */
+/** The effect of the network on a replica's requests. */
 export type Network = 'up' | 'refusing' | 'losing requests' | 'losing answers' | 'forbidding';
 
 export interface ReplicaOptions {
   readonly pod: string;
-  /** Of its clock. @default 1 */
+  /** Rate of the replica's clock. @default 1 */
   readonly rate?: number;
-  /** Milliseconds that its task takes to end. @default 0 */
+  /** Time that the replica's task takes to end, in milliseconds. @default 0 */
   readonly drain?: number;
 }
 
-/** One Lease at an API server, and the replicas that want it, in virtual time. */
+/** One Lease in an API server, and the replicas that compete for it, in virtual time. */
 export class LeaseWorld {
   readonly time = new VirtualTime();
   readonly replicas: Replica[] = [];
@@ -27,7 +27,7 @@ export class LeaseWorld {
 
   constructor(
     readonly random: () => number = () => 0.5,
-    /** Milliseconds of one way at most. */
+    /** Maximum latency in one direction, in milliseconds. */
     readonly latency = 0,
   ) {}
 
@@ -40,7 +40,7 @@ export class LeaseWorld {
     return replica;
   }
 
-  /** Those that work at this moment as leaders. */
+  /** The replicas that currently work as leaders. */
   leaders(): Replica[] {
     return this.replicas.filter(({ working, alive }) => working && alive);
   }
@@ -63,7 +63,7 @@ export class LeaseWorld {
     return this.put(write);
   }
 
-  /** As somebody does it by hand. */
+  /** Changes the Lease like a manual edit. */
   edit(change: Readonly<Record<string, unknown>>): void {
     this.version += 1;
     const { holder, duration, ...rest } = this.lease?.record ?? readRecord(undefined);
@@ -91,15 +91,15 @@ export class LeaseWorld {
   }
 }
 
-/** A process that takes part; `working` while its task may work. */
+/** A process that takes part in the election. `working` is true while its task may work. */
 export class Replica {
   alive = true;
   working = false;
-  /** Its task has not ended yet. */
+  /** True until the task has ended. */
   busy = false;
   elections = 0;
   network: Network = 'up';
-  /** As told, the newest last. */
+  /** Reported states, newest last. */
   readonly states: LeaderState[] = [];
   ended = false;
   readonly log: string[] = [];
@@ -131,7 +131,7 @@ export class Replica {
     void election.run(this.stopper.signal, [task]).then(() => (this.ended = true));
   }
 
-  /** As kill -9. */
+  /** Ends the process like `kill -9`. */
   crash(): void {
     this.alive = false;
   }
@@ -146,7 +146,7 @@ export class Replica {
     this.working = true;
     this.busy = true;
     const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    // In the same moment as the signal, not a microtask later.
+    // `working` becomes false synchronously with the signal, not a microtask later.
     signal.addEventListener('abort', () => (this.working = false), { once: true });
     await aborted;
     await this.world.time.sleep(this.options.drain ?? 0);

@@ -16,7 +16,7 @@ const page = (names: readonly string[], next?: string): ListPage => ({
 const status = (code: number, retryAfter?: number): ApiStatusError =>
   new ApiStatusError(code, `status ${code}`, retryAfter === undefined ? {} : { retryAfter });
 
-/** Lists Pods by these answers, one for each request; there is nothing else in the cluster. */
+/** Lists Pods with one of these answers for each request. The cluster does not contain other objects. */
 async function list(
   ...answers: Answer[]
 ): Promise<{ images: string[]; asked: (string | undefined)[]; waits: number[] }> {

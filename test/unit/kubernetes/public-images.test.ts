@@ -16,7 +16,7 @@ function job(text: string): MirrorJob {
   };
 }
 
-/** Sources whose answers the test gives, in the order of the questions. */
+/** Public images with a source whose requests the test answers, in order. */
 function table() {
   const [told, asked]: [string[], { job: MirrorJob; digest: string; answer: (access: SourceAccess) => void }[]] = [
     [],

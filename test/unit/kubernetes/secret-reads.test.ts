@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ClusterAccess } from '../../../extension-service/src/kubernetes/api.js';
 import { SecretReads } from '../../../extension-service/src/kubernetes/secret-reads.js';
 
-/** A client that records what it is asked for; no name below may reach it. */
+/** A client that records requests. Requests with the invalid names below must not reach it. */
 function reads(): { readonly reads: SecretReads; readonly asked: string[] } {
   const asked: string[] = [];
   const record = async ({ namespace, name }: { namespace: string; name: string }): Promise<never> => {

@@ -40,7 +40,7 @@ describe('a certificate that the service makes', () => {
     expect(made.checkIP('10.0.0.1')).toBe('10.0.0.1');
     expect(made.checkHost('localhost')).toBeUndefined();
     expect([made.ca, signer.ca]).toEqual([false, true]);
-    // id-kp-serverAuth
+    // OID of id-kp-serverAuth
     expect(made.keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
     expect(made.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
   });
@@ -151,7 +151,7 @@ describe('the Secret', () => {
   it.each(['tls.crt', 'tls.key', 'ca.key'])('with a broken %s is as if that were absent', (key) => {
     const material = parseMaterial({ ...formatMaterial(settled), [key]: '-----BEGIN NONSENSE-----' });
     expect(key === 'ca.key' ? material.ca : material.leaf).toBeUndefined();
-    // Certificates that verified before still verify.
+    // Clients can still verify the existing certificates.
     expect(bundleOf(material)).toContain(authority.cert);
   });
 
@@ -161,7 +161,7 @@ describe('the Secret', () => {
 });
 
 describe('the lifetime of the certificate', () => {
-  /** Certificates that replicas may present and bundles that verifiers may hold, with all delays of either. */
+  /** Maximum time until every verifier has a new bundle. */
   const PROPAGATION = 5 * MINUTE;
 
   it.each([1, 2, 3])('is verified everywhere at each moment, whatever happens (%i)', async (seed) => {
@@ -171,9 +171,9 @@ describe('the lifetime of the certificate', () => {
     let names = NAMES;
     let asked: 'leaf' | 'ca' | undefined;
     let material: CertificateMaterial = { retired: [] };
-    // The bundle of each verifier; a slow one gets a bundle later than the API server has it.
+    // Published bundles that verifiers may hold. A slow verifier gets a bundle later than the API server.
     let arriving: { readonly bundle: string; readonly at: number }[] = [];
-    // The certificate of each replica; one that cannot reach the API server keeps what it has until that expires.
+    // Certificate of each replica. A replica without access to the API server keeps its certificate until it expires.
     const presented: (KeyPair | undefined)[] = [undefined, undefined, undefined];
     const seen = new Set<string>();
     for (let turn = 0; turn < 160; turn += 1) {
@@ -191,7 +191,7 @@ describe('the lifetime of the certificate', () => {
         material = parseMaterial(formatMaterial(await applyStep(step, material, { issuer, names, now })));
       }
       const last = arriving.filter(({ at }) => at + PROPAGATION <= now).at(-1);
-      // Either what has arrived for certain, or anything newer.
+      // A verifier has the latest bundle that has certainly arrived, or a newer one.
       const verifiers = arriving
         .filter((entry) => last === undefined || entry.at >= last.at)
         .map(({ bundle }) => bundle);
@@ -217,7 +217,7 @@ describe('the lifetime of the certificate', () => {
   });
 });
 
-/** An operator deletes the certificate. */
+/** The material after an operator has deleted the certificate. */
 function without({ ca: authority, next, rollover, retired }: CertificateMaterial): CertificateMaterial {
   return {
     ...(authority !== undefined && { ca: authority }),
@@ -229,7 +229,7 @@ function without({ ca: authority, next, rollover, retired }: CertificateMaterial
 
 const verified = new Map<string, { readonly from: number; readonly to: number }[]>();
 
-/** Kept by certificate and bundle: most pairs are looked at many times. */
+/** Verifies a certificate. Caches results by certificate and bundle because most pairs are checked many times. */
 function isVerified({ cert }: KeyPair, bundle: string, now: number): boolean {
   const key = `${cert} ${bundle}`;
   let spans = verified.get(key);
@@ -247,7 +247,7 @@ function isVerified({ cert }: KeyPair, bundle: string, now: number): boolean {
   return spans.some(({ from, to }) => from <= now && now < to);
 }
 
-/** mulberry32: the same numbers at each run. */
+/** A pseudo-random number generator (mulberry32) that returns the same numbers in each run. */
 function generator(seed: number): () => number {
   let state = seed;
   return () => {

@@ -3,7 +3,7 @@ import { imagePlace, withImage } from '../../../extension-service/src/core/decid
 import type { JsonObject } from '../../../extension-service/src/core/decide/pod.js';
 import type { Rules } from '../../../extension-service/src/core/decide/rules.js';
 
-/** The Pod as it is after an admission at which the targets had all of its images. */
+/** Returns the Pod after an admission in which the targets have all of its images. */
 export function applySwaps(rules: Rules, pod: JsonObject, namespace: string): JsonObject {
   const copy = structuredClone(pod) as { spec?: Record<string, JsonObject[]> };
   for (const decision of decide(rules, { pod, namespace, operation: 'CREATE' })) {

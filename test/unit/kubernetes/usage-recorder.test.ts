@@ -95,7 +95,7 @@ describe('the uses of images', () => {
 describe('the recorder of uses', () => {
   const times = { interval: 3_600_000, shortest: 1, poll: 1 };
 
-  /** A recorder with what it wrote; each write fails while `broken`. */
+  /** Starts a recorder and records its writes. Writes fail while `broken` is true. */
   function start(isSynced: () => boolean) {
     const writes: LastUses[] = [];
     const log: string[] = [];
@@ -169,7 +169,7 @@ describe('the recorder of uses', () => {
 describe('the daily garbage collection', () => {
   const nothing: TargetGarbage = { target: 't', refusals: [], deleted: 0, bytes: 0, failures: [] };
 
-  /** The gauge of refusals after the run, by target. */
+  /** Values of the refusal gauge after the run, by target. */
   let shown: unknown;
 
   async function run(

@@ -14,7 +14,7 @@ const DIGEST = `sha256:${'b'.repeat(64)}`;
 
 const plain = rulesOf();
 const tight = rulesOf({ target: ociTarget('mirror.test', { prefix: 'x'.repeat(130) }) });
-/** A prefix that leaves no room, so that every name is shortened; a target chosen by what a Pod says. */
+/** Rules with a prefix so long that every name is shortened, and with a target that depends on the Pod's namespace. */
 const several = rulesOf(
   {
     target: ociTarget('mirror.test', { prefix: `team/${'x'.repeat(130)}` }),

@@ -12,7 +12,7 @@ import { job } from '../mirror/queue-world.js';
 
 const MINUTE = 60_000;
 
-/** Looks with the minutes at which they are made. */
+/** Source lookups, each with its time in minutes. */
 type History = readonly (readonly [number, SourceLookup])[];
 
 describe('a source that was mirrored', () => {

@@ -46,7 +46,7 @@ describe('the policies that the service manages', () => {
       expect(metadata.labels).toMatchObject(labels);
       expect(metadata.annotations).toMatchObject(annotations);
     }
-    // The service's own namespace, whatever the address says.
+    // The namespace is that of the service, even when the address names a different one.
     expect(JSON.stringify(objects.at(-1))).toContain('"infra"');
   });
 

@@ -11,7 +11,7 @@ export function pullOf(namespace: string, ...secretNames: string[]): PullContext
   return { namespace, serviceAccount: 'default', secretNames };
 }
 
-/** A job of the image `name:1`, or of `name@sha256:…`. */
+/** A copy job for the image `name:1`, or for `name@sha256:…`. */
 export function imageJob(name: string, pull?: PullContext, more: Partial<MirrorJob> = {}): MirrorJob {
   const text = `mirror.test/docker.io/library/${name}:1`;
   return {

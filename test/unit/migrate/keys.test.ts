@@ -16,7 +16,7 @@ const configKeys = json('test/fixtures/k8s-image-swapper/config-keys.json') as R
 const ourSchema = 'extension-service/chart/values.schema.json';
 const aws = { accountId: '123456789012', region: 'eu-west-1' };
 
-/** The table of docs/migration.md: its entry for each key. */
+/** The entry for each key in the table of docs/migration.md. */
 const documented = new Map(
   [...readFileSync(`${root}docs/migration.md`, 'utf8').matchAll(/^\| `([^`]+)` \| (same|–|`[^`]+`) \|/gm)].map(
     ([, key = '', here = '']) => [key, here.replaceAll('`', '')],
@@ -40,7 +40,7 @@ function run(values: unknown, engine: PolicyEngine = 'webhook') {
   return migrate({ text: stringify(values), file: 'values.yaml', engine });
 }
 
-/** A whole file around one value, so that only this value can cause a finding. */
+/** A complete file around one value, so that only this value can cause a finding. */
 function around(key: string): Record<string, unknown> {
   const config: Record<string, unknown> = { source: { filters: [] } };
   const [, list] = /^(source\.\w*[rR]egistries)\[\]/.exec(key) ?? [];
@@ -137,7 +137,7 @@ describe.each(Object.entries(configKeys))('the configuration key %s', (key, valu
     }
     expect(findings.filter(({ message }) => message.startsWith('unknown key'))).toEqual([]);
     expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
-    // The service takes what was printed, strict as it is.
+    // The strict parser of the service accepts the printed configuration.
     expect(() => parseConfig({ text: stringify(config), file: 'image-swapper.yaml' })).not.toThrow();
   });
 });
@@ -148,7 +148,7 @@ describe.each(['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'non
     for (const [key, value] of Object.entries(chartValues)) put(values, steps(key), value);
     const { values: ours } = run(values, engine);
     expect(ours).toMatchObject({ policies: { engine, failClosed: true }, tls: { mode: 'certManager' } });
-    // The chart comes from another branch; there is nothing to hold it against before that is here.
+    // The chart is developed on another branch, so its schema may not exist yet.
     if (!existsSync(root + ourSchema)) return;
     const schema = json(ourSchema) as object;
     const check = new Ajv({ strict: false, validateFormats: false }).compile(schema);

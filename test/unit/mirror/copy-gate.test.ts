@@ -18,7 +18,7 @@ const wish = (waits: boolean): CopyRequest => ({ waits, swapped: false });
 const WAITS = wish(true);
 const DELAYED = wish(false);
 
-/** A queue in which nothing ends before the test says so, and its gate. */
+/** A gate and its queue, in which copies end only when the test ends them. */
 function world(role: CopyRole) {
   const started: string[] = [];
   const ends: (() => void)[] = [];
@@ -109,7 +109,7 @@ describe('when the Lease is lost', () => {
         ends[end]?.();
         await new Promise((resolve) => setTimeout(resolve));
       }
-      // Another namespace's copy has the reserved slot.
+      // `system`, a copy for another namespace, uses the reserved slot.
       expect(started).toEqual(['running', 'system', 'awaited', 'joined']);
       for (const { result } of [awaited, joined, system]) expect(await result).toMatchObject({ ok: true });
       expect(queue.counts()).toEqual({ queued: 0, running: 0, waiting: 0, failed: 0, done: 3 });
@@ -154,7 +154,7 @@ describe('as a follower', () => {
     const system = gate.enqueue(imageJob('system', pullOf('kube-system')), WAITS);
     for (const start of [running, queued, twice[0], system]) start?.release?.();
     expect(await queued.result).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
-    // `system` has the slot that is reserved for other namespaces.
+    // `system` uses the slot that is reserved for other namespaces.
     expect(queue.counts()).toMatchObject({ running: 2, queued: 1 });
     twice[1]?.release?.();
     ends[0]?.();

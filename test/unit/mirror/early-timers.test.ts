@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { failure, FakeClock, HeldCopier, job, settledPromises } from './queue-world.js';
 
-/** Node's timers count from the time of the loop's turn, so they may end milliseconds before the clock says so. */
+/** Node.js starts a timer at the time of the event loop iteration, so the timer may fire a few milliseconds early. */
 it('copies go on after a pause although the timer ended early', async () => {
   const clock = new FakeClock();
   const copier = new HeldCopier();

@@ -56,7 +56,7 @@ describe('copies that fail', () => {
       [{ failures: { absent: 1_970, conflict: 100 } }, '2070 more copies failed in the last minute'],
     ]);
     fail('conflict', 1);
-    // The second failure of the minute before is logged with the next line.
+    // The next line for the image reports its second failure in the previous minute.
     expect(written.slice(31)).toMatchObject([
       [{ reason: 'conflict', repeated: 1, event: 'tag-conflict' }, 'x: conflict'],
     ]);

@@ -18,7 +18,7 @@ function start(options: Partial<QueueOptions> = {}) {
     retry: RETRY,
     now: clock.now,
     after: clock.after,
-    // No jitter: the whole of each pause.
+    // Without jitter, each pause has its full length.
     random: () => 1,
     events: {
       onDone: ({ source }, result, _milliseconds, attempt, final) =>
@@ -104,7 +104,7 @@ describe('a registry that is down', () => {
     );
     expect(queue.counts()).toMatchObject({ waiting: 3, queued: 0, running: 0 });
     expect(queue.list()[0]?.nextTry).toBe(clock.now() + 1_000);
-    // Other registries are not held up.
+    // Copies from other registries are not delayed.
     void queue.enqueue(job('other', { from: 'fine.test' }));
     expect(copier.names).toEqual(['a', 'other']);
   });
@@ -117,7 +117,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'b', 'c']);
     await clock.pass(1);
     expect(copier.names).toEqual(['a', 'b', 'c', 'a']);
-    // The first bytes are enough: a large image must not hold up the others.
+    // The first bytes count as an answer, so that a large image does not delay the other copies.
     copier.started[3]?.progress({ transferred: 1, total: 1_000_000 });
     expect(copier.names).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
   });
@@ -174,7 +174,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'b', 'c', 'd']);
     expect(queue.counts()).toMatchObject({ failed: 6, waiting: 0 });
     expect(ended.filter(([, , final]) => final)).toHaveLength(6);
-    // Each try is counted once: those that were abandoned with it had none.
+    // Each attempt is counted once. Copies that were abandoned without an attempt do not count.
     expect(ended.filter(([, , , attempt]) => attempt > 0)).toHaveLength(RETRY.attempts);
     await clock.pass(RETRY.pause);
     void queue.enqueue(job('a', { from: 'away.test' }));

@@ -11,7 +11,7 @@ function world(more: Partial<QueueOptions> = {}) {
   const clock = new FakeClock();
   const { now, after } = clock;
   const queue = new MirrorQueue(copier, { concurrency: 2, retry: RETRY, now, after, ...more });
-  /** Ends the copy that runs as the gate's hold for this many milliseconds. */
+  /** Fails the running copy as if the gate held it for this many milliseconds. */
   const hold = async (milliseconds: number): Promise<void> => {
     const gate = { check: 'minimumAge', verdict: 'held', until: clock.time + milliseconds } as const;
     copier.started.at(-1)?.fail(failure('gated', true, { gate }));

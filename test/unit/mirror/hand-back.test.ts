@@ -19,7 +19,7 @@ it('hands back copies that wait for another try, which then is not made', async 
     expect(queue.handBack()).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(600_000);
     expect(tries).toBe(1);
-    // Its place is free again.
+    // The place of the handed-back copy is free again.
     queue.takeOver();
     expect(await queue.enqueue(imageJob('other'))).toMatchObject({ failure });
     expect(queue.list()).toHaveLength(1);
@@ -81,7 +81,7 @@ describe('a replica that lost the Lease', () => {
       copier.started[0]?.fail(failure(reason, true, { host: 'docker.io' }));
       expect(await answer).toMatchObject({ ok: false, failure: { reason } });
       await clock.pass(999);
-      // A thousand Pods do not ask the registry each.
+      // Later Pods get the same failure without another request to the registry.
       expect(await queue.enqueue(job('app'), { awaiting: {} })).toMatchObject({ ok: false, failure: { reason } });
       await clock.pass(3_600_000);
       expect(copier.names).toEqual(['app']);

@@ -9,7 +9,7 @@ import type { MirrorResult } from '../../../extension-service/src/mirror/status.
 import { FakeClock, HeldCopier, failure, job, settledPromises } from './queue-world.js';
 import type { StartedCopy } from './queue-world.js';
 
-/** Any order of requests, ends, failures, reloads and passing time keeps what the queue promises. */
+/** The queue keeps its guarantees for any order of requests, completions, failures, reloads and passing time. */
 
 const CAPACITY = 6;
 const RETRY = { base: 1_000, max: 300_000, attempts: 3, pause: 60_000 };
@@ -63,7 +63,7 @@ const command = fc.oneof(
 );
 type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
 
-/** Watches every start against the limits of its moment, and against what registries have asked for. */
+/** Checks each start against the current limits and against the pauses that registries have requested. */
 class Watched extends HeldCopier {
   readonly running = new Set<StartedCopy>();
   limits: Required<CopyLimits> = {
@@ -72,7 +72,7 @@ class Watched extends HeldCopier {
     perTarget: 2,
     strict: { perSource: true, perTarget: false },
   };
-  /** When a registry that said how long may be asked again at the earliest. */
+  /** Earliest time of the next request to each registry that asked for a pause. */
   readonly quietUntil = new Map<string, number>();
   readonly faults: string[] = [];
 
@@ -86,7 +86,7 @@ class Watched extends HeldCopier {
     const begun = this.started.at(-1);
     if (begun !== undefined) {
       this.running.add(begun);
-      // As a background worker does.
+      // A background worker fails an aborted copy in the same way.
       begun.signal.addEventListener('abort', () => {
         this.running.delete(begun);
         begun.fail(failure('stopped', true));
@@ -197,7 +197,7 @@ async function play(commands: readonly Command[]): Promise<void> {
     expect(copier.faults).toEqual([]);
   }
 
-  // From here on all is well: everything ends, and everybody has an answer.
+  // From here on, every copy succeeds. Every job must end, and every request must get an answer.
   for (let rounds = 0; ; rounds += 1) {
     for (const copy of [...copier.running]) {
       copier.running.delete(copy);
@@ -211,7 +211,7 @@ async function play(commands: readonly Command[]): Promise<void> {
   expect(copier.faults).toEqual([]);
   expect(unanswered).toBe(0);
   expect(queue.oldestAge()).toBe(0);
-  // No second end for one and the same request, no end that nobody hears of.
+  // Each job in the list, and no other, is reported as finished.
   if (!forgets) expect(new Set(finished).size).toBe(queue.list().length);
 }
 

@@ -46,7 +46,7 @@ export interface StartedCopy {
   progress(progress: CopyProgress): void;
 }
 
-/** A copier whose copies end when the test says so. */
+/** A copier whose copies end only when the test ends them. */
 export class HeldCopier implements Copier {
   readonly started: StartedCopy[] = [];
 
@@ -56,13 +56,13 @@ export class HeldCopier implements Copier {
     });
   }
 
-  /** Sources of what was begun, in order. */
+  /** Image names of the started copies, in order. */
   get names(): string[] {
     return this.started.map(({ job: { source } }) => /library\/(.*):/.exec(source)?.[1] ?? source);
   }
 }
 
-/** Time that passes when the test says so. */
+/** A clock that advances only when the test advances it. */
 export class FakeClock {
   time = 1_000_000;
   private timers: { readonly at: number; readonly callback: () => void }[] = [];
@@ -75,7 +75,7 @@ export class FakeClock {
   };
 
   async pass(milliseconds: number): Promise<void> {
-    // Earlier actions happen first.
+    // Earlier actions take effect before the clock advances.
     await settledPromises();
     const end = this.time + milliseconds;
     for (;;) {
@@ -90,7 +90,7 @@ export class FakeClock {
     await settledPromises();
   }
 
-  /** When the next timer ends; undefined without any. */
+  /** Time of the next timer; undefined without timers. */
   get next(): number | undefined {
     return this.timers.length === 0 ? undefined : Math.min(...this.timers.map(({ at }) => at));
   }

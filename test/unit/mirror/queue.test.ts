@@ -144,7 +144,7 @@ describe('failures', () => {
     await new Promise(setImmediate);
     copier.started[1]?.fail(failure('unauthorized', false));
     await first;
-    // Refused to a: b brings secrets that were not tried, and a cannot take the turn back.
+    // The registry refused the secrets of `a`. The secrets of `b` are next, even if `a` requests the image again.
     void queue.enqueue(job('busy'));
     const second = queue.enqueue(of('b'));
     void queue.enqueue(of('a'));

@@ -48,7 +48,7 @@ describe('the copy slots', () => {
       copier.started[n]?.end();
       await settledPromises();
     }
-    // Of six that run, the first two to end give back the reserve; after that each namespace has two of the four.
+    // Six copies run. The first two that end free the reserved slots. Then each namespace has two of the four slots.
     expect(copier.names.slice(4)).toEqual(['g0', 'g1', 'e4', 'e5']);
     copier.started[4]?.end();
     await settledPromises();
@@ -111,12 +111,12 @@ describe('the places of the queue', () => {
     expect(queue.list().map(({ source }) => /library\/(.*):/.exec(source)?.[1])).toEqual(
       expect.arrayContaining(['g0', 'g1', 'g2', 'g3', 'g4', 'e0', 'e1', 'e2', 'e3', 'e4']),
     );
-    // The newest go first, and who waits for one of them hears it at once.
+    // The newest jobs are dropped first, and their callers get the failure immediately.
     expect(await asked[9]).toMatchObject({
       ok: false,
       failure: { message: expect.stringContaining('is full') as unknown },
     });
-    // Half is the share of each: one more would take from `evil` what `good` then has more of.
+    // Each namespace has half of the queue. With one more job, `good` has the largest share, so the job is refused.
     refused.splice(0);
     void queue.enqueue(of('good', 'g5'));
     expect(refused).toEqual(['docker.io/library/g5:latest']);
@@ -193,7 +193,7 @@ describe('the end of the background worker', () => {
     void queue.enqueue(of('new', 'new'));
     await clock.pass(1);
     expect(copier.names).toEqual(['new', 'bomb']);
-    // The next end is the suspect's, and not the fault of what ran beside it.
+    // The second crash is charged to the suspect `bomb`, not to the copy that ran at the same time.
     for (const copy of copier.started.splice(0)) copy.fail(crash(2));
     await settledPromises();
     expect(queue.find(of('bomb', 'bomb').key)).toMatchObject({ state: 'failed', attempts: 2 });

@@ -6,13 +6,13 @@ import type { TargetReference } from '../../../extension-service/src/core/naming
 import { findTarget } from '../../../extension-service/src/core/naming/origin.js';
 import type { NamingTarget } from '../../../extension-service/src/core/naming/target.js';
 
-/** `repositoryName` in the API reference of ECR's CreateRepository. */
+/** Pattern of `repositoryName` in the API reference of ECR's CreateRepository. */
 const ecrPattern = /^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*\/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
-/** `<name>` in the OCI distribution spec, which Artifact Registry follows below PROJECT/REPOSITORY. */
+/** Pattern of `<name>` in the OCI distribution spec, which Artifact Registry follows below PROJECT/REPOSITORY. */
 const ociPattern = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$/;
 const garPattern = /^[a-z0-9.-]+(?:\/[a-z0-9.-]+)?\/[a-z0-9-]+\/./;
 
-/** Whether the registry that the target is in takes the repository. Written from the registries' own words. */
+/** Whether the target's registry accepts the repository name, according to the registry's documentation. */
 export function registryTakes(target: NamingTarget, repository: string): boolean {
   if (target.host.includes('.dkr.ecr.')) {
     return repository.length >= 2 && repository.length <= 256 && ecrPattern.test(repository);
@@ -22,8 +22,9 @@ export function registryTakes(target: NamingTarget, repository: string): boolean
 }
 
 /**
- * Invariants for every legal source in every target: f(f(x)) = f(x), legal for the registry and for the kubelet,
- * by digest if there is one, and readable back unless shortened. Plain comparisons first: a million run through here.
+ * Checks the invariants of a name: naming is idempotent; the registry and the kubelet accept the name; the name has the
+ * digest of the source; and the source can be read from it unless it is shortened. Plain comparisons come before
+ * `expect` because a million names pass through this function.
  */
 export function checkNaming(
   target: NamingTarget,
@@ -52,7 +53,7 @@ export function checkNaming(
   return named;
 }
 
-/** Whether the name is a shortened one, by its mark. */
+/** Whether the name has the mark of a shortened name. */
 export function isShort(target: NamingTarget, named: TargetReference): boolean {
   const path = target.path === '' ? named.repository : named.repository.slice(target.path.length + 1);
   return /^[^/]*_short\/(?:.+\/)?[a-f0-9]{64}$/.test(path);

@@ -17,7 +17,7 @@ function name(target: NamingTarget, image: string): string {
   return targetReference(target, parseReference(image)).text;
 }
 
-/** The part below the target's host and path. */
+/** The part of the name below the host and path of the target. */
 function below(target: NamingTarget, image: string): string {
   const start = target.path === '' ? `${target.host}/` : `${target.host}/${target.path}/`;
   const text = name(target, image);
@@ -271,7 +271,7 @@ describe('sourceOf', () => {
   });
 });
 
-/** Fails when another source has the name already. */
+/** Fails when another source already has the name. */
 function claim(owners: Map<string, string>, target: NamingTarget, source: ReturnType<typeof parseReference>): void {
   const { registry, repository } = targetReference(target, source);
   const owner = `${target.name} ${source.registry}/${source.repository}`;
@@ -281,7 +281,7 @@ function claim(owners: Map<string, string>, target: NamingTarget, source: Return
   owners.set(key, owner);
 }
 
-/** All legal paths up to a length over a few characters. */
+/** All valid paths up to a maximum length, built from a few characters. */
 function shortPaths(longest: number): string[] {
   const paths: string[] = [];
   const extend = (text: string) => {

@@ -23,7 +23,7 @@ const hub = namingTarget(ociConfig({ registry: 'docker.io', prefix: 'acme' }));
 
 describe('findTarget', () => {
   it.each([
-    // aws: every repository, under every name of the registry
+    // aws: every repository of the registry, under each of its host names
     [ecr, '123456789012.dkr.ecr.eu-central-1.amazonaws.com/docker.io/library/nginx:1', true],
     [ecr, '123456789012.dkr.ecr.eu-central-1.amazonaws.com/our/app', true],
     [ecr, '123456789012.DKR.ecr.eu-central-1.amazonaws.com/our/app', true],
@@ -42,7 +42,7 @@ describe('findTarget', () => {
     [ecr, '123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example/app', false],
     [ecr, '123456789012.dkr.ecr.eu-central-1.amazonaws.com:5000/app', false],
     [china, '123456789012.dkr.ecr.cn-north-1.amazonaws.com/app', false],
-    // gcp: host, project and repository
+    // gcp: the host, project and repository must match
     [gar, 'europe-west1-docker.pkg.dev/my-project/mirror/app', true],
     [gar, 'europe-west1-docker.pkg.dev/my-project/mirror/docker.io/library/nginx', true],
     [gar, 'europe-west1-docker.pkg.dev/my-project/mirror2/app', false],
@@ -51,7 +51,7 @@ describe('findTarget', () => {
     [gar, 'europe-west2-docker.pkg.dev/my-project/mirror/app', false],
     [domainProject, 'europe-west1-docker.pkg.dev/example.com/project/mirror/app', true],
     [domainProject, 'europe-west1-docker.pkg.dev/example.com/project2/mirror/app', false],
-    // oci: host and prefix
+    // oci: the host and prefix must match
     [oci, 'harbor.example.com:5000/app', true],
     [oci, 'Harbor.example.com:5000/app', true],
     [oci, 'harbor.example.com/app', false],

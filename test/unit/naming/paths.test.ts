@@ -67,7 +67,7 @@ describe('a target with paths', () => {
   it('reads back only what it can have named', () => {
     const source = (path: string) => sourceOf(oci, parseReference(`harbor.example.com:5000/${path}`));
     expect(source('docker-hub/library/nginx:1')).toMatchObject({ registry: 'docker.io', repository: 'library/nginx' });
-    // Docker Hub has no such repository: it is library/nginx.
+    // Docker Hub does not have this repository; the correct name is library/nginx.
     expect(source('docker-hub/nginx:1')).toBeUndefined();
     expect(source('docker.io/library/nginx:1')).toBeUndefined();
   });

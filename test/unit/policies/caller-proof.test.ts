@@ -10,7 +10,7 @@ const PATH = '0123456789abcdef0123456789abcdef';
 const CA = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
 
 function rendered(engine: EngineName, auth: string): string {
-  // Without a table, which nobody keeps here, an engine that calls nothing swaps under `always` only.
+  // This test does not have an image table. Without one, an engine that makes no calls requires `always` to swap.
   const { config } = parse(`${target}${auth}imageSwapPolicy: always\n`);
   const needsCa = engine === 'gatekeeper' || engine === 'kyverno-clusterpolicy';
   const url = 'https://image-swapper.image-swapper.svc:8443';

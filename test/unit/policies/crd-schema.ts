@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { Ajv, type ValidateFunction } from 'ajv';
 
 /**
- * Closed schemas of what we render for, of the newest and the oldest engine and Kubernetes;
- * `test/tools/kyverno/crds.mjs` writes them from the engines' modules.
+ * Closed schemas of the rendered objects, for the newest and the oldest versions of the engines and of Kubernetes.
+ * `test/tools/kyverno/crds.mjs` generates them from the engines' modules.
  */
 const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
   'policies.kyverno.io/v1 MutatingPolicy': ['mutatingpolicy-v1', 'mutatingpolicy-v1-kyverno-1.18'],
@@ -18,7 +18,7 @@ const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
 
 const compiled = new Map<string, ValidateFunction>();
 
-/** The CRD's problems with the object; empty when the API server would store it without dropping anything. */
+/** Problems of the object according to its CRD. Empty if the API server would store every field. */
 export function crdProblems(object: { readonly apiVersion: string; readonly kind: string }): string[] {
   const type = `${object.apiVersion} ${object.kind}`;
   const files = SCHEMAS[type];
@@ -34,7 +34,7 @@ function problemsBy(file: string, object: object): string[] {
     validate = ajv.compile(JSON.parse(readFileSync(url, 'utf8')) as object);
     compiled.set(file, validate);
   }
-  // Through JSON, as it is sent: an undefined member is not a member.
+  // The JSON round trip removes undefined properties, as it does when the object is sent.
   validate(JSON.parse(JSON.stringify(object)));
   return (validate.errors ?? []).map(
     ({ instancePath, message, params }) => `${file}: ${instancePath || '/'} ${message} ${JSON.stringify(params)}`,

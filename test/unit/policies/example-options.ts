@@ -1,4 +1,4 @@
-/** PEM of a certificate authority; only its form matters here. */
+/** CA certificate (PEM). Only its format matters here. */
 export const CA = pem('MIIBozCCAUqgAwIBAgIRAIg7GbRSrMg+4V9+Tq+KrUUwCgYIKoZIzj0EAwIwLzEt');
 
 export const HTTPS = 'https://image-swapper.image-swapper.svc:8443';
@@ -16,7 +16,7 @@ export function combinations<Options>(choices: {
   for (const key of Object.keys(choices) as (keyof Options)[]) {
     result = result.flatMap((options) => choices[key].map((value) => ({ ...options, [key]: value })));
   }
-  // An absent option, not one that is undefined.
+  // An undefined option is removed instead of being set to undefined.
   return result.map(
     (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options,
   );

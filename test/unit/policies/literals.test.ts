@@ -8,14 +8,14 @@ import {
 } from '../../../extension-service/src/core/policies/literals.js';
 import { InvalidPolicyOptionError } from '../../../extension-service/src/core/policies/problem.js';
 
-/** Reads one CEL string literal by the specification's grammar; throws where it is none, or more than one. */
+/** Reads a CEL string literal by the grammar of the specification. @throws Error unless the source is one literal */
 function readCelString(source: string): string {
   const [, body] = /^"((?:[^"\\\r\n]|\\["\\])*)"$/u.exec(source) ?? [];
   if (body === undefined) throw new Error(`not one CEL string: ${source}`);
   return body.replace(/\\(["\\])/gu, '$1');
 }
 
-/** The same for a JMESPath raw string, whose only escape is `\'`, and for JSON in backticks. */
+/** Reads a JMESPath raw string, whose only escape is `\'`, or JSON in backticks. */
 function readJmespathString(source: string): string {
   const [, json] = /^`([^`]*)`$/su.exec(source) ?? [];
   if (json !== undefined) return JSON.parse(json) as string;
@@ -49,7 +49,7 @@ describe('literals in policy expressions', () => {
         expect(read(literal)).toBe(text);
         expect(literal).not.toMatch(/\{\{|[\r\n\0]/);
         expect(literal.slice(1, -1)).not.toContain('`');
-        // Kyverno counts braces, and looks for references, in quotes too.
+        // Kyverno also counts braces and looks for references inside quotes.
         if (write !== celString) expect(literal).not.toMatch(/[{}]|\$\(/);
       }),
     );

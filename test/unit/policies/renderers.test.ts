@@ -161,7 +161,7 @@ describe('ClusterPolicy', () => {
       ]);
       const conditions = [rule.preconditions, ...rule.mutate.foreach.map(({ preconditions }) => preconditions)];
       for (const { key, value } of conditions.flatMap((condition) => condition?.all ?? [])) {
-        // Comparisons, and functions that give booleans and numbers.
+        // Keys are comparisons, or functions that return booleans or numbers.
         expect(key).toMatch(/^\{\{ (?:(?:length|contains)\(.*\)|\(\(.* == '[^']*'\)\)) \}\}$/);
         expect(typeof value).not.toBe('string');
       }

@@ -4,8 +4,8 @@ import { crdProblems } from './crd-schema.js';
 const names = { type: 'array', minItems: 1, items: { type: 'string' } };
 
 /**
- * Rules of the API server's validation for a MutatingWebhookConfiguration beyond its OpenAPI document: by hand from
- * the API reference of 1.34.
+ * Validation rules of the API server for a MutatingWebhookConfiguration that its OpenAPI document does not contain.
+ * Written by hand from the API reference of Kubernetes 1.34.
  */
 const SCHEMA = {
   type: 'object',

@@ -114,7 +114,7 @@ describe('listContains', () => {
   });
 });
 
-/** Rows of a CSV of IANA: quoted fields may hold commas and line breaks. */
+/** Rows of an IANA CSV file. Quoted fields may contain commas and line breaks. */
 function rowsOf(csv: string): string[][] {
   const rows: string[][] = [[]];
   for (const [, quoted, plain, end] of csv.matchAll(/(?:"((?:[^"]|"")*)"|([^,\n]*))(,|\n|$)/g)) {
@@ -142,11 +142,11 @@ describe('the table of special-purpose addresses', () => {
   });
 });
 
-/** Where we are stricter or more lenient than a library, each for a reason. */
+/** Whether the blocks contain the address, which does not embed an IPv4 address. */
 const within = (address: string, blocks: readonly string[]): boolean =>
   listContains(cidrList(blocks), address) && unwrapAddress(address) === address;
 
-/** Addresses of clouds' own services, the network's anycast addresses, and IPv6 that IANA does not give out. */
+/** Blocks that our code treats more strictly than ipaddr.js: cloud services, anycast, and unassigned IPv6. */
 const STRICTER = [
   '100.100.100.200',
   '168.63.129.16',
@@ -157,7 +157,7 @@ const STRICTER = [
 ];
 
 describe('against ipaddr.js', () => {
-  /** Documentation and benchmarks: labs number their machines from these. */
+  /** Blocks for documentation and benchmarks. Labs use these addresses for their machines. */
   const LABS = ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '198.18.0.0/15'];
   const CLASSES: Readonly<Record<string, AddressClass>> = {
     unicast: 'public',

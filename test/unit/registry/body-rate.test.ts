@@ -4,7 +4,7 @@ import { BodyRate, MIN_BODY_RATE } from '../../../extension-service/src/registry
 const SECOND = 1_000;
 const WINDOW = 60 * SECOND;
 
-/** Looks each second. @returns the second in which the body was too slow; undefined when it never was */
+/** Checks the rate each second. @returns the second in which the body was too slow; undefined if it never was */
 function watched(seconds: number, at: (second: number) => { readonly progress: number; readonly waiting: boolean }) {
   const rate = new BodyRate(WINDOW, 2 * SECOND, 0, 0);
   for (let second = 1; second <= seconds; second += 1) {

@@ -47,7 +47,7 @@ describe('HostGuard', () => {
   const OTHER = 'source.example';
 
   it.each([
-    // which registry, where it is, where it sends us, refused
+    // registry, class of its address, address of the redirect, refused
     [OTHER, 'public', '1.2.3.4', false],
     [OTHER, 'public', '10.0.0.1', true],
     [OTHER, 'public', '127.0.0.1', true],
@@ -72,7 +72,7 @@ describe('HostGuard', () => {
   ] as const)('%s at a %s address may send us to %s: refused is %s', (host, from, address, refused) => {
     const policy = guard([]).onwardPolicy({ host, address: from });
     expect(policy.refusal('next.example', 443, address) !== undefined).toBe(refused);
-    // Also as a text, and under the name of another configured registry.
+    // The result is the same for a literal address and for the name of another configured registry.
     expect(policy.refusal(address, 443) !== undefined).toBe(refused);
     expect(policy.refusal('kind-registry', 5000, address) !== undefined).toBe(refused);
   });

@@ -30,7 +30,7 @@ interface Row {
   readonly state?: Partial<LoginState>;
   readonly outcome: LoginOutcome;
   readonly action: LoginAction;
-  /** Changes of the state by the transition, in addition to the status of an answer. */
+  /** Changes that the transition makes to the state, except for the status of a response. */
   readonly then?: Partial<LoginState>;
 }
 
@@ -239,7 +239,7 @@ describe('the steps of a login', () => {
   });
 
   it('end for every registry: each credential has at most two tokens and one other scope, each login at most one renewal', () => {
-    // A registry that refuses everything, and a keychain that always has another login.
+    // The registry refuses every request, and the keychain always has another login.
     let state: LoginState = { ...fresh, mayBeHidden: true };
     let outcome: LoginOutcome = { type: 'begun', challenged: false };
     let credentials = 3;

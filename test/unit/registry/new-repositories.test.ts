@@ -3,7 +3,7 @@ import { NewRepositories } from '../../../extension-service/src/registry/new-rep
 
 const HOST = 'registry.test';
 
-/** A registry that knows no repository, and counts the questions. */
+/** A registry without repositories that counts the requests. */
 class EmptyRegistry {
   readonly host = HOST;
   asked = 0;

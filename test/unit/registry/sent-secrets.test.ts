@@ -13,7 +13,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const percent = (text: string): string =>
   [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
 
-/** How a registry may write what it was sent. */
+/** Encodings in which a registry may return a secret. */
 const ENCODINGS: Readonly<Record<string, (secret: string) => string>> = {
   'as it is': (secret) => secret,
   base64: base64,
@@ -44,7 +44,7 @@ const secrets = fc.oneof(
   fc.string({ unit: anyCharacter, minLength: 8, maxLength: 30 }),
   fc.string({ unit: fc.constantFrom(...TOKEN), minLength: 20, maxLength: 900 }),
 );
-/** Shown secrets would be found by eight of their characters in a row. */
+/** Whether the text contains the encoded secret or its first 24 characters. */
 const shows = (text: string, written: string): boolean => text.includes(written) || text.includes(written.slice(0, 24));
 
 describe('the secrets of a login', () => {
@@ -56,7 +56,7 @@ describe('the secrets of a login', () => {
         const written = encode(`${before}${secret}`);
         const text = blankSecrets(`no login for "${written}", sorry`);
         expect(text).toContain('***');
-        // The part of the encoding that comes from the secret alone: without the user name, and its neighbors in base64.
+        // Only the encoding of the secret alone is checked, because a user name changes the base64 text next to it.
         const own = before === '' ? written : encode(secret);
         expect(shows(text, own)).toBe(false);
         expect(text.startsWith('no login for "')).toBe(true);

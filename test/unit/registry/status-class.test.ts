@@ -46,14 +46,14 @@ describe('classOf', () => {
     ['GitHub', 413, 'PUT blob', 'DENIED', 'storage quota exceeded', 'quota', false],
     ['a namespace', 405, 'PUT manifest', 'UNSUPPORTED', 'the namespace is read-only: quota', 'quota', false],
     ['GitLab', 403, 'PUT manifest', 'DENIED', 'Your project has reached the storage limit', 'quota', false],
-    // A subscription that ended does not count as a quota for readers.
+    // For reads, an expired subscription does not count as a quota.
     ['Quay', 402, 'GET manifest', 'DENIED', 'payment required', 'forbidden', undefined],
     ['nginx', 413, 'PUT blob', '', '413 Request Entity Too Large', 'too-large', undefined],
-    // Content that the registry does not see yet.
+    // Content that is not visible in the registry yet.
     ['ECR', 404, 'PUT manifest', 'NOT_FOUND', 'Layers with digests sha256:1 do not exist', 'missing', undefined],
     ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'blob unknown to registry', 'missing', undefined],
     ['a registry', 422, 'PUT manifest', '', 'config not found', 'missing', undefined],
-    // Types and ways that a registry does not know.
+    // Media types and methods that a registry does not support.
     ['a registry', 406, 'PUT manifest', '', '', 'unsupported', false],
     ['a registry', 405, 'PATCH blob', '', '', 'unsupported', undefined],
     ['a registry', 501, 'PATCH blob', 'UNSUPPORTED', '', 'unsupported', undefined],
@@ -91,7 +91,7 @@ describe('classOf', () => {
     ['Harbor', 412, 'GET manifest', 'PROJECTPOLICYVIOLATION', 'vulnerability scan is Running', 'policy', true],
     ['Harbor', 412, 'HEAD manifest', '', '', 'policy', false],
     ['Artifactory', 403, 'GET blob', '', 'Package is blocked by Xray policy', 'policy', false],
-    // Rights.
+    // Missing permissions.
     [
       'ECR',
       403,
@@ -141,7 +141,7 @@ describe('classOf', () => {
       undefined,
     ],
     ['Quay', 409, 'PUT manifest', 'TAG_IMMUTABLE', 'tag is immutable', 'conflict', undefined],
-    // No tag is meant: an upload that another client finished, and content that breaks a limit of the format.
+    // These errors do not concern a tag: another client finished the upload, or the content exceeds a limit.
     ['Artifactory', 409, 'PUT blob', 'BLOB_UPLOAD_INVALID', 'the file already exists', 'invalid', false],
     ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'the manifest exceeds the maximum size', 'invalid', false],
     [
@@ -166,7 +166,7 @@ describe('classOf', () => {
     ['distribution', 400, 'PUT manifest', 'MANIFEST_BLOB_UNKNOWN', 'blob unknown', 'missing', undefined],
     ['distribution 2.8', 500, 'PUT manifest', 'MANIFEST_BLOB_UNKNOWN', 'blob unknown', 'missing', undefined],
     ['distribution', 500, 'PUT manifest', 'MANIFEST_INVALID', 'manifest invalid', 'invalid', undefined],
-    // The rest.
+    // Other errors.
     ['a gateway', 502, 'GET manifest', '', '502 Bad Gateway', 'server', undefined],
     ['anybody', 405, 'HEAD manifest', '', '', 'invalid', false],
     ['anybody', 408, 'PUT blob', '', '', 'invalid', true],

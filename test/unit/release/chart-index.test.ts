@@ -16,7 +16,7 @@ interface Index {
   >;
 }
 
-// The scripts are plain JavaScript, which the tests' TypeScript does not read: a name that it cannot follow.
+// The scripts are plain JavaScript. A computed URL keeps TypeScript from resolving the import.
 const script = new URL('../../../extension-service/scripts/chart-index.mjs', import.meta.url).href;
 const { chartIndex: indexOf } = (await import(script)) as { chartIndex: (release: object) => string };
 

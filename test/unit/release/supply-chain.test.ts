@@ -20,7 +20,7 @@ describe('base images', () => {
   const stop: (() => void)[] = [];
   afterEach(() => stop.splice(0).forEach((close) => close()));
 
-  /** A registry that wants a token, and gives this digest. */
+  /** Starts a registry that requires a token and returns this digest. */
   async function registry(digest: string): Promise<{ url: string; asked: string[] }> {
     const asked: string[] = [];
     const server = createServer((request, response) => {

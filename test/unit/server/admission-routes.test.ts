@@ -17,7 +17,7 @@ const KEYS = JSON.stringify({
 });
 const REVIEW = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u' } });
 
-/** Routes of a configuration with this filter, what they logged and what they counted. */
+/** Routes of a configuration with this filter, with their log lines and metrics. */
 function routes(filter: string, outcomes: AdmissionResult['containers'] = []) {
   const { config } = parse(`${target}source:\n  filters:\n    - jmespath: ${JSON.stringify(filter)}\n`);
   const metrics = createMetrics();

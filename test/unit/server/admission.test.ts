@@ -7,7 +7,7 @@ import type { Existence } from '../../../extension-service/src/targets/existence
 import { configOf, rulesOf } from '../decide/rules-of.js';
 import { OUTCOME } from '../mirror/queue-world.js';
 
-/** One admission of an image that the target has, or has not. */
+/** Runs one admission of an image. `present` says whether the target has the image. */
 async function admit(more: Partial<Config>, present: boolean, result: CopyStart['result']) {
   const config = configOf({ imageCopyDeadline: 5, ...more });
   const existence: Existence = present
@@ -86,7 +86,7 @@ describe('source.accessCheck: pullSecrets', () => {
   const OTHER = `sha256:${'9'.repeat(64)}`;
   const granted: SourceAccess = { state: 'granted', to: 'pod', freshFor: 1 };
 
-  /** One admission of an image that the target has under `OTHER`, or does not have. */
+  /** Runs one admission of an image. If `present`, the target has the image with the digest `OTHER`. */
   async function review(more: Partial<Config>, present: boolean, access: SourceAccess, isOn = true) {
     const base = configOf();
     const config = configOf({ ...more, source: { ...base.source, accessCheck: isOn ? 'pullSecrets' : 'none' } });

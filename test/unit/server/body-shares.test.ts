@@ -36,7 +36,7 @@ describe('the memory for unfinished bodies', () => {
       const body = shares.open('peer', () => evicted.push('evicted'));
       body.add(90);
       body.close();
-      // Bytes after the end do not count.
+      // Bytes after close() do not count.
       body.add(90);
     }
     expect(evicted).toEqual([]);

@@ -35,7 +35,7 @@ const container = (list: PodContainer['list'], index: number, name: string, imag
   object: { name, image },
 });
 
-/** Swaps every container into mirror.test and keeps what it was asked. */
+/** A reviewer that swaps every container to mirror.test and records its requests. */
 function reviewer(more: Partial<AdmissionResult> = {}) {
   const requests: AdmissionRequest[] = [];
   return {
@@ -277,7 +277,7 @@ describe('POST /v1/gatekeeper', () => {
   });
 });
 
-/** Guarantees of the design for every answer that Kyverno reads. */
+/** Guarantees of the design for every response to Kyverno. */
 describe('answers', () => {
   it('never hold statusCode, body or template braces', async () => {
     const answers = [

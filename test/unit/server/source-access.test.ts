@@ -9,7 +9,7 @@ const own: SourceAccess = { state: 'granted', to: 'pod', freshFor: 1_000 };
 const DIGEST = `sha256:${'1'.repeat(64)}`;
 const OTHER_DIGEST = `sha256:${'2'.repeat(64)}`;
 
-/** A gate in front of a worker that gives this answer, and the number of its questions. */
+/** A gate in front of a worker that returns this answer. `asked` counts the requests to the worker. */
 function gate(answer: () => Promise<SourceAccess>) {
   let now = 0;
   let asked = 0;

@@ -28,7 +28,7 @@ function jobOf(image: string, more: Partial<MirrorJob> = {}): MirrorJob {
   return { key: mirrorJobKey(reference, 'all'), ...job, ...more };
 }
 
-/** As the server gives it back. */
+/** The body of a job, as the server returns it. */
 function stored(job: MirrorJob): unknown {
   return JSON.parse(JSON.stringify(bodyOf(job)));
 }

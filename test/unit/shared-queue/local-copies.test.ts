@@ -17,7 +17,7 @@ describe('copies that a replica makes', () => {
     const of = (name: string, namespace: string) =>
       job(name, { pull: { namespace, serviceAccount: 'default', secretNames: [] } });
     for (const one of [of('a1', 'a'), of('a2', 'a'), of('a3', 'a'), of('b1', 'b')]) void copies.run(one, never, quiet);
-    // The reserve of one slot is for another namespace.
+    // One slot is reserved for another namespace.
     expect(copier.names).toEqual(['a1', 'b1']);
     copier.started[0]?.end();
     await settledPromises();
@@ -87,7 +87,7 @@ describe('limits with a queue server', () => {
       abort.abort();
       return passed;
     };
-    // The burst of a second.
+    // The limit allows a burst of one second.
     expect(await inTime(60)).toBe(10);
     replicas = 1;
     expect(await inTime(60)).toBeLessThan(10);

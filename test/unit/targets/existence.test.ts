@@ -19,7 +19,7 @@ class Refusal extends Error {
   }
 }
 
-/** A registry that answers from a table; what is an Error is thrown, and a promise is waited for. */
+/** A registry that records requests. The function `answer` may throw an error or return a promise. */
 class Registry implements TargetLookup {
   readonly asked: string[] = [];
   constructor(

@@ -21,7 +21,7 @@ interface Rule {
 }
 const rules = (parse(alerts) as { groups: { rules: Rule[] }[] }).groups.flatMap((group) => group.rules);
 
-/** Series have the suffixes that Prometheus' own format gives them. */
+/** Names of the metric series, with the suffixes of the Prometheus text format. */
 async function seriesNames(): Promise<Set<string>> {
   const metrics = await ownMetrics();
   const suffixes = (type: string): string[] => (type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']);

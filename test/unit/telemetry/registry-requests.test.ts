@@ -84,7 +84,7 @@ it('adds up, and tells what came since the last report', async () => {
   tally.add({ host: 'other', action: 'get-blob', code: 'error', remaining: 3 });
   const report = tally.take();
   expect(tally.take()).toBeUndefined();
-  // It crosses from the background worker.
+  // The background worker sends the report as a structured clone.
   if (report !== undefined) onReport(structuredClone(report));
   onRequest({ ...hub, code: '429' });
   const text = await metrics.registry.metrics();

@@ -27,7 +27,7 @@ function entry(text: string): TableEntry {
 
 type Literal = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** As the policy's expressions look a reference up. The literals are JSON as well. */
+/** Looks up a reference as the policy's expressions do. The CEL literals of the table are also valid JSON. */
 function lookUp(table: ImageTable, text: string): string | undefined {
   const source = parseReference(text);
   const repository = `${source.registry}/${source.repository}`;
@@ -81,7 +81,7 @@ describe('the table of images', () => {
     expect(table).toMatchObject({ size: 20_000, crowdedOut: 0 });
     expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(TABLE_LIMITS.chunk);
     expect(chunks.join('').length / 20_000).toBeLessThan(33);
-    // The count is never below the written length.
+    // The counted length is at least the actual length.
     expect(chunks.join('').length).toBeLessThanOrEqual(table.length);
     for (const text of texts.slice(0, 50))
       expect(lookUp(table, text)).toBe(targetReference(naming, parseReference(text)).text);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-/** Filters over what engines can see, with errors and other things in between, and Pods as the API server admits them. */
+/** Filters on fields that engines can read, with errors and other fields in between, and Pods as admitted. */
 
 const WORDS = ['', 'a', 'kube-system', 'team-a', 'true', 'docker.io/library/nginx:1', 'añ😀', "it's", 'a"b', 'a-dev'];
 const LABELS = ['app', 'app.kubernetes.io/name', 'tier', 'constructor', '__proto__'];
@@ -21,7 +21,7 @@ const field = fc.oneof(
   fc
     .tuple(fc.constantFrom('labels', 'annotations'), fc.constantFrom(...LABELS))
     .map(([map, key]) => `obj.metadata.${map}."${key}"`),
-  // Not to be pushed down.
+  // Filters on these fields must not be pushed down.
   fc.constantFrom('obj.spec.hostNetwork', 'obj.spec', 'container.ports', 'obj', 'obj.metadata.labels.a.b'),
 );
 const literal = fc.oneof(
@@ -29,7 +29,7 @@ const literal = fc.oneof(
   fc.constantFrom('`true`', '`false`', '`null`', '`1`', '`"a"`', 'null', '`["a", "team-a"]`', '`[]`', '`["a", 1]`'),
 );
 
-/** An expression that may be true, false, something else or an error. */
+/** An expression that may be true, false, another value or an error. */
 export const filterExpression: fc.Arbitrary<string> = fc.letrec<{ node: string; leaf: string }>((tie) => ({
   leaf: fc.oneof(
     field,
@@ -43,7 +43,7 @@ export const filterExpression: fc.Arbitrary<string> = fc.letrec<{ node: string; 
         fc.oneof(word.map(raw), field),
       )
       .map(([name, first, second]) => `${name}(${first}, ${second})`),
-    // Guarded, so that it cannot raise an error.
+    // These expressions check the field first, so that they cannot fail.
     fc
       .tuple(field, fc.constantFrom('starts_with', 'ends_with', 'contains'), word.map(raw))
       .map(([path, name, text]) => `${path} && ${name}(${path}, ${text})`),
@@ -67,7 +67,7 @@ export interface AdmittedPod {
   readonly spec: { readonly containers: readonly { readonly image: string; readonly name?: string }[] };
 }
 
-/** As the API server writes it: what is empty is left out, except for the values of labels and annotations. */
+/** A Pod as the API server writes it: without empty fields, except for values of labels and annotations. */
 export const admittedPod: fc.Arbitrary<AdmittedPod> = fc.record({
   metadata: fc.record(
     { namespace: filled, name: filled, generateName: filled, labels: wordMap, annotations: wordMap },
@@ -107,7 +107,7 @@ const sayable = fc.oneof(
   filterExpression,
 );
 
-/** Several conditions on one field: where one can make another superfluous or impossible. */
+/** Several conditions on one field. One condition can make another redundant or impossible. */
 const aboutOneField = fc
   .constantFrom(aboutNamespace, aboutLabel('app'))
   .chain((condition) =>

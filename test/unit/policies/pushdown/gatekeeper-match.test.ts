@@ -69,12 +69,12 @@ describe("filters in Gatekeeper's match", () => {
       ["obj.metadata.namespace != 'a' && obj.metadata.namespace != 'b'"],
       [{ namespaces: ['a', 'b'], excludedNamespaces: [], labels: [SKIP] }],
     ],
-    // More than there may be mutators, were there one for each.
+    // One mutator for each name would exceed the limit.
     [
       [Array.from({ length: 400 }, (_, i) => `obj.metadata.namespace != 'a${i}'`).join(' && ')],
       [{ namespaces: Array.from({ length: 400 }, (_, i) => `a${i}`), excludedNamespaces: [], labels: [SKIP] }],
     ],
-    // Contradictions are of no Pod.
+    // Contradictory combinations do not match any Pod, so they are dropped.
     [
       ["obj.metadata.labels.a != '1' && obj.metadata.labels.b != '2'", "obj.metadata.labels.a != '3'"],
       [
@@ -113,7 +113,7 @@ describe("filters in Gatekeeper's match", () => {
       ["!starts_with(obj.metadata.namespace, 'dev-')", "!starts_with(obj.metadata.namespace, 'dev-')"],
       [{ namespaces: ['dev-*'], excludedNamespaces: [], labels: [SKIP] }],
     ],
-    // Of the four ways, two are narrower than others.
+    // Two of the four combinations are narrower than the others, so they are dropped.
     [
       [
         "obj.metadata.labels.a == '1' && obj.metadata.labels.b == '2'",
@@ -124,15 +124,15 @@ describe("filters in Gatekeeper's match", () => {
         { excludedNamespaces: [], labels: [SKIP, { key: 'b', operator: 'NotIn', values: ['2'] }] },
       ],
     ],
-    // The intersection of both lists: the one name.
+    // The intersection of both lists is one name.
     [
       ['!contains(`["a", "b"]`, obj.metadata.namespace)', "!starts_with(obj.metadata.namespace, 'a')"],
       [{ namespaces: ['a'], excludedNamespaces: [], labels: [SKIP] }],
     ],
-    // No pattern says both, and no Pod is both.
+    // No pattern expresses both conditions of the first row, and no Pod meets both conditions of the second.
     [["!starts_with(obj.metadata.namespace, 'a')", "!ends_with(obj.metadata.namespace, 'b')"], undefined],
     [["obj.metadata.namespace != 'a'", "obj.metadata.namespace != 'b'"], undefined],
-    // 3 × 3 ways.
+    // 3 × 3 combinations exceed the limit.
     [
       [
         "obj.metadata.labels.a == '1' && obj.metadata.labels.b == '2' && obj.metadata.labels.c == '3'",
@@ -177,7 +177,7 @@ describe("filters in Gatekeeper's match", () => {
       });
       return Math.min(...times);
     };
-    // Reading them is linear.
+    // Parsing the filters takes linear time.
     const reading = fastest(() => pushDownFilters(filters));
     expect(fastest(() => gatekeeperFilters(filters)) / reading).toBeLessThan(6);
   });
@@ -208,7 +208,7 @@ describe("filters in Gatekeeper's match", () => {
       ),
       { numRuns: 1000 },
     );
-    // Not for want of cases.
+    // The test is meaningful only with enough cases of each kind.
     expect(seen.compared).toBeGreaterThan(1000);
     expect(seen.leftAlone).toBeGreaterThan(200);
     expect(seen.several).toBeGreaterThan(30);

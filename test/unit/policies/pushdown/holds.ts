@@ -1,7 +1,7 @@
 import type { Field } from '../../../../extension-service/src/core/policies/pushdown/fields.js';
 import type { Predicate } from '../../../../extension-service/src/core/policies/pushdown/predicate.js';
 
-/** The predicate's meaning, spelled out. */
+/** Reference implementation of predicates. */
 export function holds(predicate: Predicate, pod: unknown, container: unknown): boolean {
   const value = (field: Field): string | undefined => {
     const path = { metadata: ['metadata'], labels: ['metadata', 'labels'], annotations: ['metadata', 'annotations'] };

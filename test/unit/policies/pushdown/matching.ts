@@ -5,7 +5,7 @@ interface Metadata {
   readonly [key: string]: unknown;
 }
 
-/** Gatekeeper's matching, spelled out; an e2e test compares it with Gatekeeper. */
+/** Reference implementation of Gatekeeper's matching. An e2e test compares it with Gatekeeper. */
 export function isMatch({ namespaces, excludedNamespaces, labels }: GatekeeperMatch, metadata: Metadata): boolean {
   const isIn = (pattern: string): boolean => {
     const source = pattern.replace(/^\*/, '.*').replace(/\*$/, '.*');
@@ -22,13 +22,13 @@ export function isMatch({ namespaces, excludedNamespaces, labels }: GatekeeperMa
   });
 }
 
-/** Whether some Pod has the match, as trying shows. */
+/** Whether the match selects any Pod, determined with sample values. */
 export function isPossible(match: GatekeeperMatch): boolean {
   const names = match.namespaces?.flatMap((name) => ['', 'q', 'q9q'].map((filler) => name.replaceAll('*', filler)));
   const namespace = (names ?? ['q9q']).some((name) => isMatch({ ...match, labels: [] }, { namespace: name }));
   const open = { excludedNamespaces: [], labels: match.labels };
   const keys = [...new Set(match.labels.map(({ key }) => key))];
-  // Each key by itself: one asks nothing of another.
+  // Keys are independent of each other, so each key is checked separately.
   const isKeyPossible = (key: string): boolean => {
     const labels = open.labels.filter((label) => label.key === key);
     const values = [undefined, 'q9q', ...labels.flatMap(({ values: some = [] }) => some)];

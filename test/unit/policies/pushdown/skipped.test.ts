@@ -4,7 +4,7 @@ import { renderKyvernoMutatingPolicy } from '../../../../extension-service/src/c
 import { renderMutatingWebhook } from '../../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { HTTPS, TARGETS } from '../example-options.js';
 
-/** About `size` characters in CEL, of which 69 are not names. */
+/** A filter with about `size` characters in CEL, 69 of which are not part of names. */
 function long(field: string, size: number): string {
   const names = Array.from({ length: Math.ceil(size / 52) }, (_, i) => `n${i}`.padEnd(48, 'x'));
   return `contains(\`${JSON.stringify(names)}\`, ${field})`;
@@ -47,7 +47,7 @@ describe('filters that are longer than an API server takes', () => {
     const { spec } = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS, filters });
     const size = JSON.stringify(spec).length;
     expect(size).toBeGreaterThan(100_000);
-    // What the annotation of `kubectl apply` takes.
+    // The policy must fit into the annotation that `kubectl apply` writes.
     expect(size).toBeLessThan(240_000);
   });
 

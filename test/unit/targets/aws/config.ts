@@ -8,7 +8,7 @@ export const defaultEcrOptions: EcrOptions = {
   encryptionConfiguration: { encryptionType: 'AES256' },
 };
 
-/** A target with the loader's defaults. */
+/** An AWS target with the loader's defaults. */
 export function awsConfig(more: Partial<AwsConfig> = {}): AwsConfig {
   return {
     accountId: '123456789012',

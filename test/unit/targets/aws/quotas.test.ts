@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** When each of `count` requests, all there at once, may be sent: milliseconds from now. */
+/** Starts `count` requests together. Returns the delay after which each may be sent, in milliseconds. */
 async function timesOf(wait: () => Promise<void>, count: number, milliseconds: number): Promise<number[]> {
   const start = Date.now();
   const times: number[] = [];
