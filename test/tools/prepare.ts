@@ -16,7 +16,7 @@ import { checkNodePackages, coreDns, pauseProgram } from '../e2e/node/node-tools
 import { KyvernoCli } from '../e2e/kyverno.js';
 import { registryProgram } from '../fakes/real-registry.js';
 
-/** Program → Debian package. */
+/** Debian package of each program. */
 const DEBIAN_PACKAGES = {
   etcd: 'etcd-server',
   'docker-registry': 'docker-registry',

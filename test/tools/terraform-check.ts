@@ -98,7 +98,7 @@ function checkReferences(
   problems.push(...found);
 }
 
-/** Every `${…}` of the files. */
+/** Yields every `${…}` expression in the files. */
 function* expressions(value: unknown): Generator<string> {
   if (typeof value === 'string') {
     if (value.includes('${')) yield value;

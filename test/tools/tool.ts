@@ -122,7 +122,7 @@ export function cacheFolder(name: string, ...pins: readonly (string | Buffer)[])
   return join(cache, 'image-swapper', 'tools', `${name}-${hash.digest('hex').slice(0, 12)}`);
 }
 
-/** Takes the lock file unless another living process has it. */
+/** Tries to take the lock file. Removes a stale lock, so that the next try can succeed. */
 async function acquire(lock: string): Promise<boolean> {
   try {
     await writeFile(lock, String(process.pid), { flag: 'wx' });

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { REGISTRY_TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 /**
- * Hooks that a kind's `chart.tpl` may define, as `image-swapper.TYPE.HOOK`; `place` is required. Each gets a dict of
+ * Hooks that a kind's `chart.tpl` may define, as `image-swapper.TYPE.HOOK`; `place` is required. A hook gets a dict of
  * `registry` (the kind's settings), `key` (such as `config.target.aws`) and `namespace` (the release's).
  *
  * - `place`: JSON `{host, path}` of the images in a target

@@ -71,7 +71,7 @@ function difference(one: string, other: string, choose: (one: string, other: str
   return one.slice(0, start) + choose(middle(one), middle(other)) + one.slice(one.length - end);
 }
 
-/** `next` where it differs from `plain`, else `before`. */
+/** Returns the values of `next` where they differ from `plain`, and those of `before` elsewhere. */
 export function overlay<T>(plain: T, before: T, next: T): T {
   if (Array.isArray(plain)) return plain.map((item, index) => overlay(item, at(before, index), at(next, index))) as T;
   if (typeof plain === 'object' && plain !== null) {

@@ -17,7 +17,7 @@ interface Suite {
 
 const FOLDER = new URL('../../fixtures/jmespath-compliance/', import.meta.url);
 
-/** Every case of go-jmespath's compliance suite. */
+/** Returns all cases of go-jmespath's compliance suite. */
 export function complianceCases(): readonly ComplianceCase[] {
   const files = readdirSync(FOLDER).filter((name) => name.endsWith('.json'));
   return files.sort().flatMap((file) => {

@@ -89,7 +89,7 @@ export const KUBERNETES_FILTERS: readonly (readonly [expression: string, expecte
   ['to_number(obj.metadata.labels.weight) > `1`', true],
   ["obj.metadata.name > 'a'", null],
   ['obj.spec.hostNetwork', false],
-  // `!` binds tighter than the dot: (!obj).spec.hostNetwork.
+  // `!` has a higher precedence than the dot: (!obj).spec.hostNetwork.
   ['!obj.spec.hostNetwork', null],
   ['!(obj.spec.hostNetwork)', true],
   ['obj.spec.hostPID == `true`', false],

@@ -142,7 +142,7 @@ describe('the table of special-purpose addresses', () => {
   });
 });
 
-/** Whether the blocks contain the address, which does not embed an IPv4 address. */
+/** Whether the address is in one of the blocks and does not embed an IPv4 address. */
 const within = (address: string, blocks: readonly string[]): boolean =>
   listContains(cidrList(blocks), address) && unwrapAddress(address) === address;
 
