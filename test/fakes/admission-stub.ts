@@ -23,26 +23,26 @@ export interface StubVolume {
 export interface StubCall {
   readonly method: string;
   readonly path: string;
-  /** ClusterPolicy sends the request as JSON text, MutatingPolicy as an object. */
+  /** The request: JSON text from a ClusterPolicy, an object from a MutatingPolicy. */
   readonly form: 'text' | 'object' | 'invalid';
   readonly request: StubAdmissionRequest;
 }
 
 export interface StubReply {
-  /** Default 200. */
+  /** Status of the response. @default 200 */
   readonly status?: number;
-  /** A string is sent as it is, anything else as JSON. */
+  /** The body. A string is sent unchanged, anything else as JSON. */
   readonly body: unknown;
 }
 
-/** Decides the reply; a promise that never settles makes the service hang. */
+/** Returns the response. A promise that never settles makes the service hang. */
 export type StubAnswer = (call: StubCall) => StubReply | Promise<StubReply>;
 
 const CONTAINER_LISTS = ['containers', 'initContainers', 'ephemeralContainers'] as const;
 
 /**
- * A stand-in for the extension service with the HTTP contract of `POST /v1/kyverno`, for tests that need wrong answers:
- * it returns the result of `answer`, including lies, errors and nonsense, and records its calls.
+ * A substitute for the extension service with the HTTP contract of `POST /v1/kyverno`, for tests that need wrong
+ * responses. It returns the result of `answer`, which may be false, an error or invalid, and records its calls.
  */
 export class AdmissionStub {
   readonly calls: StubCall[] = [];
@@ -73,7 +73,7 @@ export class AdmissionStub {
     return stub;
   }
 
-  /** Base address, as the policies' `url` option takes it. */
+  /** Base URL, as the `url` option of the policies expects it. */
   get url(): string {
     return `${this.scheme}://localhost:${(this.server.address() as AddressInfo).port}`;
   }
@@ -98,7 +98,7 @@ export class AdmissionStub {
   }
 }
 
-/** The honest answer of the contract: every image outside `prefix` gets `prefix` in front. */
+/** Returns the correct response of the contract: `prefix` is prepended to every image outside `prefix`. */
 export function mirrorInto(prefix: string): StubAnswer {
   return ({ request }) => {
     const images: Partial<Record<ContainerList | 'volumes', Record<string, string>>> = {};

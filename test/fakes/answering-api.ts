@@ -11,15 +11,15 @@ export interface AskedApi {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
-  /** JSON; undefined without any. */
+  /** The request body as JSON; undefined without a body. */
   readonly body: unknown;
 }
 
-/** A Kubernetes API on loopback that responds with the given object, or else with this status. */
+/** A Kubernetes API on loopback that responds with the given object or status. */
 export interface AnsweringApi {
-  /** A folder of its own, for files of the test. */
+  /** A temporary folder for files of the test. */
   readonly folder: string;
-  /** Path of a file. */
+  /** Path of the kubeconfig file. */
   readonly kubeconfig: string;
   stop(): Promise<void>;
 }

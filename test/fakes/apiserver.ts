@@ -37,7 +37,7 @@ export interface ApiRequest {
 
 /**
  * The Kubernetes API on loopback for Secrets and ServiceAccounts: reads by name, lists of the whole cluster by page and
- * type, watches; with a bearer token and a request log.
+ * type, and watches. It requires a bearer token and has a request log.
  */
 export class FakeApiServer {
   readonly requests: ApiRequest[] = [];
@@ -49,7 +49,7 @@ export class FakeApiServer {
   private readonly watchers = new Set<Watcher>();
   private readonly events: Event[] = [];
   private version = 100;
-  /** Watches from before this version get 410. */
+  /** Watches that start before this version get a 410. */
   private oldest = 0;
 
   private constructor(
@@ -68,7 +68,7 @@ export class FakeApiServer {
     return fake;
   }
 
-  /** A Secret of type kubernetes.io/dockerconfigjson. */
+  /** Adds a Secret of type kubernetes.io/dockerconfigjson. */
   putPullSecret(
     namespace: string,
     name: string,
@@ -92,12 +92,12 @@ export class FakeApiServer {
     this.put('serviceaccounts', namespace, name, { kind: 'ServiceAccount', imagePullSecrets });
   }
 
-  /** A token that a TokenReview for the audience finds valid. */
+  /** Adds a token that a TokenReview for the audience accepts. */
   putToken(token: string, user: string, audience: string): void {
     this.tokens.set(token, { user, audience });
   }
 
-  /** A Pod, as lists of its namespace show it. */
+  /** Adds a Pod, which lists of its namespace show. */
   putPod(namespace: string, name: string, spec: object): void {
     this.put('pods', namespace, name, { kind: 'Pod', spec });
   }
@@ -111,7 +111,10 @@ export class FakeApiServer {
     this.tell(plural, 'DELETED', { ...object, metadata });
   }
 
-  /** From now on answers a path with an error status, never (`hang`), or with the beginning of an answer (`stall`). */
+  /**
+   * From now on, requests for the path get an error status, no response (`hang`), or only the beginning of a response
+   * (`stall`).
+   */
   refuse(path: string, status: number | 'hang' | 'stall'): void {
     this.statuses.set(path, status);
   }
@@ -121,12 +124,12 @@ export class FakeApiServer {
     this.statuses.delete(path);
   }
 
-  /** How many watches are open on a collection. */
+  /** Returns the number of open watches on a collection. */
   watches(plural: string): number {
     return [...this.watchers].filter((watcher) => watcher.plural === plural).length;
   }
 
-  /** Ends every watch; with `forget`, earlier changes can no longer be watched, as after compaction. */
+  /** Ends every watch; with `forget`, earlier changes are no longer available to watches, as after compaction. */
   endWatches({ forget = false } = {}): void {
     if (forget) this.oldest = ++this.version;
     const ended = [...this.watchers];

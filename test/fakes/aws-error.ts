@@ -1,4 +1,4 @@
-/** An error in the form of an AWS service; clients use `code`. */
+/** An error in the form of an AWS service. Clients use `code`. */
 export class AwsError extends Error {
   override readonly name = 'AwsError';
 
@@ -11,7 +11,7 @@ export class AwsError extends Error {
   }
 }
 
-/** AWS's words for a parameter that ECR refuses. */
+/** Creates the error with AWS's text for a parameter that ECR refuses. */
 export function invalidParameter(parameter: string, constraint: string): AwsError {
   return new AwsError(
     'InvalidParameterException',
@@ -19,7 +19,7 @@ export function invalidParameter(parameter: string, constraint: string): AwsErro
   );
 }
 
-/** AWS's words for a missing permission: IAM administrators search for the action in them. */
+/** Creates the error with AWS's text for a missing permission. IAM administrators search the text for the action. */
 export function accessDenied(code: string, arn: string, action: string, resource: string): AwsError {
   const reason = `because no identity-based policy allows the ${action} action`;
   return new AwsError(
@@ -29,7 +29,7 @@ export function accessDenied(code: string, arn: string, action: string, resource
   );
 }
 
-/** The partition that a region is in. */
+/** Returns the partition of a region. */
 export function partitionOf(region: string): 'aws' | 'aws-cn' | 'aws-us-gov' {
   if (region.startsWith('cn-')) return 'aws-cn';
   return region.startsWith('us-gov-') ? 'aws-us-gov' : 'aws';

@@ -2,25 +2,25 @@ import { randomBytes } from 'node:crypto';
 import { AwsError, accessDenied } from './aws-error.js';
 import { readSignature, signatureHolds, type SignedRequest } from './aws-signature.js';
 
-/** Keys, and their identity. */
+/** Access keys and their identity. */
 export interface AwsKeys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   /** `arn:aws:iam::ACCOUNT:user/NAME` or `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`. */
   readonly arn: string;
-  /** Milliseconds; undefined for an IAM user's. */
+  /** Expiry in milliseconds; undefined for the keys of an IAM user. */
   readonly expires?: number;
 }
 
 export interface FakeRole {
   /** `arn:aws:iam::ACCOUNT:role/NAME`. */
   readonly arn: string;
-  /** AssumeRole must give it. */
+  /** The external ID that AssumeRole must send. */
   readonly externalId?: string;
-  /** Tokens of a service account that may assume it. */
+  /** Service account tokens that may assume the role. */
   readonly webIdentityTokens?: readonly string[];
-  /** ARNs of users and roles (not sessions) that may assume it. @default everyone known */
+  /** ARNs of users and roles (not sessions) that may assume the role. @default all known identities */
   readonly trusts?: readonly string[];
 }
 
@@ -30,11 +30,11 @@ export interface Caller {
   readonly region: string;
 }
 
-/** Users, roles and the sessions given out, and who signed a request. */
+/** Users, roles and issued sessions. Finds the identity that signed a request. */
 export class AwsIdentities {
   readonly #keys = new Map<string, AwsKeys>();
   readonly #roles: ReadonlyMap<string, FakeRole>;
-  /** Milliseconds that sessions last, regardless of the request. Undefined: as requested. */
+  /** Lifetime of sessions in milliseconds. If undefined, the lifetime in the request applies. */
   sessionLife: number | undefined;
 
   constructor(
@@ -50,7 +50,7 @@ export class AwsIdentities {
     return this.#roles.get(arn);
   }
 
-  /** Keys of a new session of a role. */
+  /** Creates a session of a role and returns its keys. */
   session(roleArn: string, name: string, seconds: number): AwsKeys & { readonly expires: number } {
     const [, partition = 'aws', , , account = '', resource = ''] = roleArn.split(':');
     const role = resource.slice(resource.lastIndexOf('/') + 1);
@@ -65,7 +65,7 @@ export class AwsIdentities {
     return keys;
   }
 
-  /** Ends every session that was given out so far. */
+  /** Invalidates every session issued so far. */
   expireSessions(): void {
     for (const [id, keys] of this.#keys) if (keys.expires !== undefined) this.#keys.set(id, { ...keys, expires: 0 });
   }
@@ -113,7 +113,7 @@ export class AwsIdentities {
   }
 }
 
-/** The user, or the role of a session. */
+/** Returns the user, or the role of a session. */
 function principal(arn: string): string {
   const match = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(arn);
   return match === null ? arn : `arn:${match[1]}:iam::${match[2]}:role/${match[3]}`;

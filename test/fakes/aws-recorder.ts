@@ -9,18 +9,18 @@ export interface RecordedCall extends SentCall {
   readonly time: number;
   readonly region: string | undefined;
   readonly accessKey: string | undefined;
-  /** 0 until it was answered. */
+  /** Status of the response; 0 until the response. */
   readonly status: number;
-  /** The answer's body: JSON of ECR, XML of STS. */
+  /** The response body: JSON from ECR, XML from STS. */
   readonly answer: string;
 }
 
 type OpenCall = { -readonly [K in keyof RecordedCall]: RecordedCall[K] };
 
-/** Changes the body of an answer with status 200. */
+/** Changes the body of a response with status 200. */
 export type AnswerChange = (call: RecordedCall) => string;
 
-/** Stands in front of a server that plays ECR and STS and records its requests. */
+/** A proxy that records the requests to a server that simulates ECR and STS. */
 export class AwsRecorder {
   readonly log: RecordedCall[] = [];
 
@@ -59,7 +59,7 @@ export class AwsRecorder {
     const { method = 'GET', url = '/' } = request;
     const headers = new Headers();
     for (const [name, value] of Object.entries(request.headers)) {
-      // fetch gives those of the connection itself.
+      // fetch sets the headers of the connection itself.
       if (typeof value === 'string' && !['connection', 'content-length', 'host', 'expect'].includes(name)) {
         headers.set(name, value);
       }

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The content of an AWS Signature Version 4. */
+/** The fields of an AWS Signature Version 4. */
 export interface SignedScope {
   readonly accessKey: string;
   readonly date: string;
@@ -19,7 +19,7 @@ export interface SignedRequest {
   readonly body: string;
 }
 
-/** Undefined when the request carries no signature in its `Authorization` header. */
+/** Returns undefined when the `Authorization` header does not contain a signature. */
 export function readSignature(headers: IncomingHttpHeaders): SignedScope | undefined {
   const match =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/.exec(
@@ -30,7 +30,7 @@ export function readSignature(headers: IncomingHttpHeaders): SignedScope | undef
   return { accessKey, date, region, service, signedHeaders: signedHeaders.split(';'), signature };
 }
 
-/** Whether the request was signed with this secret, as AWS computes it again. */
+/** Returns whether the request was signed with this secret, by the same computation as AWS. */
 export function signatureHolds(request: SignedRequest, scope: SignedScope, secretAccessKey: string): boolean {
   const url = new URL(request.target, 'http://host');
   const query = [...url.searchParams].map(([name, value]) => `${escape(name)}=${escape(value)}`).sort();

@@ -17,12 +17,13 @@ export interface Certificates {
 }
 
 /**
- * A fresh authority and a leaf for `hosts` (DNS names and IP addresses, as subject alternative names): ECDSA P-256, valid
- * for a day from an hour ago. Both extended key usages are set, so the leaf also serves as a client certificate.
+ * A fresh authority and a leaf for `hosts` (DNS names and IP addresses, as subject alternative names): ECDSA P-256,
+ * valid for a day, starting an hour ago. Both extended key usages are set, so the leaf also serves as a client
+ * certificate.
  */
 export async function makeCertificates(options: {
   readonly hosts: readonly string[];
-  /** The leaf's time is over. @default false */
+  /** Whether the leaf has expired. @default false */
   readonly expired?: boolean;
 }): Promise<Certificates> {
   const [authorityKeys, leafKeys] = await Promise.all([generateKeys(), generateKeys()]);

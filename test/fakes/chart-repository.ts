@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { CHART } from '../tools/helm.js';
 import type { Helm } from '../tools/helm.js';
 
-/** A Helm repository on loopback: the packaged chart, and the index that Helm itself makes. */
+/** A Helm repository on loopback with the packaged chart and the index that Helm generates. */
 export class ChartRepository {
   private constructor(
     readonly url: string,

@@ -27,7 +27,10 @@ export interface EcrContext {
 const ONE = ['registryId', 'repositoryName'] as const;
 const MUTABILITY = ['imageTagMutability', 'imageTagMutabilityExclusionFilters'] as const;
 
-/** The control plane's actions on repositories, by name: each checks its parameters and gives the response's JSON. */
+/**
+ * The control plane's actions on repositories, by name: each one checks its parameters and returns the JSON of the
+ * response.
+ */
 export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => object>> = {
   CreateRepository({ account, region, parameters, repositories }) {
     const more = ['tags', 'imageScanningConfiguration', 'encryptionConfiguration'];
@@ -139,7 +142,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 };
 
-/** The repository that a call is about; the first of several. */
+/** Returns the repository of a call, or the first of several. */
 export function nameOf(parameters: Parameters): string | undefined {
   const { repositoryName: name, repositoryNames: names, resourceArn } = parameters;
   if (typeof name === 'string') return name;
@@ -151,7 +154,7 @@ function named({ registryId, repositoryName }: EcrRepository): object {
   return { registryId, repositoryName };
 }
 
-/** What DescribeRepositories shows of a repository. */
+/** Returns a repository in the form of DescribeRepositories. */
 function shown(repository: EcrRepository): object {
   const { repositoryArn, repositoryUri, createdAt, imageScanningConfiguration, encryptionConfiguration } = repository;
   const rest = { repositoryArn, repositoryUri, createdAt, imageScanningConfiguration, encryptionConfiguration };

@@ -6,7 +6,7 @@ export type ControlService = 'ecr' | 'ecr-public' | 'sts' | 'pod-identity';
 /** A call as it was sent. */
 export interface SentCall {
   readonly service: ControlService;
-  /** As IAM names it, without the service. */
+  /** IAM's name of the action, without the service prefix. */
   readonly action: string;
   readonly parameters: Parameters;
 }
@@ -16,7 +16,7 @@ const TARGETS: Readonly<Record<string, ControlService>> = {
   SpencerFrontendService: 'ecr-public',
 };
 
-/** The operation and service of a request; undefined for an unknown service. */
+/** Returns the operation and service of a request, or undefined for an unknown service. */
 export function readCall({ headers, url }: IncomingMessage, body: string): SentCall | undefined {
   const target = headers['x-amz-target'];
   if (typeof target === 'string') {

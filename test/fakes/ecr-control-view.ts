@@ -2,7 +2,7 @@ import type { EcrControl } from './ecr-control.js';
 import { repositoryArn } from './ecr-repositories.js';
 import type { ControlView } from './ecr-gate.js';
 
-/** Our fake control plane, for the gate before a registry: they know the same tokens and repositories. */
+/** Gives the gate in front of a registry the tokens and repositories of our fake control plane. */
 export function controlView({ tokens, repositories, settings, images }: EcrControl): ControlView {
   return {
     tokenState: (password) => tokens.state(password),

@@ -20,25 +20,25 @@ import { TokenBucket } from './token-bucket.js';
 export interface EcrControlOptions {
   /** @default 123456789012 */
   readonly account?: string;
-  /** Where there is an API; the first one is the default of what needs one. @default eu-central-1 and us-east-1 */
+  /** Regions that have an API. The first one is the default region. @default eu-central-1 and us-east-1 */
   readonly regions?: readonly string[];
-  /** Also the user of `userEnv`. */
+  /** Users in addition to the one of `userEnv`. */
   readonly users?: readonly AwsKeys[];
   readonly roles?: readonly FakeRole[];
-  /** ARN of the role that the Pod Identity agent gives credentials of. */
+  /** ARN of the role for which the Pod Identity agent issues credentials. */
   readonly podIdentityRole?: string;
-  /** Calls a second by action, with a burst of as many; beyond them ThrottlingException. */
+  /** Calls per second by action, with a burst of the same size. Calls above the limit get a ThrottlingException. */
   readonly rates?: Readonly<Record<string, number>>;
 }
 
 /** One call, in the order of arrival. */
 export interface ControlCall extends SentCall {
   readonly time: number;
-  /** Of the signature; undefined when it has none. */
+  /** The region in the signature; undefined when the call has no signature. */
   readonly region: string | undefined;
   readonly accessKey: string | undefined;
   readonly arn: string | undefined;
-  /** `ok`, an error's code, or the fault; undefined until then. */
+  /** `ok`, an error's code, or the fault; undefined until the call has ended. */
   readonly outcome: string | undefined;
 }
 
@@ -47,8 +47,8 @@ type OpenCall = { -readonly [K in keyof ControlCall]: ControlCall[K] };
 const POD_IDENTITY_TOKEN = 'token-of-the-pod';
 
 /**
- * The control planes of ECR, ECR Public and STS and the Pod Identity agent, on one port of loopback, for what moto
- * cannot simulate: faults, expiry, quotas. Requests are validated as by AWS, including the signature.
+ * The control planes of ECR, ECR Public and STS and the Pod Identity agent, on one loopback port. They cover what moto
+ * cannot simulate: faults, expiry, quotas. Requests are validated as AWS does, including the signature.
  *
  * ```ts const control = await EcrControl.start(); control.fault({ action: 'PutLifecyclePolicy', times: 2, fault: {
  * type: 'error', code: 'ThrottlingException' } }); const service = await RunningService.start({ config, env: {
@@ -61,7 +61,7 @@ export class EcrControl {
   readonly images = new EcrImages();
   readonly tokens = new RegistryTokens();
   readonly identities: AwsIdentities;
-  /** By name; the same in all accounts. */
+  /** Account settings by name. All accounts have the same ones. */
   readonly settings = new Map([
     ['BLOB_MOUNTING', 'DISABLED'],
     ['BASIC_SCAN_TYPE_VERSION', 'AWS_NATIVE'],
@@ -104,7 +104,7 @@ export class EcrControl {
     return control;
   }
 
-  /** Makes an AWS SDK use this fake, and nothing else, without an identity. */
+  /** Variables that make an AWS SDK use only this fake, without an identity. */
   get env(): Readonly<Record<string, string>> {
     return {
       AWS_ENDPOINT_URL_ECR: this.origin,
@@ -119,7 +119,7 @@ export class EcrControl {
     return { AWS_ACCESS_KEY_ID: this.#user.accessKeyId, AWS_SECRET_ACCESS_KEY: this.#user.secretAccessKey };
   }
 
-  /** EKS Pod Identity: needs `podIdentityRole`. */
+  /** EKS Pod Identity, which needs `podIdentityRole`. */
   get podIdentityEnv(): Readonly<Record<string, string>> {
     return {
       AWS_CONTAINER_CREDENTIALS_FULL_URI: `${this.origin}/v1/credentials`,
@@ -127,7 +127,7 @@ export class EcrControl {
     };
   }
 
-  /** IRSA with a role's first web identity token. */
+  /** IRSA with the first web identity token of a role. */
   webIdentityEnv(roleArn: string): Readonly<Record<string, string>> {
     const [token = ''] = this.identities.role(roleArn)?.webIdentityTokens ?? [];
     return { AWS_ROLE_ARN: roleArn, AWS_WEB_IDENTITY_TOKEN_FILE: this.#file('web-identity-token', token) };
@@ -149,7 +149,7 @@ export class EcrControl {
     this.#faults.clear();
   }
 
-  /** Calls of one action, or all. */
+  /** Returns the calls of one action, or all calls. */
   calls(action?: string): ControlCall[] {
     return this.log.filter((call) => action === undefined || call.action === action);
   }
@@ -210,14 +210,14 @@ export class EcrControl {
     }
   }
 
-  /** Undefined for what is not signed. */
+  /** Returns undefined for a request without a signature. */
   #caller(request: IncomingMessage, body: string, { service, action }: SentCall): Caller | undefined {
     if (service === 'pod-identity' || action === 'AssumeRoleWithWebIdentity') return undefined;
     const { method = '', url: target = '/', headers } = request;
     return this.identities.check({ method, target, headers, body }, service);
   }
 
-  /** Throws a fault that is an error. */
+  /** Throws the fault if it is an error. */
   #fate({ service, action, parameters }: SentCall, caller: Caller | undefined): 'hang' | 'reset' | 'lost' | undefined {
     const repository = nameOf(parameters);
     const arn = caller?.keys.arn;

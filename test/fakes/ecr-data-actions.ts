@@ -1,7 +1,7 @@
 import { parseRoute } from './registry-routes.js';
 import type { HookRequest } from './tls-proxy.js';
 
-/** What ECR counts requests to its registry as, by the names of quotas and permissions. */
+/** The actions as which ECR counts requests to its registry. The names are those of quotas and permissions. */
 export type EcrDataAction =
   | 'BatchCheckLayerAvailability'
   | 'BatchGetImage'
@@ -14,7 +14,7 @@ export type EcrDataAction =
   | 'UploadLayerPart';
 
 export interface DataRequest {
-  /** None for `/v2/` itself and for what ECR has no name for. */
+  /** Empty for `/v2/` itself and for requests that ECR does not name. */
   readonly actions: readonly EcrDataAction[];
   readonly repository: string;
   readonly writes: boolean;

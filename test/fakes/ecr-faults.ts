@@ -1,22 +1,24 @@
 /** A fault of a control-plane call. */
 export type ControlFault =
-  /** An error by AWS's name, such as `ThrottlingException`; nothing is done. */
+  /** An error with AWS's name, such as `ThrottlingException`. The call is not executed. */
   | { readonly type: 'error'; readonly code: string; readonly message?: string; readonly status?: number }
-  /** AccessDenied in AWS's words, with the caller, the action and the resource. */
+  /** AWS's AccessDenied error, which names the caller, the action and the resource. */
   | { readonly type: 'denied' }
-  /** Never answered, or its connection cut; nothing is done. */
+  /** The call gets no response, or its connection is cut. It is not executed. */
   | { readonly type: 'hang' | 'reset' }
-  /** Executed, and the connection cut before the answer: the client cannot know. */
+  /** The call is executed, but the connection is cut before the response, so the client does not know the outcome. */
   | { readonly type: 'lost' };
 
 export interface ControlFaultRule {
-  /** Without the service: `CreateRepository`, `AssumeRole`. Undefined: every action. */
+  /**
+   * The action without the service prefix, such as `CreateRepository` or `AssumeRole`. Undefined matches every action.
+   */
   readonly action?: string | undefined;
-  /** Only calls about this repository. */
+  /** Matches only calls about this repository. */
   readonly repository?: string;
-  /** Only calls of this identity. */
+  /** Matches only calls by this identity. */
   readonly arn?: string;
-  /** After how many matching calls it ends. @default never */
+  /** The number of matching calls after which the fault ends. @default never */
   readonly times?: number;
   readonly fault: ControlFault;
 }

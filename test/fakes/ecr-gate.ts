@@ -10,17 +10,17 @@ import { TokenBucket } from './token-bucket.js';
 
 type Awaitable<T> = T | Promise<T>;
 
-/** What the gate asks the control plane; `controlView` of ecr-control-view.ts gives it of our fake. */
+/** The gate's view of the control plane. `controlView` in ecr-control-view.ts returns that of our fake. */
 export interface ControlView {
   tokenState(password: string): Awaitable<TokenState>;
-  /** The owner of the token. */
+  /** Returns the ARN of the token's owner. */
   tokenArn(password: string): Awaitable<string | undefined>;
   repository(account: string, region: string, name: string): Awaitable<RepositoryView | undefined>;
-  /** Creates it unless it exists, for create-on-push. */
+  /** Creates the repository if it does not exist, for create-on-push. */
   create(account: string, region: string, name: string): Awaitable<void>;
-  /** An image was put, by digest or under a tag. */
+  /** Records a push of an image, by digest or under a tag. */
   pushed(account: string, region: string, name: string, digest: string, tag: string | undefined): Awaitable<void>;
-  /** Undefined for an image that came otherwise than by a push through the gate. */
+  /** Returns undefined for an image that was not pushed through the gate. */
   imageStatus(account: string, region: string, name: string, reference: string): Awaitable<ImageStatus | undefined>;
   blobMounting(): Awaitable<boolean>;
 }
@@ -31,38 +31,44 @@ export type RepositoryView = Pick<
 >;
 
 export interface EcrGateOptions {
-  /** `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, or another name of the kind. */
+  /** `ACCOUNT.dkr.ecr.REGION.amazonaws.com`, or a similar name. */
   readonly host: string;
   readonly control: ControlView;
-  /** Of the registry behind, to ask what it has. */
+  /** Origin of the registry behind the gate, which the gate asks for its content. */
   readonly backend: string;
-  /** A repository creation template applies to every name. */
+  /** Whether a repository creation template applies to every name. */
   readonly createOnPush?: boolean;
-  /** Requests a second by action, with a burst of as many; beyond them 429. AWS's own are in `ECR_RATES`. */
+  /**
+   * Requests per second by action, with a burst of the same size. Requests above the limit get a 429. `ECR_RATES` has
+   * AWS's own rates.
+   */
   readonly rates?: Readonly<Partial<Record<EcrDataAction, number>>>;
-  /** IAM: whether an identity may do it. @default everything */
+  /** IAM: returns whether an identity may do the action. @default everything */
   readonly allows?: (arn: string, action: EcrDataAction, repository: string) => boolean;
-  /** Blobs are read from this host, by redirect, as from S3. It must have the same backend, and `refuseLogins` as hook. */
+  /**
+   * The gate redirects reads of blobs to this host, as ECR does to S3. The host needs the same backend, and
+   * `refuseLogins` as its hook.
+   */
   readonly blobHost?: string;
 }
 
-/** The quotas that a new account has. */
+/** The quotas of a new account. */
 export const ECR_RATES = { PutImage: 10, InitiateLayerUpload: 100, CompleteLayerUpload: 100 } as const;
 
 export interface GateEntry {
   readonly time: number;
   readonly action: EcrDataAction;
   readonly repository: string;
-  /** The identity of the token. */
+  /** ARN of the token's owner. */
   readonly arn: string | undefined;
-  /** 0 until it was answered. */
+  /** Status of the response; 0 until the response. */
   readonly status: number;
 }
 
 type OpenEntry = { -readonly [K in keyof GateEntry]: GateEntry[K] };
 
 /**
- * Makes a plain registry behind a `TlsProxy` behave as ECR's does.
+ * Makes a plain registry behind a `TlsProxy` behave like ECR's registry.
  *
  * ```ts
  * const proxy = await TlsProxy.start({ hosts: { [HOST]: registry.origin } });
@@ -73,12 +79,12 @@ type OpenEntry = { -readonly [K in keyof GateEntry]: GateEntry[K] };
  */
 export class EcrGate {
   readonly log: GateEntry[] = [];
-  /** POSTs that requested a mount, and how many were passed to the registry. */
+  /** Number of POSTs that requested a mount, and number of those that were passed to the registry. */
   readonly mounts = { asked: 0, granted: 0 };
   readonly #account: string;
   readonly #region: string;
   readonly #buckets: ReadonlyMap<string, TokenBucket>;
-  /** Tags that a push has, or is about to get. */
+  /** Tags that exist or that a running push is about to create. */
   readonly #claimed = new Set<string>();
   /** The digests that each pushed image refers to, by `REPOSITORY@DIGEST`. */
   readonly #layers = new Map<string, readonly string[]>();
@@ -125,12 +131,12 @@ export class EcrGate {
     };
   };
 
-  /** How often it was requested, including rejections. */
+  /** Returns the number of requests for the action, including rejections. */
   count(action: EcrDataAction): number {
     return this.log.filter((entry) => entry.action === action).length;
   }
 
-  /** How many of these were answered with 429. */
+  /** Returns the number of these requests that got a 429. */
   throttled(action: EcrDataAction): number {
     return this.log.filter((entry) => entry.action === action && entry.status === 429).length;
   }
@@ -162,7 +168,7 @@ export class EcrGate {
       const resource = repositoryArn(this.#account, this.#region, repository);
       return failure(403, 'DENIED', accessDenied('', arn ?? '', `ecr:${denied}`, resource).message);
     }
-    // Every action has its own quota, and a request that is refused has used up those before.
+    // Every action has its own quota. A refused request has already used the quotas that were checked before.
     if (!actions.every((action) => this.#buckets.get(action)?.take() ?? true)) {
       return failure(429, 'TOOMANYREQUESTS', 'Rate exceeded');
     }
@@ -175,7 +181,7 @@ export class EcrGate {
     return failure(404, 'NAME_UNKNOWN', `The repository with name '${repository}' does not exist ${where}`);
   }
 
-  /** Differences between ECR and other registries, for a request that it accepts. */
+  /** Applies ECR's differences from other registries to an accepted request. */
   async #special(request: HookRequest, asked: DataRequest): Promise<HookResult> {
     const { repository, argument, actions } = asked;
     const [action] = actions;
@@ -185,7 +191,7 @@ export class EcrGate {
       case 'PutImage':
         return this.#putImage(request, repository, argument);
       case 'BatchGetImage':
-        // The registry behind need not know a repository in which there is nothing yet.
+        // The backend may not know a repository that is still empty.
         if ((await this.#has(repository, argument)) && !(await this.#isArchived(repository, argument)))
           return undefined;
         return failure(404, 'MANIFEST_UNKNOWN', 'Requested image not found');
@@ -209,7 +215,8 @@ export class EcrGate {
       this.mounts.granted += 1;
       return undefined;
     }
-    // A plain upload, as when ECR grants no mount; it does not take the whole blob in this one request either.
+    // The POST becomes a plain upload, as when ECR does not grant a mount. ECR does not accept the whole blob in this
+    // request either.
     return { forward: { path } };
   }
 
@@ -256,7 +263,7 @@ export class EcrGate {
     return status === 'ARCHIVED' || status === 'ACTIVATING';
   }
 
-  /** A layer is archived with the last image that refers to it. */
+  /** A layer is archived when the last image that refers to it is archived. */
   async #isLayerArchived(repository: string, digest: string): Promise<boolean> {
     const prefix = `${repository}@`;
     const users = [...this.#layers].filter(([key, layers]) => key.startsWith(prefix) && layers.includes(digest));
@@ -277,7 +284,7 @@ export class EcrGate {
   }
 }
 
-/** For the host of blobs: S3 refuses a signed URL that comes with a login. */
+/** A hook for the blob host: S3 refuses a signed URL when the request also has an Authorization header. */
 export const refuseLogins: Hook = ({ headers }) =>
   headers.authorization === undefined
     ? undefined
@@ -286,7 +293,7 @@ export const refuseLogins: Hook = ({ headers }) =>
         body: '<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>',
       };
 
-/** The digests that a manifest refers to. */
+/** Returns the digests that a manifest refers to. */
 function digestsIn(manifest: Buffer): readonly string[] {
   const text = manifest.toString();
   return [...text.matchAll(/"digest"\s*:\s*"(sha256:[0-9a-f]{64})"/g)].map(([, digest = '']) => digest);

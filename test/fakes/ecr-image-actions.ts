@@ -89,7 +89,7 @@ export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) =>
   },
 };
 
-/** One item a page, so that a client that does not follow pages sees too little. */
+/** Each page has one item, so that a client that does not follow pages sees too little. */
 function paged(parameters: Parameters, items: readonly unknown[], name: string): object {
   const from = Number(parameters['nextToken'] ?? 0);
   if (!Number.isInteger(from)) throw invalidParameter('nextToken', 'must be one that was given out');

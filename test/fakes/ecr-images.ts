@@ -7,7 +7,7 @@ export interface EcrImage {
   readonly imageDigest: string;
   readonly imageTags: readonly string[];
   readonly imageStatus: ImageStatus;
-  /** Seconds. */
+  /** Seconds since the epoch. */
   readonly lastArchivedAt?: number;
 }
 
@@ -21,10 +21,10 @@ export interface SigningStatus {
 /** The images of all repositories, by the repository's ARN, and the states of their managed signatures. */
 export class EcrImages {
   readonly #images = new Map<string, Map<string, EcrImage>>();
-  /** By digest. */
+  /** Signing states by image digest. */
   readonly signing = new Map<string, readonly SigningStatus[]>();
 
-  /** Digests that ECR does not delete, since an index refers to them. */
+  /** Digests that ECR does not delete because an index refers to them. */
   readonly keeps = new Set<string>();
 
   remove(repository: string, reference: string): void {
@@ -32,7 +32,7 @@ export class EcrImages {
     if (image !== undefined) this.#images.get(repository)?.delete(image.imageDigest);
   }
 
-  /** A push takes an archived image out of the archive at once. */
+  /** A push restores an archived image from the archive at once. */
   pushed(repository: string, imageDigest: string, tag: string | undefined): void {
     const images = this.#images.get(repository) ?? new Map<string, EcrImage>();
     this.#images.set(repository, images);
@@ -71,7 +71,7 @@ export class EcrImages {
   }
 }
 
-/** Settings of a registry that are not about one repository. */
+/** Settings of a registry that apply to all of its repositories. */
 export interface EcrRegistrySettings {
   signing?: readonly { readonly signingProfileArn: string; readonly filters: readonly string[] }[];
   pullTimeExclusions: readonly string[];

@@ -32,10 +32,10 @@ export function repositoryArn(account: string, region: string, name: string): st
 /** The repositories of all accounts and regions. */
 export class EcrRepositories {
   readonly #all = new Map<string, EcrRepository>();
-  /** Of one account and region. */
+  /** Maximum number of repositories in one account and region. */
   quota = 100_000;
 
-  /** @throws AwsError when it exists, or the quota is reached */
+  /** @throws AwsError when the repository exists or the quota is reached */
   create(account: string, region: string, name: string, settings: RepositorySettings): EcrRepository {
     const arn = repositoryArn(account, region, name);
     if (this.#all.has(arn)) {

@@ -1,6 +1,9 @@
 import { AwsError, invalidParameter } from './aws-error.js';
 
-/** Invalid parameters for ECR, with its error names. From its API reference, not from our own checks. */
+/**
+ * Finds parameters that are invalid for ECR, with ECR's error names. The rules come from ECR's API reference, not from
+ * our own checks.
+ */
 
 export type Parameters = Readonly<Record<string, unknown>>;
 
@@ -35,7 +38,7 @@ export function checkRepositoryName(name: unknown): string {
   throw invalidParameter('repositoryName', `must satisfy regular expression '${REPOSITORY_NAME}'`);
 }
 
-/** ECR ignores unknown members; here they are mistakes of image-swapper. */
+/** ECR ignores unknown members. The fake rejects them because they are mistakes of image-swapper. */
 export function onlyThese(parameters: Parameters, ...known: readonly string[]): void {
   const unknown = Object.keys(parameters).filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new AwsError('SerializationException', `unknown parameters: ${unknown.join(', ')}`);
@@ -84,7 +87,7 @@ export function checkMutability(parameters: Parameters): Mutability {
   return { imageTagMutability: setting, imageTagMutabilityExclusionFilters: checked };
 }
 
-/** Whether a tag that exists may not be pushed again. */
+/** Returns whether an existing tag must not be pushed again. */
 export function tagIsImmutable(
   { imageTagMutability, imageTagMutabilityExclusionFilters: filters }: Mutability,
   tag: string,
@@ -123,7 +126,7 @@ export function checkRepositoryPolicy(text: unknown): string {
   for (const statement of Array.isArray(statements) ? (statements as unknown[]) : [statements]) {
     const { Effect, Principal, Action, NotAction, Resource } = (statement ?? {}) as Parameters;
     const complete = Principal !== undefined && (Action ?? NotAction) !== undefined;
-    // A repository's policy is about that repository: ECR takes no Resource.
+    // A repository policy applies to its repository, so ECR does not accept a Resource.
     if ((Effect !== 'Allow' && Effect !== 'Deny') || !complete || Resource !== undefined) throw refusal;
   }
   return String(text);

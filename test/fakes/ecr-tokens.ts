@@ -1,24 +1,24 @@
 import { randomBytes } from 'node:crypto';
 
 export interface RegistryToken {
-  /** The owner. */
+  /** ARN of the owner. */
   readonly arn: string;
-  /** Where it was given out; `public` for ECR Public. */
+  /** The region that issued the token; `public` for ECR Public. */
   readonly region: string;
   readonly expires: number;
 }
 
 export type TokenState = 'valid' | 'expired' | 'unknown';
 
-/** The registry passwords that were given out. */
+/** The registry passwords that were issued. */
 export class RegistryTokens {
   readonly #given = new Map<string, RegistryToken>();
-  /** Milliseconds for which further tokens hold. */
+  /** Lifetime of new tokens in milliseconds. */
   life = 12 * 60 * 60 * 1000;
 
   /** The members of AWS's `authorizationData`. */
   issue(arn: string, region: string): { readonly authorizationToken: string; readonly expiresAt: number } {
-    // As long as AWS's are: they must fit into a header.
+    // AWS's passwords have this length, and must fit into a header.
     const password = randomBytes(1400).toString('base64');
     const expires = Date.now() + this.life;
     this.#given.set(password, { arn, region, expires });
@@ -29,7 +29,7 @@ export class RegistryTokens {
     return this.#given.get(password);
   }
 
-  /** All passwords. */
+  /** Returns all passwords. */
   all(): string[] {
     return [...this.#given.keys()];
   }
@@ -40,7 +40,7 @@ export class RegistryTokens {
     return token.expires > Date.now() ? 'valid' : 'expired';
   }
 
-  /** Ends all tokens given out so far. */
+  /** Invalidates all tokens issued so far. */
   expireAll(): void {
     for (const [password, token] of this.#given) this.#given.set(password, { ...token, expires: 0 });
   }

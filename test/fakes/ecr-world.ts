@@ -15,7 +15,7 @@ export const ACCOUNT = '123456789012';
 export const REGION = 'eu-central-1';
 export const ECR_HOST = `${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com`;
 
-/** A repository policy as JSON; another `sid` makes another one. */
+/** A repository policy as JSON. Each `sid` gives a different policy. */
 export function accessPolicy(sid = 'pull'): string {
   return JSON.stringify({
     Version: '2008-10-17',
@@ -36,7 +36,7 @@ export const lifecyclePolicy = JSON.stringify({
 export interface EcrWorldOptions {
   readonly control?: EcrControlOptions;
   readonly gate?: Partial<EcrGateOptions>;
-  /** Further hosts of the proxy. */
+  /** Additional hosts of the proxy. */
   readonly hosts?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -48,7 +48,7 @@ export interface MirrorRow {
   readonly failure?: { readonly reason: string; readonly message: string };
 }
 
-/** A source registry, and ECR: its control plane, and its registry behind the host name that images have there. */
+/** A source registry, and ECR: the control plane, and the registry behind the host name that ECR images have. */
 export class EcrWorld {
   readonly services: RunningService[] = [];
 
@@ -77,12 +77,12 @@ export class EcrWorld {
     return new EcrWorld(source, target, control, proxy, gate);
   }
 
-  /** Environment of a process in this world; without keys, it has no AWS login. */
+  /** The environment of a process in this world. Without keys, the process has no AWS login. */
   get env(): Readonly<Record<string, string>> {
     return { ...this.control.env, ...this.proxy.env };
   }
 
-  /** A configuration with the target in ECR; `aws` are further keys of it. */
+  /** A configuration with the target in ECR; `aws` adds keys to `target.aws`. */
   config(aws: Record<string, unknown> = {}, more: Record<string, unknown> = {}): string {
     return stringify({
       target: { type: 'aws', aws: { accountId: ACCOUNT, region: REGION, prefix: 'mirror', ...aws } },
@@ -98,7 +98,7 @@ export class EcrWorld {
     return service;
   }
 
-  /** Sends a request as a policy does; the container's new image, undefined if it stays. */
+  /** Sends a request as a policy does. Returns the container's new image, or undefined if the image stays. */
   async admit(service: RunningService, image: string, container: object = {}): Promise<string | undefined> {
     const pod = { metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image, ...container }] } };
     const request = { uid: 'u', namespace: 'team-a', operation: 'CREATE', object: pod };
@@ -107,7 +107,7 @@ export class EcrWorld {
     return (reply.json() as { images: { containers?: { app?: string } } }).images.containers?.app;
   }
 
-  /** Admits an image and waits until its copy has ended, or waits for another try. */
+  /** Admits an image and waits until its copy has ended or is waiting for a retry. */
   async mirror(service: RunningService, image: string, container: object = {}): Promise<MirrorRow> {
     await this.admit(service, image, container);
     return this.settled(service, image);
@@ -131,12 +131,12 @@ export class EcrWorld {
     return (await get(`${service.operations}/metrics`)).text;
   }
 
-  /** The repository of a source's image in the target. */
+  /** The target repository of a source image. */
   repository(name: string): string {
     return `mirror/${this.source.host.replace(':', '_')}/${name}`;
   }
 
-  /** Control-plane calls, by name. */
+  /** The actions of the control-plane calls so far. */
   actions(): string[] {
     return this.control.log.map(({ action }) => action);
   }

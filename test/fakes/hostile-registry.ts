@@ -10,53 +10,53 @@ import { OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, type BuiltImage, type B
 import { sha256 } from './registry-content.js';
 
 /**
- * Intentional faults of the registry; everything else is correct. H2, H5 and H11 have no switch here, since no registry
- * takes part in them: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5: names
- * that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in
+ * Intentional faults of the registry; everything else is correct. H2, H5 and H11 have no switch here because they do
+ * not involve a registry: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5:
+ * names that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in
  * loopback/attack/attack-addresses.test.ts, H15 in loopback/private-images.test.ts, and H19 in integration/real/chart.
  */
 export type Hole =
-  /** H1: the digest of a tag is a path to another repository. */
+  /** H1: the tag's digest is a path to another repository. */
   | 'digest-is-a-path'
   | 'digest-without-digits'
   | 'digest-of-another-algorithm'
-  /** H18: the digest of a tag contains terminal commands, and is a template. */
+  /** H18: the tag's digest contains terminal control sequences and template syntax. */
   | 'digest-is-a-command'
   | 'descriptor-is-a-path'
-  /** H3: a connection that is accepted, and no answer. */
+  /** H3: the registry accepts a connection and never responds. */
   | 'never-answers'
-  /** H3, H10: a layer that arrives one byte at a time. */
+  /** H3, H10: a layer arrives one byte at a time. */
   | 'layer-drips'
-  /** H4: one manifest with more layers than any image has. */
+  /** H4: a manifest has more layers than any real image. */
   | 'layers-without-end'
-  /** H6: a manifest that lists layers which the registry does not have. */
+  /** H6: a manifest lists layers that the registry does not have. */
   | 'layers-of-others'
-  /** H9: a refusal whose body does not end. */
+  /** H9: an error response has a body that does not end. */
   | 'refusal-without-end'
-  /** H12: an error that repeats the credentials. */
+  /** H12: an error response repeats the credentials. */
   | 'echo-of-the-login'
-  /** H13: a manifest full of brackets. */
+  /** H13: a manifest consists of brackets. */
   | 'brackets'
-  /** H14: more referrers than any image has. */
+  /** H14: an image has more referrers than any real image. */
   | 'referrers-without-end'
-  /** H17: a token server at another site. */
+  /** H17: the challenge names a token server at another site. */
   | 'realm-of-another-site'
-  /** H16, H18: the metadata service as a redirect, a token realm, and for blobs. */
+  /** H16, H18: the metadata service is the target of a redirect, a token realm, or a blob URL. */
   | 'redirect-to-metadata'
   | 'blobs-at-metadata'
   | 'realm-at-metadata'
-  /** H18: an index whose entries have no platform. */
+  /** H18: the entries of an index have no platform. */
   | 'platform-is-null'
-  /** H18: bytes of a layer that are not those of its digest. */
+  /** H18: the bytes of a layer do not match its digest. */
   | 'wrong-bytes'
   | 'media-type-is-a-header';
 
 export interface HostileOptions {
   readonly hole: Hole;
   readonly image: BuiltImage;
-  /** Descriptor of a layer that someone else has in the target. */
+  /** Descriptor of a layer of another tenant in the target. */
   readonly others?: { readonly digest: string; readonly size: number };
-  /** For `realm-of-another-site`. */
+  /** The token realm for `realm-of-another-site`. */
   readonly realm?: string;
 }
 
@@ -92,12 +92,12 @@ export class HostileRegistry {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** Of the manifest that the tag names. */
+  /** Digest of the manifest that the tag names. */
   get digest(): string {
     return this.#top.digest;
   }
 
-  /** Connections that are open. */
+  /** Returns the number of open connections. */
   connections(): Promise<number> {
     return new Promise((resolve, reject) =>
       this.server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
@@ -153,7 +153,7 @@ export class HostileRegistry {
     response.writeHead(200).end();
   }
 
-  /** Answers that have nothing to do with an image. True when the request is dealt with. */
+  /** Sends responses that are not about an image. Returns true when it has handled the request. */
   #refuses(kind: string, { method, headers }: IncomingMessage, response: ServerResponse): boolean {
     const { hole, realm } = this.options;
     const challenge = (header: string): boolean => {
@@ -239,7 +239,7 @@ function drip(response: ServerResponse, bytes: Buffer): void {
   const timer = setInterval(() => {
     response.write(bytes.subarray(sent, sent + 1));
     sent += 1;
-    // The last byte never comes.
+    // The last byte is never sent.
     if (sent >= bytes.length - 1) clearInterval(timer);
   }, DRIP_PAUSE_MS);
   response.on('close', () => clearInterval(timer));

@@ -3,27 +3,28 @@ import { request as httpRequest, type Agent, type IncomingMessage, type ServerRe
 import { pipeline } from 'node:stream/promises';
 
 export interface ForwardOptions {
-  /** Where to, `http://HOST:PORT`. */
+  /** Origin of the backend, `http://HOST:PORT`. */
   readonly backend: string;
-  /** The origin that the client asked, which an absolute `Location` of the backend is made to point to. */
+  /** The origin that the client requested. An absolute `Location` of the backend is rewritten to it. */
   readonly origin: string;
   readonly agent: Agent;
-  /** Path and query, when not those of the request. */
+  /** Path and query, if they differ from those of the request. */
   readonly path?: string | undefined;
-  /** The request's body when it has been read already. */
+  /** The request body, if it has already been read. */
   readonly body?: Buffer | undefined;
-  /** Hears the backend's status before the client does. */
+  /** Receives the backend's status before the client does. */
   readonly onStatus?: ((status: number) => void) | undefined;
 }
 
-/** Connection-level headers: each side has its own. */
+/** Connection-level headers, which each side has for itself. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'proxy-authorization']);
 
 /**
- * Passes one request to a plain-HTTP backend and its answer back, both bodies streamed at the pace of the slower side.
- * All headers pass as they are, `Host` included; of the answer, only an absolute `Location` is changed.
+ * Passes one request to a plain-HTTP backend and returns its response. Both bodies are streamed at the speed of the
+ * slower side. All headers are passed unchanged, including `Host`. In the response, only an absolute `Location` is
+ * changed.
  *
- * @throws Error when either side goes away before that
+ * @throws Error when either side disconnects before the response has ended
  */
 export async function forward(
   request: IncomingMessage,
@@ -33,7 +34,7 @@ export async function forward(
   const backend = new URL(options.backend);
   const headers = passedOn(request.rawHeaders);
   const hasBody = request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined;
-  // Node would announce a chunked body by itself.
+  // Node would otherwise send a chunked body.
   if (!hasBody && !['GET', 'HEAD', 'DELETE'].includes(request.method ?? '')) headers.push('Content-Length', '0');
   const outgoing = httpRequest({
     host: backend.hostname,
@@ -51,7 +52,8 @@ export async function forward(
     outgoing.on('error', reject);
   });
   if (options.body !== undefined) outgoing.end(options.body);
-  // A backend may answer, and close, before it has read the whole body: its answer counts, not the failed write.
+  // A backend may respond and close before it has read the whole body. The response counts, and the failed write is
+  // ignored.
   else if (hasBody) pipeline(request, outgoing).catch(() => undefined);
   else outgoing.end();
   const answer = await answered;
@@ -80,7 +82,9 @@ function passedOn(rawHeaders: readonly string[]): string[] {
   return kept;
 }
 
-/** A `Location` on the backend itself, under whichever of its names, as one on `origin`; any other as it is. */
+/**
+ * Rewrites a `Location` on the backend itself, under any of its names, to `origin`. Any other `Location` is unchanged.
+ */
 function publicLocation(location: string, own: readonly (string | undefined)[], origin: string): string {
   const url = parseUrl(location);
   if (url === undefined) return location;

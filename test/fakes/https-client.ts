@@ -7,7 +7,7 @@ export interface ClientReply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  /** Whether it came over a connection that the agent had kept. */
+  /** Whether the response came over a connection that the agent had kept open. */
   readonly reused: boolean;
   json(): unknown;
 }
@@ -18,13 +18,13 @@ export interface SendOptions {
   /** The client's own certificate and key, PEM. */
   readonly cert?: string;
   readonly key?: string;
-  /** The address that the request comes from. */
+  /** The local address from which the client sends the request. */
   readonly localAddress?: string;
-  /** @default a connection of its own */
+  /** @default a new connection */
   readonly agent?: Agent;
 }
 
-/** One POST on a connection of its own, trusting only `ca`; what an engine with a CA bundle does. */
+/** Sends one POST on a new connection that trusts only `ca`, as an engine with a CA bundle does. */
 export function post(url: string, body: string, options: SendOptions = {}): Promise<ClientReply> {
   return send('POST', url, body, options);
 }

@@ -11,16 +11,16 @@ export const DOCKER_CONFIG = 'application/vnd.docker.container.image.v1+json';
 export const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
 
 export interface ImageOptions {
-  /** `os/architecture[/variant]`; one manifest each. */
+  /** Platforms as `os/architecture[/variant]`. Each has one manifest. */
   readonly platforms?: readonly string[];
   readonly layersPerPlatform?: number;
   /** Bytes of each layer. */
   readonly layerSize?: number;
-  /** How many of the layers are the same in every platform. */
+  /** Number of layers that are the same for every platform. */
   readonly sharedLayers?: number;
-  /** Docker schema 2 media types instead of OCI's. */
+  /** Uses Docker schema 2 media types instead of OCI's. */
   readonly docker?: boolean;
-  /** Adds what BuildKit adds: an attestation manifest for each platform. */
+  /** Adds an attestation manifest for each platform, as BuildKit does. */
   readonly attestations?: boolean;
   /** Puts the platforms into an index inside the index. */
   readonly nested?: boolean;
@@ -32,19 +32,19 @@ export interface BuiltManifest {
   readonly mediaType: string;
   readonly bytes: Buffer;
   readonly digest: string;
-  /** Absent for what is not a platform's image. */
+  /** Absent for a manifest that is not a platform's image. */
   readonly platform?: string;
 }
 
 export interface BuiltImage {
-  /** Digest of the top: the index. */
+  /** Digest of the index. */
   readonly digest: string;
-  /** Children before their parents; the last one is the top. */
+  /** Manifests with children before their parents. The last one is the index. */
   readonly manifests: readonly BuiltManifest[];
   readonly blobs: readonly Content[];
   /** Digest of each platform's manifest. */
   readonly platforms: ReadonlyMap<string, string>;
-  /** Bytes of all different blobs. */
+  /** Total size of all distinct blobs in bytes. */
   readonly blobBytes: number;
 }
 
@@ -56,7 +56,7 @@ interface Descriptor {
   readonly annotations?: object;
 }
 
-/** A deterministic image: the same options give the same digests on every machine. */
+/** Builds a deterministic image. The same options give the same digests on every machine. */
 export function buildImage(options: ImageOptions = {}): BuiltImage {
   const { platforms = ['linux/amd64', 'linux/arm64'], layersPerPlatform = 2, layerSize = 1024 } = options;
   const { sharedLayers = 0, docker = false, seed = 1 } = options;
@@ -134,7 +134,7 @@ export function buildImage(options: ImageOptions = {}): BuiltImage {
   return { digest: top.digest, manifests, blobs: all, platforms: byPlatform, blobBytes };
 }
 
-/** Puts an image into a fake registry, as a push would leave it. Returns the digest of the index. */
+/** Puts an image into a fake registry, as after a push. Returns the digest of the index. */
 export function loadImage(registry: FakeRegistry, repository: string, image: BuiltImage, tag?: string): string {
   for (const blob of image.blobs) registry.putBlob(repository, blob);
   for (const manifest of image.manifests)
@@ -144,7 +144,7 @@ export function loadImage(registry: FakeRegistry, repository: string, image: Bui
   return image.digest;
 }
 
-/** An artifact that refers to an image through `subject`: a signature, an SBOM. */
+/** Builds an artifact that refers to an image by `subject`, such as a signature or an SBOM. */
 export function buildReferrer(
   subject: BuiltManifest,
   artifactType: string,

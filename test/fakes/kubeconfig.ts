@@ -1,6 +1,6 @@
 export interface FakeCluster {
   readonly origin: string;
-  /** PEM of the CA certificate of its serving certificate. */
+  /** The CA certificate that signed the cluster's serving certificate, PEM. */
   readonly ca: string;
   readonly token: string;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A request as the client sent it; the body comes later, if it is read at all. */
+/** A request as the client sent it. The body follows later, if the proxy reads it. */
 export interface ProxyRequest {
   readonly method: string;
   readonly path: string;
@@ -18,28 +18,29 @@ export interface ProxyAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** The connection is reset after this many bytes of the body. */
+  /** Resets the connection after this many bytes of the body. */
   readonly cutAfter?: number;
-  /** Without a length: the body ends with the connection. */
+  /** Sends no length, so that the body ends with the connection. */
   readonly unframed?: boolean;
-  /** The connection is closed after the answer, without notice. */
+  /** Closes the connection after the response without announcing it. */
   readonly closes?: boolean;
 }
 
 /** A way in which a registry, or a proxy in front of it, differs from the specification or from other registries. */
 export interface Misbehaviour {
-  /** Answers before the request's body is read, and closes the connection on the rest of it. */
+  /** Responds before the request body is read, and closes the connection without reading the rest. */
   refuse?(request: ProxyRequest): ProxyAnswer | undefined;
-  /** Answers instead of the registry. */
+  /** Responds instead of the registry. */
   replace?(request: ProxyRequest): ProxyAnswer | undefined;
-  /** Headers that the registry does not get. */
+  /** Request headers that the registry does not receive. */
   readonly strips?: readonly string[];
-  /** Another answer than the registry's. */
+  /** Changes the registry's response. */
   change?(request: ProxyRequest, answer: ProxyAnswer): ProxyAnswer;
 }
 
 /**
- * A proxy on loopback in front of a real registry, with one fault. Bodies are held in memory: it is for small images.
+ * A proxy on loopback in front of a real registry, with one fault. The proxy holds bodies in memory, so it is only for
+ * small images.
  *
  * ```ts const proxy = await MisbehavingProxy.start(registry.host, { replace: refuseHead }); ```
  */
@@ -116,7 +117,7 @@ async function send(response: ServerResponse, answer: ProxyAnswer, isHead: boole
   const { status, body, cutAfter, unframed = false, closes = false } = answer;
   const headers: Record<string, string> = { ...answer.headers };
   if (unframed) {
-    // HTTP/1.0 has no chunks: the end of the connection ends the body.
+    // HTTP/1.0 does not support chunks, so the end of the connection ends the body.
     delete headers['content-length'];
     response.useChunkedEncodingByDefault = false;
     response.shouldKeepAlive = false;
@@ -126,7 +127,7 @@ async function send(response: ServerResponse, answer: ProxyAnswer, isHead: boole
   else if (cutAfter === undefined) response.end(body);
   else {
     response.write(body.subarray(0, cutAfter));
-    // Lets the bytes leave before the reset discards the rest.
+    // The bytes must leave before the reset discards the rest.
     await delay(10);
     response.socket?.resetAndDestroy();
   }

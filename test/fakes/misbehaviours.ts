@@ -5,11 +5,11 @@ export type End = 'source' | 'target';
 
 export interface NamedMisbehaviour {
   readonly name: string;
-  /** The ends of a copy that it affects. */
+  /** The ends of a copy (source, target) that the misbehavior affects. */
   readonly ends: readonly End[];
-  /** Creates one with its own state. `backend` is host:port of the registry itself. */
+  /** Creates a misbehavior with its own state. `backend` is the host:port of the registry itself. */
   make(backend: string): Misbehaviour;
-  /** Bytes of `oci.uploadChunk`. */
+  /** Value of `oci.uploadChunk`, bytes. */
   readonly uploadChunk?: number;
 }
 
@@ -35,7 +35,7 @@ function without(answer: ProxyAnswer, ...names: readonly string[]): ProxyAnswer 
   return { ...answer, headers: Object.fromEntries(kept) };
 }
 
-/** Applies to each request with this key `times` times before it is served. */
+/** Returns true for the first `times` requests with each key. */
 function first(times: number): (key: string) => boolean {
   const seen = new Map<string, number>();
   return (key) => {
@@ -45,37 +45,37 @@ function first(times: number): (key: string) => boolean {
   };
 }
 
-/** Rejects HEAD for paths that match the pattern; GET works. */
+/** Rejects HEAD requests for paths that match the pattern. GET works. */
 function heads(pattern: RegExp, answer: ProxyAnswer): Misbehaviour {
   return { replace: ({ method, path }) => (method === 'HEAD' && pattern.test(path) ? answer : undefined) };
 }
 
-/** Another form of the Location of an upload. */
+/** Rewrites the Location of an upload. */
 function location(spell: (url: URL) => string): Misbehaviour {
   return {
     change(request, answer) {
       const given = answer.headers['location'];
       if (given === undefined || !request.path.includes('/blobs/uploads/')) return answer;
       const url = new URL(given, `http://${request.host}`);
-      // The registry's own state, under another spelling of its URL.
+      // The upload state is the registry's own. Only the spelling of its URL changes.
       return { ...answer, headers: { ...answer.headers, location: spell(url) } };
     },
   };
 }
 
-/** One failure of each request before it is served. */
+/** Fails each request once before it is served. */
 function failsOnce(answer: ProxyAnswer): Misbehaviour {
   const fails = first(1);
   return {
     replace({ method, path, query }) {
-      // Each upload has a URL of its own, and the same layer comes again in another.
+      // Each upload has its own URL. A retry of the same layer has a different URL.
       const name = path.replace(/uploads\/.+/, `uploads/${query.get('digest') ?? ''}`);
       return path !== '/v2/' && fails(`${method} ${name}`) ? answer : undefined;
     },
   };
 }
 
-/** Answers of blobs are reset after two thirds, the first three times. */
+/** Resets the first three responses of each blob after two thirds of the body. */
 function cuts(strips: readonly string[]): Misbehaviour {
   const isCut = first(3);
   return {
@@ -87,7 +87,7 @@ function cuts(strips: readonly string[]): Misbehaviour {
   };
 }
 
-/** A token for each scope that expires after five requests. */
+/** Issues a token for each scope that expires after five requests. */
 function shortTokens(): Misbehaviour {
   const left = new Map<string, number>();
   let issued = 0;
@@ -111,7 +111,7 @@ function shortTokens(): Misbehaviour {
   };
 }
 
-/** Everything but `/v2/` has moved to the registry's own host. */
+/** Redirects everything except `/v2/` to the registry's own host. */
 function moved(code: number, backend: string): Misbehaviour {
   return {
     replace: ({ path, query }) =>

@@ -12,10 +12,10 @@ import type { ControlView, RepositoryView } from './ecr-gate.js';
 
 const CREDENTIALS = { accessKeyId: 'AKIATESTVIEW00000001', secretAccessKey: 'secret' };
 
-/** moto as the control plane of the gate before a registry. Its questions to moto are not in moto's log. */
+/** moto as the control plane of the gate in front of a registry. The gate's requests to moto are not in moto's log. */
 export function motoView({ direct, tokens }: Moto): ControlView {
   const client = async (account: string, region: string): Promise<ECRClient> => {
-    // moto tells accounts apart by the role that was assumed.
+    // moto distinguishes accounts by the assumed role.
     const sts = new STSClient({ endpoint: direct, region, credentials: CREDENTIALS });
     const role = { RoleArn: `arn:aws:iam::${account}:role/view`, RoleSessionName: 'view' };
     const { Credentials: given } = await sts.send(new AssumeRoleCommand(role));
@@ -44,7 +44,7 @@ export function motoView({ direct, tokens }: Moto): ControlView {
       });
       ecr.destroy();
     },
-    // moto knows no archive.
+    // moto does not support archives.
     pushed: () => undefined,
     imageStatus: () => undefined,
     blobMounting: () => false,

@@ -16,24 +16,27 @@ export interface ApiRequest {
   readonly path: string;
   readonly contentType: string;
   readonly body: unknown;
-  /** Milliseconds of a monotonic clock. */
+  /** Time of arrival, milliseconds of a monotonic clock. */
   readonly at: number;
 }
 
-/** An error status, no answer at all, a cut connection, or executed without an answer. */
+/**
+ * An error status, no response (`hang`), a cut connection (`cut`), or an executed request without a response (`do and
+ * hang`).
+ */
 export type ApiFault = number | 'hang' | 'cut' | 'do and hang';
 
 const PATH = /^(\/apis?(?:\/[a-z0-9.]+)?\/v[a-z0-9]+)\/namespaces\/([^/]+)\/([a-z]+)(?:\/([^/]+))?$/;
 
 /**
- * Namespaced objects of any kind at a Kubernetes API on loopback, by TLS and a bearer token: create, read, update,
- * merge-patch and delete with the API server's resource versions, a request log, and faults.
+ * A Kubernetes API on loopback with namespaced objects of any kind, over TLS and with a bearer token. It supports
+ * create, read, update, merge patch and delete with resource versions, and has a request log and faults.
  */
 export class FakeObjectServer {
   readonly requests: ApiRequest[] = [];
-  /** By path. */
+  /** Objects by path. */
   readonly objects = new Map<string, StoredObject>();
-  /** The fault of a request; undefined: none. */
+  /** Returns the fault of a request, or undefined. */
   fault: (request: ApiRequest) => ApiFault | undefined = () => undefined;
   private version = 100;
 
@@ -130,7 +133,7 @@ function refusal(code: number, message: string): [number, unknown] {
   return [code, { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, message }];
 }
 
-/** RFC 7386. */
+/** Applies a JSON merge patch (RFC 7386). */
 function mergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const result: Record<string, unknown> = { ...(typeof target === 'object' && target !== null ? target : {}) };

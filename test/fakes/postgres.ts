@@ -11,19 +11,21 @@ const START_ATTEMPTS = 1_200;
 const VERSIONS = '/usr/lib/postgresql';
 const USER = 'postgres';
 
-/** Debian's PostgreSQL on a socket of its own; it knows the user `postgres`, without a password. */
+/** Debian's PostgreSQL on a separate socket, with the user `postgres` without a password. */
 export class Postgres {
   private process: ChildProcess;
 
   private constructor(
-    /** Where its socket is: the `host` of clients. */
+    /** Folder of the socket, which clients use as `host`. */
     readonly folder: string,
     private readonly command: readonly string[],
   ) {
     this.process = launch(command);
   }
 
-  /** Starts with a copy of the data that `stop` saved, or with none. @param settings as in postgresql.conf */
+  /**
+   * Starts with a copy of the data that `stop` saved, or with an empty database. @param settings as in postgresql.conf
+   */
   static async start(saved?: string, settings: Readonly<Record<string, string>> = {}): Promise<Postgres> {
     if (debianTool('psql', 'postgresql-15') === undefined) throw new Error('PostgreSQL is required');
     const [version = ''] = await readdir(VERSIONS);
@@ -32,12 +34,12 @@ export class Postgres {
     const data = join(folder, 'data');
     if (saved !== undefined) await cp(saved, data, { recursive: true });
     const own = ownUser();
-    // The data must belong to the user of the server, and the folder above be open to it.
+    // The server's user must own the data and have access to the parent folder.
     if (own.length > 0) await run('chown', ['-R', USER, folder]);
     if (saved === undefined) {
       await run('env', [...own, program('initdb'), '-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-sync']);
     }
-    // Without fsync: the data lives as long as the test.
+    // The server needs no fsync because the data lives only as long as the test.
     const more = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const [command = '', ...args] = [...own, program('postgres'), '-D', data, '-k', folder, '-h', '', '-F', ...more];
     const postgres = new Postgres(folder, [command, ...args]);
@@ -51,7 +53,7 @@ export class Postgres {
     if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
   }
 
-  /** After `kill`, with the same data. */
+  /** Starts the server again after `kill`, with the same data. */
   async restart(): Promise<void> {
     this.process = launch(this.command);
     await this.answers();
@@ -70,15 +72,15 @@ export class Postgres {
     throw new Error('PostgreSQL did not start');
   }
 
-  /** One statement in the database `postgres`. */
+  /** Runs one statement in the database `postgres`. */
   async query(sql: string): Promise<string> {
     return run('psql', ['-h', this.folder, '-U', USER, '-d', 'postgres', '-c', sql]);
   }
 
-  /** Ends the server and removes its folder; its data goes to `saveAt` before. */
+  /** Stops the server, copies its data to `saveAt` if given, and removes its folder. */
   async stop(saveAt?: string): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) {
-      // A fast shutdown: connections are cut.
+      // SIGINT is a fast shutdown, which cuts connections.
       this.process.kill('SIGINT');
       await once(this.process, 'exit');
     }
@@ -91,7 +93,7 @@ function launch([command = '', ...args]: readonly string[]): ChildProcess {
   return spawn(command, args, { stdio: 'ignore' });
 }
 
-/** The server refuses to run as root: what a command begins with to run as Debian's own user. */
+/** The server refuses to run as root. This prefix runs a command as Debian's own user. */
 function ownUser(): readonly string[] {
   return process.getuid?.() === 0 ? ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'] : [];
 }

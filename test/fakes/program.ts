@@ -28,8 +28,8 @@ export function runProgram(
 }
 
 /**
- * Runs the same command line in this process, which costs a tenth: from the sources, with exactly this environment. Not
- * for what Node itself reads (certificates, proxies), nor for logs, which go to the process's stderr.
+ * Runs the same command line from the sources in this process, with exactly this environment. This takes a tenth of the
+ * time. It does not cover what Node itself reads (certificates, proxies), nor logs, which go to the process's stderr.
  */
 export async function runHere(
   args: readonly string[],

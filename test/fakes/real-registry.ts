@@ -12,7 +12,7 @@ import { freePort } from './free-port.js';
 import type { Surroundings } from './surroundings.js';
 import { GO_PROGRAMS } from '../tools/go-programs.js';
 
-/** A user for `htpasswd`, with the line that it needs. */
+/** A user with its line in the `htpasswd` file. */
 export const TEST_LOGIN = {
   username: 'test-user',
   password: 'test-word',
@@ -20,18 +20,18 @@ export const TEST_LOGIN = {
 };
 
 export interface RealRegistryOptions {
-  /** Basic authentication with this one user; the hash is bcrypt, as htpasswd writes it. */
+  /** The `htpasswd` line of the only user with basic authentication. The hash is bcrypt, as htpasswd writes it. */
   readonly htpasswd?: string;
   readonly tls?: { readonly cert: string; readonly key: string };
-  /** Of this machine. @default 127.0.0.1 */
+  /** Local address to listen on. @default 127.0.0.1 */
   readonly address?: string;
-  /** Uses the data of another one, which keeps running with it. */
+  /** Another registry whose data this one shares. It keeps running. */
   readonly sameAs?: RealRegistry;
-  /** Where it runs, at `address`. */
+  /** The environment in which the registry runs, at `address`. */
   readonly surroundings?: Surroundings;
-  /** Another version of it. @default distribution 3 */
+  /** Another version of the registry program. @default distribution 3 */
   readonly program?: string;
-  /** Remembers in memory which blobs it has. */
+  /** Whether the registry caches in memory which blobs it has. */
   readonly cachesBlobs?: boolean;
 }
 
@@ -51,7 +51,9 @@ export class RealRegistry {
   private constructor(
     private readonly address: string,
     readonly port: number,
-    /** The address for this process: `host`, unless it runs in other surroundings. */
+    /**
+     * The address at which this process reaches the registry: `host`, unless the registry runs in other surroundings.
+     */
     readonly here: string,
     private readonly process: ChildProcess,
     private readonly folder: string,
@@ -96,7 +98,7 @@ export class RealRegistry {
     });
     const lines: string[] = [];
     for (const stream of [child.stdout, child.stderr]) {
-      // A piece of the pipe may end within a line.
+      // A chunk from the pipe may end in the middle of a line.
       let begun = '';
       stream.on('data', (chunk: Buffer) => {
         const pieces = `${begun}${chunk.toString()}`.split('\n');
@@ -113,7 +115,7 @@ export class RealRegistry {
   /**
    * The requests so far, without the probes at startup.
    *
-   * @param client the start of what the client says that it is, such as `containerd/`
+   * @param client the start of the client's User-Agent, such as `containerd/`
    */
   accessLog(client = ''): RealAccess[] {
     return this.lines.flatMap((line) => {
@@ -126,7 +128,7 @@ export class RealRegistry {
     });
   }
 
-  /** Runs the registry's own garbage collection beside it, against its documentation. */
+  /** Runs the registry's garbage collection while the registry runs, although its documentation forbids that. */
   async collectGarbage(...flags: readonly string[]): Promise<void> {
     const args = ['garbage-collect', ...flags, join(this.folder, 'config.yml')];
     await promisify(execFile)(this.process.spawnfile, args, { env: { PATH: process.env['PATH'] ?? '' } });
@@ -143,7 +145,7 @@ export class RealRegistry {
   private async waitUntilUp(tls: boolean): Promise<void> {
     for (let i = 0; i < 200; i += 1) {
       if (this.process.exitCode !== null) break;
-      // `/` needs no credentials; with TLS the answer to plain HTTP is a 400, which will do.
+      // `/` needs no credentials; with TLS, plain HTTP gets a 400, which also shows that the registry listens.
       const up = await fetch(`http://${this.here}/`).then(
         ({ status }) => status === (tls ? 400 : 200),
         () => false,

@@ -11,7 +11,7 @@ import { freePort } from './free-port.js';
 
 const START_ATTEMPTS = 200;
 
-/** Debian's redis-server on a port of loopback, with nothing saved. */
+/** Debian's redis-server on a loopback port, without persistence. */
 export class RedisServer {
   private constructor(
     readonly port: number,
@@ -40,7 +40,7 @@ export class RedisServer {
     return server;
   }
 
-  /** A Sentinel alone, which is enough to decide; it watches a primary on loopback. */
+  /** One Sentinel, which is enough for a quorum here. It watches a primary on loopback. */
   static async sentinel(name: string, primaryPort: number): Promise<RedisServer> {
     const program = debianTool('redis-server');
     if (program === undefined) throw new Error('redis-server is required');
@@ -72,7 +72,7 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Another client's view. */
+  /** Asks the server through another client. */
   async ask<T>(question: (client: Redis) => Promise<T>, password = this.password): Promise<T> {
     const client = this.client(password);
     try {
@@ -86,7 +86,7 @@ export class RedisServer {
     return this.end('SIGKILL');
   }
 
-  /** The same again, without data. */
+  /** Starts the same server again, without data. */
   async restart(): Promise<void> {
     const [program = '', ...args] = this.args;
     this.process = spawn(program, args, { stdio: 'ignore' });

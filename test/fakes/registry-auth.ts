@@ -5,20 +5,23 @@ export interface FakeAuthOptions {
   readonly type: 'basic' | 'bearer';
   /** Passwords by user name. */
   readonly users: Readonly<Record<string, string>>;
-  /** Permissions of a user, by repository; absent: everything. */
+  /** Permissions of a user, by repository. If absent, the user may do everything. */
   readonly permissions?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   /** Refresh tokens (`identitytoken` of a Docker config) by user name. */
   readonly identityTokens?: Readonly<Record<string, string>>;
-  /** Base URL or any text put in the challenge instead of this registry's own token endpoint. */
+  /** Base URL or any other text for the challenge instead of this registry's own token endpoint. */
   readonly realm?: string;
   readonly service?: string;
-  /** Lifetime of a token in seconds; absent: 300 and no `expires_in` in the answer. */
+  /** Lifetime of a token in seconds. If absent, it is 300 and the response does not contain `expires_in`. */
   readonly expiresIn?: number;
-  /** The whole WWW-Authenticate header instead of the usual one. */
+  /** A whole WWW-Authenticate header that replaces the default. */
   readonly challenge?: string;
-  /** Forbidden repositories look missing: to authenticated users, or also to anonymous ones, who get no challenge. */
+  /**
+   * Whether forbidden repositories look missing: to authenticated users, or also to anonymous users, who then do not
+   * get a challenge.
+   */
   readonly hides?: 'from-users' | 'from-everybody';
-  /** Accepts tokens of this issuer, so that one registry can be the token server of another. */
+  /** An issuer whose tokens are accepted, so that one registry can be the token server of another. */
   readonly issuer?: TokenIssuer;
 }
 
@@ -48,13 +51,13 @@ export class TokenIssuer {
     return grant !== undefined && grant.expires > Date.now() ? grant : undefined;
   }
 
-  /** Invalidates every token, as when the token server changes its key. */
+  /** Invalidates every token, as after a key change of the token server. */
   revokeAll(): void {
     this.#grants.clear();
   }
 }
 
-/** One repository and what the request does there; several for a mount. */
+/** A repository and the actions of the request in it. A mount has several of these. */
 export type Needed = readonly { readonly repository: string; readonly action: 'pull' | 'push' | 'delete' }[];
 
 export type AuthAnswer =
@@ -77,7 +80,7 @@ export class FakeAuth {
     this.issuer = options.issuer ?? new TokenIssuer();
   }
 
-  /** Whether the request may do what it needs, or the 401, 403 or 404 to answer. */
+  /** Returns whether the request is allowed, or else the 401, 403 or 404 to send. */
   check(request: IncomingMessage, origin: string, needed: Needed): AuthAnswer {
     const answer = this.#check(request, origin, needed);
     const { hides } = this.#options;

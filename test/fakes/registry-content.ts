@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 
-/** Bytes that may be too many to hold: read in order, any range, as often as wanted. */
+/** Content that may be too large for memory. Any range can be read in order, any number of times. */
 export interface Content {
   readonly size: number;
   readonly digest: string;
-  /** The bytes from `start` to before `end`, in pieces. */
+  /** Returns the bytes from `start` (inclusive) to `end` (exclusive), in pieces. */
   chunks(start: number, end: number): Iterable<Buffer>;
 }
 
@@ -16,7 +16,7 @@ export function sha512(bytes: Uint8Array): string {
   return `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
 }
 
-/** Pieces held in memory, as they came off the wire. */
+/** Returns content from pieces in memory, as they were received. */
 export function piecesContent(pieces: readonly Buffer[], size: number, digest: string): Content {
   return {
     size,
@@ -39,7 +39,7 @@ export function bytesContent(bytes: Uint8Array): Content {
   return piecesContent([buffer], buffer.length, sha256(buffer));
 }
 
-/** Deterministic noise from a 32-bit xorshift; it does not compress, and equal seeds give equal bytes. */
+/** Deterministic noise from a 32-bit xorshift. It does not compress, and equal seeds give equal bytes. */
 export function noise(length: number, seed: number): Buffer {
   const words = new Uint32Array(Math.ceil(length / 4));
   let state = (seed * 2654435761 + 1) >>> 0 || 1;
@@ -54,7 +54,7 @@ export function noise(length: number, seed: number): Buffer {
 
 const BLOCK = 1024 * 1024;
 
-/** A blob of any size that costs 1 MiB at most: one block of noise, over and over. */
+/** A blob of any size that needs at most 1 MiB of memory: it repeats one block of noise. */
 export function patternContent(size: number, seed: number): Content {
   const block = noise(Math.min(size, BLOCK), seed);
   function* chunks(start: number, end: number): Iterable<Buffer> {
@@ -70,7 +70,7 @@ export function patternContent(size: number, seed: number): Content {
   return { size, digest: `sha256:${hash.digest('hex')}`, chunks };
 }
 
-/** A blob whose bytes were hashed and discarded; reading it is an error. For measuring memory. */
+/** A blob whose bytes were hashed and discarded, for measurements of memory. Reading it is an error. */
 function discardedContent(size: number, digest: string): Content {
   return {
     size,
@@ -81,7 +81,7 @@ function discardedContent(size: number, digest: string): Content {
   };
 }
 
-/** Collects what is uploaded, hashing on the way; with `keep` false only the hash and the size remain. */
+/** Collects and hashes an upload. With `keep` false, it keeps only the hash and the size. */
 export class ContentSink {
   readonly #hash: Hash = createHash('sha256');
   readonly #pieces: Buffer[] = [];

@@ -3,56 +3,61 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { bytesContent, type Content } from './registry-content.js';
 
-/** A fault of a registry, instead of or in addition to its proper response. */
+/** A fault of a registry, which replaces or changes the correct response. */
 export type FaultAction =
-  /** Answers this and nothing else: 429 with `retry-after`, 500, 503… The body is an OCI error unless given. */
+  /**
+   * Responds with this status only, such as 429 with `retry-after`, 500 or 503. The body is an OCI error unless given.
+   */
   | {
       readonly type: 'status';
       readonly status: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: string;
     }
-  /** The error page of a proxy, with the given status (200 is the difficult case). */
+  /** Sends the error page of a proxy with the given status. A 200 is the hardest case to detect. */
   | { readonly type: 'html'; readonly status: number }
-  /** Flips a bit of the first byte; the length stays right. */
+  /** Flips a bit of the first byte. The length stays correct. */
   | { readonly type: 'wrong-bytes' }
-  /** A Content-Length that differs from the body by `delta`; the connection is closed after the body. */
+  /** Sends a Content-Length that differs from the body by `delta`, and closes the connection after the body. */
   | { readonly type: 'content-length'; readonly delta: number }
-  /** Chunked encoding that ends properly after this many bytes. */
+  /** Sends chunked encoding that ends properly after this many bytes. */
   | { readonly type: 'truncate'; readonly after: number }
-  /** The connection is reset after this many bytes of the answer's body (0: before any answer). */
+  /** Resets the connection after this many bytes of the response body; 0 sends no response. */
   | { readonly type: 'reset'; readonly after: number }
-  /** The connection is reset, without an answer, this long after the request arrived; its body is read meanwhile. */
+  /**
+   * Resets the connection without a response this long after the request arrived. Until then, the request body is read.
+   */
   | { readonly type: 'cut'; readonly milliseconds: number }
-  /** Never answers, or stops after this many bytes of the body. */
+  /** Never responds, or stops after this many bytes of the body. */
   | { readonly type: 'hang'; readonly after?: number }
   | { readonly type: 'delay'; readonly milliseconds: number }
-  /** Sends the body, and reads the request's, at this rate. */
+  /** Sends the response body and reads the request body at this rate. */
   | { readonly type: 'slow'; readonly bytesPerSecond: number }
-  /** Sends the body one byte at a time, with this many milliseconds in between. */
+  /** Sends the body one byte at a time, with this many milliseconds between bytes. */
   | { readonly type: 'drip'; readonly interval: number }
   /** Sends the client to the same path on another origin, with a signed-looking query. */
   | { readonly type: 'redirect'; readonly to: string; readonly status?: number }
   /**
-   * Answers while the request's body still arrives, and closes without reading the rest: a proxy that limits bodies.
+   * Responds while the request body still arrives, and closes without reading the rest, as a proxy with a body limit
+   * does.
    */
   | { readonly type: 'refuse'; readonly status: number; readonly body?: string }
-  /** The connection is reset after this many bytes of the request's body, which the registry keeps. */
+  /** Resets the connection after this many bytes of the request body. The registry keeps these bytes. */
   | { readonly type: 'cut-body'; readonly after: number }
-  /** A proxy that compresses without being asked. */
+  /** Compresses the response although the client did not ask for it, as some proxies do. */
   | { readonly type: 'coding'; readonly coding: 'gzip' | 'deflate' | 'br' }
-  /** Another spelling of the Location of an upload. */
+  /** Rewrites the Location of an upload. */
   | { readonly type: 'location'; readonly rewrite: (location: URL) => string }
   | { readonly type: 'omit-header'; readonly name: string }
   | { readonly type: 'header'; readonly name: string; readonly value: string };
 
 export interface FaultRule {
   readonly method?: string;
-  /** Part of the URL's path, or a pattern for it. */
+  /** Substring of the URL's path, or a pattern for it. */
   readonly path?: string | RegExp;
-  /** How many matching requests are spared first. */
+  /** Number of matching requests that pass before the fault begins. */
   readonly after?: number;
-  /** How many requests are hit; absent: all. */
+  /** Number of affected requests. If absent, all. */
   readonly times?: number;
   readonly action: FaultAction | (() => FaultAction);
 }
@@ -68,7 +73,7 @@ export class FaultList {
     this.#rules = [];
   }
 
-  /** The first rule that applies to this request. */
+  /** Returns the first rule that applies to this request. */
   take(method: string, path: string): FaultAction | undefined {
     for (const entry of this.#rules) {
       const { rule } = entry;
@@ -84,7 +89,7 @@ export class FaultList {
   }
 }
 
-/** Simulates the faults that replace the answer. True if the request was handled. */
+/** Simulates the faults that replace the response. Returns true if it has handled the request. */
 export async function replaceAnswer(
   fault: FaultAction | undefined,
   request: IncomingMessage,
@@ -143,7 +148,7 @@ function statusCode(status: number): string {
   return status === 429 ? 'TOOMANYREQUESTS' : status === 404 ? 'NAME_UNKNOWN' : status === 403 ? 'DENIED' : 'UNKNOWN';
 }
 
-/** Sends an answer, spoiling it as the fault says. */
+/** Sends a response with the fault. */
 export async function sendAnswer(
   response: ServerResponse,
   options: {
@@ -194,7 +199,7 @@ export async function sendAnswer(
   }
   if (fault?.type === 'hang') return;
   if (fault?.type === 'reset') {
-    // Lets the bytes leave before the reset discards the rest.
+    // The bytes must leave before the reset discards the rest.
     await delay(10);
     response.socket?.resetAndDestroy();
     return;
@@ -212,7 +217,7 @@ function compressed(content: Content, coding: 'gzip' | 'deflate' | 'br'): Conten
   return bytesContent(compress(bytes));
 }
 
-/** When there is room again, or the client is gone. */
+/** Resolves when the socket can take more data or the client has disconnected. */
 async function drained(response: ServerResponse): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = (): void => {

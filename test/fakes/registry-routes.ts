@@ -62,7 +62,7 @@ export function parseRoute(path: string): Route {
   }
 }
 
-/** The scopes a request needs: pull to read, push to write, and pull on the other repository for a mount. */
+/** The scopes that a request needs: pull to read, push to write, and for a mount pull on the other repository. */
 export function neededAccess(method: string, path: string, query: URLSearchParams): Needed {
   const route = parseRoute(path);
   if (route.repository === '') return [];
@@ -226,7 +226,7 @@ export class RegistryRoutes {
     return this.#created(repository, digest, request);
   }
 
-  /** As distribution: it can be read by this digest, and the answer has the canonical one. */
+  /** As in distribution, the manifest can be read by this digest, and the response contains the canonical digest. */
   #finishBySha512(repository: string, content: Content, digest: string, request: RouteRequest): Answer {
     const hash = createHash('sha512');
     for (const piece of content.chunks(0, content.size)) hash.update(piece);

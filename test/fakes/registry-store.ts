@@ -33,12 +33,15 @@ export type PutManifestResult =
   | { readonly ok: true; readonly digest: string; readonly subject?: string }
   | { readonly ok: false; readonly status: number; readonly code: string; readonly message: string };
 
-/** The content of the registry. Blobs are shared between repositories, as in any real one, but visible per repository. */
+/**
+ * The content of the registry. Blobs are shared between repositories, as in a real registry, but each repository shows
+ * only its own.
+ */
 export class RegistryStore {
   readonly #repositories = new Map<string, Repository>();
   readonly #blobs = new Map<string, Content>();
 
-  /** @param foldTags whether tags are kept in lower case, and found in any */
+  /** @param foldTags whether tags are stored in lower case and found in any case */
   constructor(private readonly foldTags = false) {}
 
   #tag(reference: string): string {
@@ -98,7 +101,7 @@ export class RegistryStore {
     return found.manifests.delete(reference);
   }
 
-  /** Stores bytes under a digest that may not match: a registry that lies. */
+  /** Stores bytes under a digest that may not match, as a lying registry does. */
   putManifestUnchecked(repository: string, reference: string, mediaType: string, bytes: Buffer, digest: string): void {
     this.create(repository);
     const found = this.#repositories.get(repository);
@@ -106,7 +109,7 @@ export class RegistryStore {
     if (!reference.includes(':')) found?.tags.set(this.#tag(reference), digest);
   }
 
-  /** The checks of distribution: the digest named, and everything the manifest refers to. */
+  /** Makes distribution's checks: the digest of the request, and everything that the manifest refers to. */
   putManifest(
     repository: string,
     reference: string,

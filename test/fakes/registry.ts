@@ -11,23 +11,23 @@ export type { FakeAuthOptions } from './registry-auth.js';
 export type { FaultAction, FaultRule } from './registry-faults.js';
 
 export interface FakeRegistryOptions {
-  /** Absent: anyone may do anything. */
+  /** If absent, anyone may do anything. */
   readonly auth?: FakeAuthOptions;
-  /** With `auth`: reading needs no credentials (with `bearer`, still a token). */
+  /** With `auth`: reading does not need credentials, although `bearer` still requires a token. */
   readonly anonymousPull?: boolean;
-  /** PEM; absent: plain HTTP. */
+  /** Key and certificate, PEM. If absent, the registry uses plain HTTP. */
   readonly tls?: {
     readonly key: string;
     readonly cert: string;
-    /** The authority of client certificates, when they are required. */
+    /** The CA certificate of client certificates, if they are required. */
     readonly clientCa?: string;
   };
-  /** Absent: any free port. */
+  /** If absent, any free port. */
   readonly port?: number;
   readonly address?: string;
-  /** The referrers API; without it clients use the `sha256-<hex>` tag. */
+  /** Whether the registry has the referrers API. Without it, clients use the `sha256-<hex>` tag. */
   readonly referrers?: boolean;
-  /** Whether a mount may answer 201. */
+  /** Whether a mount may get a 201. */
   readonly mounts?: boolean;
   /** False: a repository must exist before it is pushed to, as in ECR. */
   readonly createOnPush?: boolean;
@@ -39,17 +39,17 @@ export interface FakeRegistryOptions {
   readonly relativeLocations?: boolean;
   /** As in Gitea: a tag in any case refers to the same image. */
   readonly foldTags?: boolean;
-  /** Referrers on one page of the list; absent: all. */
+  /** Referrers per page of the list. If absent, one page has all of them. */
   readonly referrersPage?: number;
-  /** `rel=next` without quotes, as olareg. */
+  /** Sends `rel=next` without quotes, as olareg does. */
   readonly bareLinks?: boolean;
-  /** POST with `?digest=` and the body in one request. */
+  /** Whether a POST may have `?digest=` and the body in one request. */
   readonly monolithicPost?: boolean;
 }
 
-/** One request, in the order of arrival; `status` is 0 until it was answered. */
+/** One request, in the order of arrival. `status` is 0 until the response. */
 export interface AccessLogEntry {
-  /** When it arrived, milliseconds since the epoch. */
+  /** Time of arrival, milliseconds since the epoch. */
   readonly time: number;
   readonly method: string;
   readonly path: string;
@@ -95,7 +95,7 @@ export class FakeRegistry {
 
   readonly #auth: FakeAuth | undefined;
 
-  /** Throws what `listen` throws, such as EADDRINUSE for a port that is taken. */
+  /** Throws the error of `listen`, such as EADDRINUSE for a port in use. */
   static async start(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
     const routeOptions: RouteOptions = {
       referrers: options.referrers ?? true,
@@ -145,7 +145,7 @@ export class FakeRegistry {
     return this.#auth?.issuer;
   }
 
-  /** Uploads begun and neither finished nor canceled. */
+  /** Number of uploads that have begun and are neither finished nor canceled. */
   get openUploads(): number {
     return this.#routes.openUploads;
   }
@@ -161,7 +161,7 @@ export class FakeRegistry {
     return content.digest;
   }
 
-  /** `reference` is a tag or the digest. Children are not asked for. Returns the digest. */
+  /** `reference` is a tag or the digest. Children need not exist. Returns the digest. */
   putManifest(repository: string, reference: string, mediaType: string, bytes: Uint8Array): string {
     this.#store.create(repository);
     const rules = { immutableTags: false, checkChildren: false };
@@ -183,7 +183,7 @@ export class FakeRegistry {
     return this.#store.tags(repository);
   }
 
-  /** Of all manifests. */
+  /** Returns the digests of all manifests. */
   digests(repository: string): string[] {
     return this.#store.digests(repository);
   }
@@ -200,12 +200,12 @@ export class FakeRegistry {
     return this.#store.deleteBlob(repository, digest);
   }
 
-  /** A blob's content, in one repository or in any. */
+  /** Returns a blob's content, from one repository or from any. */
   blob(digest: string, repository?: string): Content | undefined {
     return repository === undefined ? this.#store.anyBlob(digest) : this.#store.blob(repository, digest);
   }
 
-  /** The first rule that matches a request (after authorization) spoils its answer. */
+  /** The first rule that matches a request, after authorization, changes the response. */
   fault(rule: FaultRule): void {
     this.#faults.add(rule);
   }
@@ -214,7 +214,7 @@ export class FakeRegistry {
     this.#faults.clear();
   }
 
-  /** Requests in the log, as `METHOD path` lines; for reading what happened in order. */
+  /** Returns the log as `METHOD path` lines, in order. */
   requests(filter?: (entry: AccessLogEntry) => boolean): string[] {
     return this.accessLog.filter(filter ?? (() => true)).map((entry) => `${entry.method} ${entry.path}`);
   }
@@ -247,7 +247,7 @@ export class FakeRegistry {
         headers: request.headers,
       };
       this.accessLog.push(entry);
-      // A client that disconnects during a request is the subject of many tests: nothing to report.
+      // Many tests disconnect a client during a request, so the error is not reported.
       request.on('error', () => undefined);
       response.on('error', () => undefined);
       const { socket } = request;
@@ -256,7 +256,7 @@ export class FakeRegistry {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, url: URL, entry: OpenEntry): Promise<void> {
-    // A request that was cut has no socket any more.
+    // A request whose connection was cut no longer has a socket.
     const { socket } = request;
     const before = socket.bytesWritten;
     response.on('finish', () => (entry.status = response.statusCode));

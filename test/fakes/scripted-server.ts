@@ -11,9 +11,9 @@ export interface ScriptedRequest {
 
 export interface ScriptedAnswer {
   readonly status: number;
-  /** A list repeats the header. */
+  /** A header with a list of values is sent once for each value. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** An object is sent as JSON. */
+  /** The response body. An object is sent as JSON. */
   readonly body?: string | object;
 }
 
@@ -67,7 +67,7 @@ export class ScriptedServer {
     return this.log.map(({ method, path, status }) => `${method} ${path} ${status}`);
   }
 
-  /** Requests to the token endpoint: their scopes, and who asked. */
+  /** Requests to the token endpoint, with their scopes and users. */
   get tokens(): { readonly scopes: readonly string[]; readonly user: string; readonly status: number }[] {
     return this.log
       .filter(({ path }) => path.startsWith('/token'))

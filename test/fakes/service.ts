@@ -37,7 +37,7 @@ export interface LogLine {
   readonly [key: string]: unknown;
 }
 
-/** The built bundle, run as users run it, with its files in a folder of its own. */
+/** The built bundle, which runs as users run it, with its files in a separate folder. */
 export class RunningService {
   private constructor(
     readonly process: ChildProcess,
@@ -53,7 +53,7 @@ export class RunningService {
     readonly exited: Promise<ServiceExit>,
   ) {}
 
-  /** @throws Error with what the service wrote when it ends instead of listening */
+  /** @throws Error with the service's output when it exits before it listens */
   static async start(options: ServiceOptions): Promise<RunningService> {
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
     const configFile = join(folder, options.configName ?? 'image-swapper.yaml');
@@ -82,7 +82,7 @@ export class RunningService {
         raw.push(text);
         log.push(line);
         if (line.message !== 'listening') return;
-        // A second, plain listener comes later.
+        // A second listener with plain HTTP may start later.
         if (!addresses.has(String(line['purpose'])))
           addresses.set(String(line['purpose']), `${String(line['protocol'])}://${String(line['address'])}`);
         if (addresses.has('admission') && addresses.has('operations')) resolve();
@@ -99,7 +99,7 @@ export class RunningService {
     return new RunningService(child, folder, configFile, admission, operations, tls?.ca ?? '', log, exited);
   }
 
-  /** Ends it with SIGTERM and waits. */
+  /** Sends SIGTERM and waits until the service has ended. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ServiceExit> {
     this.process.kill(signal);
     const exit = await this.exited;

@@ -14,7 +14,7 @@ export interface Identity {
   readonly issuer: string;
 }
 
-/** A certificate of an identity that lives for minutes, with its key. */
+/** A short-lived certificate of an identity, with its key. */
 interface Signer {
   readonly certificate: Buffer;
   readonly key: KeyObject;
@@ -23,13 +23,13 @@ interface Signer {
 export interface SignOptions {
   readonly identity: Identity;
   readonly digest: string;
-  /** @default cosign's own, of a signature of the image */
+  /** @default cosign's type for image signatures */
   readonly predicateType?: string;
-  /** Whether the log has an entry of it. @default true */
+  /** Whether the log has an entry for the signature. @default true */
   readonly logged?: boolean;
 }
 
-/** A Sigstore instance of its own: an authority that certifies identities, and a log that promises to include entries. */
+/** A private Sigstore instance: a CA that certifies identities, and a log that promises to include entries. */
 export class FakeSigstore {
   private constructor(
     private readonly authority: x509.X509Certificate,
@@ -58,7 +58,7 @@ export class FakeSigstore {
     return new FakeSigstore(authority, keys.privateKey, { privateKey: pair.privateKey, publicKey, id });
   }
 
-  /** Sigstore's TrustedRoot as JSON. */
+  /** The TrustedRoot of this instance as JSON. */
   trustedRoot(): string {
     return JSON.stringify({
       mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
@@ -87,7 +87,7 @@ export class FakeSigstore {
     });
   }
 
-  /** A bundle as cosign 3 attaches it: a DSSE envelope with a statement about the digest. */
+  /** Returns a bundle as cosign 3 attaches it: a DSSE envelope with a statement about the digest. */
   async bundle(options: SignOptions): Promise<string> {
     const { identity, digest, predicateType = COSIGN_SIGNATURE, logged = true } = options;
     const signer = await this.certify(identity);
@@ -124,7 +124,7 @@ export class FakeSigstore {
     });
   }
 
-  /** The text and the annotations of a layer under cosign 2's tag `sha256-….sig`. */
+  /** Returns the text and the annotations of a layer under cosign 2's tag `sha256-….sig`. */
   async oldSignature({
     identity,
     digest,
@@ -166,7 +166,7 @@ export class FakeSigstore {
     };
   }
 
-  /** As Rekor signs: over canonical JSON, whose keys are in order. */
+  /** Rekor signs canonical JSON, whose keys are sorted. */
   private promise(entry: object) {
     const payload = {
       body: Buffer.from(JSON.stringify(entry)).toString('base64'),
@@ -181,7 +181,7 @@ export class FakeSigstore {
   private async certify({ subject, issuer }: Identity): Promise<Signer> {
     const keys = await generateKeys();
     const text = Buffer.from(issuer);
-    // An UTF8String of up to 127 bytes.
+    // The encoding of a UTF8String of up to 127 bytes.
     const utf8 = Buffer.concat([Buffer.from([0x0c, text.length]), text]);
     const leaf = await x509.X509CertificateGenerator.create(
       {
@@ -209,7 +209,7 @@ export class FakeSigstore {
   }
 }
 
-/** A bundle that a key of one's own signed, as cosign makes it without a log. @returns the public key too, PEM */
+/** Signs a bundle with a user's own key, as cosign does without a log. @returns the bundle and the public key, PEM */
 export function keyBundle(digest: string, predicateType = COSIGN_SIGNATURE): { bundle: string; publicKey: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const [algorithm = '', hex = ''] = digest.split(':');
@@ -231,7 +231,7 @@ function pemOf({ certificate }: Signer): Buffer {
   return Buffer.from(['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n'));
 }
 
-/** DSSE, "PAE". */
+/** The pre-authentication encoding ("PAE") of DSSE. */
 function preAuthEncoding(type: string, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 }

@@ -11,7 +11,7 @@ const PARAMETERS: Readonly<Record<StsAction, readonly string[]>> = {
 };
 
 /**
- * The result of an action of STS, as the XML within its response.
+ * Returns the result of an STS action as the XML within its response.
  *
  * @param caller undefined for AssumeRoleWithWebIdentity, which is not signed
  */

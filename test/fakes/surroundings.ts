@@ -3,10 +3,13 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
-/** Where programs of a test run, when that is not beside it: a machine within this one, with a network of its own. */
+/**
+ * The environment of a test's programs when they do not run beside the test: a machine within this one, with a separate
+ * network.
+ */
 export interface Surroundings {
-  /** The command line that starts a program there. @param cwd its working folder */
+  /** Returns the command line that starts a program in the environment. @param cwd its working folder */
   within(command: string, args: readonly string[], cwd?: string): CommandLine;
-  /** Makes a port there one of this machine's loopback interface, with the same number. */
+  /** Forwards a port of this machine's loopback interface to the same port in the environment. */
   forward(port: number, address?: string): Promise<void>;
 }

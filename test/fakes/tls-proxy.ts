@@ -8,31 +8,34 @@ import type { Duplex } from 'node:stream';
 import { makeCertificates } from './certificates.js';
 import { forward } from './http-forward.js';
 
-/** A request as a hook sees it before it is passed on. */
+/** A request as a hook sees it before the proxy passes it on. */
 export interface HookRequest {
   readonly host: string;
   readonly method: string;
-  /** Decoded, without the query. */
+  /** The decoded path without the query. */
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
-  /** Reads the whole body into memory; it is passed on all the same. */
+  /** Reads the whole body into memory. The proxy still passes it on. */
   body(): Promise<Buffer>;
 }
 
 export type HookResult =
-  /** Passed on as it is. */
+  /** The request is passed on unchanged. */
   | undefined
-  /** Answered in the backend's place. */
+  /** The proxy responds instead of the backend. */
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string }
-  /** Never answered, or its connection cut. */
+  /** The request gets no response, or its connection is cut. */
   | { readonly fault: 'hang' | 'reset' }
-  /** Passed on, perhaps under another path (and query); `answered` hears the backend's status before the client. */
+  /**
+   * The request is passed on, optionally with another path and query. `answered` receives the backend's status before
+   * the client does.
+   */
   | { readonly forward: { readonly path?: string; readonly answered?: (status: number) => void } };
 
 export type Hook = (request: HookRequest) => HookResult | Promise<HookResult>;
 
-/** One request, in the order of arrival; `status` is 0 until it was answered. */
+/** One request, in the order of arrival. `status` is 0 until the response. */
 export interface ProxiedRequest {
   readonly time: number;
   readonly host: string;
@@ -52,24 +55,25 @@ export interface ProxiedConnect {
 }
 
 /**
- * Where a black hole drops traffic: at the CONNECT, at the TLS handshake, or at the request inside. Open connections
- * are only affected by `request`.
+ * The point at which a black hole drops traffic: the CONNECT, the TLS handshake, or the request inside the tunnel. Only
+ * `request` affects open connections.
  */
 export type BlackHole = 'connect' | 'handshake' | 'request';
 
 export interface TlsProxyOptions {
   /**
-   * Backends by host name: `{ 'europe-docker.pkg.dev': registry.origin }`; undefined when the host's hook answers
-   * everything. `https://HOST` is reached by CONNECT to port 443, `http://HOST` by asking the proxy for the whole URL.
+   * Backends by host name: `{ 'europe-docker.pkg.dev': registry.origin }`; undefined when the host's hook responds to
+   * everything. Clients reach `https://HOST` by CONNECT to port 443, and `http://HOST` by requesting the whole URL from
+   * the proxy.
    */
   readonly hosts: Readonly<Record<string, string | undefined>>;
-  /** `user:password` that clients must give the proxy. */
+  /** `user:password` that clients must send to the proxy. */
   readonly credentials?: string;
 }
 
 /**
- * A forward proxy on loopback that plays the named hosts: it ends the TLS of CONNECT tunnels itself, with a certificate of
- * its own authority, and passes the requests on to plain-HTTP backends. It never connects to anything else.
+ * A forward proxy on loopback that simulates the named hosts. It terminates the TLS of CONNECT tunnels with a
+ * certificate of its own CA, and passes the requests to plain-HTTP backends. It never connects to anything else.
  *
  * ```ts
  * const proxy = await TlsProxy.start({ hosts: { 'registry.example.com': registry.origin } });
@@ -90,9 +94,9 @@ export class TlsProxy {
     private readonly server: Server,
     private readonly secured: ReadonlyMap<string, Server>,
     private readonly folder: string,
-    /** `http://127.0.0.1:PORT`, with the credentials when there are any. */
+    /** `http://127.0.0.1:PORT`, with the credentials if the proxy requires them. */
     readonly url: string,
-    /** PEM of the authority. */
+    /** The CA certificate, PEM. */
     readonly ca: string,
     private readonly options: TlsProxyOptions,
   ) {
@@ -118,37 +122,40 @@ export class TlsProxy {
     return join(this.folder, 'ca.crt');
   }
 
-  /** For a Node program that is to go through the proxy and to trust it. */
+  /** Variables that make a Node program use the proxy and trust its CA. */
   get env(): Readonly<Record<'HTTPS_PROXY' | 'NODE_EXTRA_CA_CERTS', string>> {
     return { HTTPS_PROXY: this.url, NODE_EXTRA_CA_CERTS: this.caFile };
   }
 
-  /** Sends a host that was named at the start to another backend. */
+  /** Switches a host that was named at the start to another backend. */
   setBackend(host: string, origin: string): void {
     this.#known(host);
     this.#backends.set(host, origin);
   }
 
-  /** Shows each further request of the host to `hook`; one hook a host, undefined for none. */
+  /** Sets the hook that sees each later request to the host. A host has at most one hook; undefined removes it. */
   setHook(host: string, hook: Hook | undefined): void {
     this.#known(host);
     if (hook === undefined) this.#hooks.delete(host);
     else this.#hooks.set(host, hook);
   }
 
-  /** Undefined ends it for new connections and requests; dropped ones stay dropped. */
+  /**
+   * Drops the traffic of a host. Undefined ends the black hole for new connections and requests; dropped ones stay
+   * dropped.
+   */
   setBlackHole(host: string, at: BlackHole | undefined): void {
     this.#known(host);
     if (at === undefined) this.#blackHoles.delete(host);
     else this.#blackHoles.set(host, at);
   }
 
-  /** The log as `METHOD path` lines. */
+  /** Returns the log as `METHOD path` lines. */
   requests(filter: (entry: ProxiedRequest) => boolean = () => true): string[] {
     return this.log.filter(filter).map(({ method, path }) => `${method} ${path}`);
   }
 
-  /** Cuts open connections, those in black holes too. */
+  /** Cuts open connections, including those in black holes. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
@@ -178,7 +185,7 @@ export class TlsProxy {
       this.#handle(url.hostname, `http://${url.host}`, `${url.pathname}${url.search}`, request, response);
     });
     for (const [host, server] of this.secured) {
-      // A client that times out, or that does not trust the CA, is the subject of some tests.
+      // Some tests have clients that time out or do not trust the CA, so the error is not reported.
       server.on('tlsClientError', () => undefined);
       server.on('request', (request, response) => {
         this.#handle(host, `https://${host}`, request.url ?? '/', request, response);

@@ -3,13 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export type Until = (what: string, holds: () => boolean | Promise<boolean>, seconds?: number) => Promise<void>;
 
 /**
- * Milliseconds between two checks: a tenth of the time waited so far, since a check may cost a request to an API
+ * Milliseconds between two checks: a tenth of the time waited so far, because a check may send a request to an API
  * server.
  */
 const SHORTEST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 100;
 
-/** Waits until a condition holds. The limit is for tests that hang, and not for slow machines. */
+/** Waits until a condition holds. The time limit catches tests that hang and is long enough for slow machines. */
 export const until: Until = untilWith(() => '');
 
 /** Like `until`, with more information after a timeout, such as a log. */

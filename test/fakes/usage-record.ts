@@ -3,7 +3,7 @@ import type { FakeRegistry } from './registry.js';
 /** Seconds since the epoch. */
 export interface FakeUsage {
   readonly now: number;
-  /** By `repository:tag` or `repository@digest`. */
+  /** Time of the last use, by `repository:tag` or `repository@digest`. */
   readonly uses: ReadonlyMap<string, number>;
   /** @default mirror */
   readonly path?: string;
@@ -13,7 +13,10 @@ export interface FakeUsage {
 
 const DAY_SECONDS = 86_400;
 
-/** Puts the record of a cluster into a registry, as its service would: healthy, ten minutes old, of the last 100 days. */
+/**
+ * Puts the usage record of a cluster into a registry, as its service does. By default the record is healthy, ten
+ * minutes old and covers the last 100 days.
+ */
 export function putUsageRecord(
   registry: FakeRegistry,
   cluster: string,

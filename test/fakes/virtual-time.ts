@@ -6,7 +6,7 @@ interface Timer {
   readonly then: () => void;
 }
 
-/** Time that passes only when a test advances it, in milliseconds from 0; everything that is due happens in order. */
+/** Time in milliseconds from 0, which passes only when a test advances it. Everything that is due happens in order. */
 export class VirtualTime {
   now = 0;
   private order = 0;
@@ -22,7 +22,10 @@ export class VirtualTime {
     return new Promise((resolve) => this.at(this.now + milliseconds, resolve));
   }
 
-  /** A machine's clock: `rate` seconds of it pass in one second, and it began at `start`. `alive` false: nothing fires. */
+  /**
+   * A machine's clock, which begins at `start` and runs `rate` times as fast as the virtual time. While `alive` is
+   * false, no timer fires.
+   */
   clock(rate: number, start: number, alive: () => boolean = () => true): Clock {
     return {
       now: () => start + this.now * rate,
@@ -31,7 +34,7 @@ export class VirtualTime {
     };
   }
 
-  /** Lets everything happen that is due until then. `each` is called after each step. */
+  /** Runs everything that is due until then, and calls `each` after each step. */
   async runUntil(end: number, each: () => void = () => {}): Promise<void> {
     for (;;) {
       await settle();
@@ -50,7 +53,7 @@ export class VirtualTime {
   }
 }
 
-/** Until no promise has anything more to do: an immediate comes after all microtasks. */
+/** Resolves when all microtasks have run: an immediate comes after them. */
 function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

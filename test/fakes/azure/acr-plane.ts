@@ -3,10 +3,10 @@ import type { HookRequest, HookResult } from '../tls-proxy.js';
 import type { FakeEntra } from './entra.js';
 import { json, TENANT } from './entra.js';
 
-/** Limit of the body of one request. */
+/** Maximum size of a request body. */
 const MAX_BODY_BYTES = 20_000_000;
 
-/** The permission that a request needs; every other method pushes. */
+/** The permissions that requests need by method. Every other method needs push. */
 const ACTIONS: Readonly<Record<string, string>> = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' };
 
 interface Grant {
@@ -14,26 +14,26 @@ interface Grant {
 }
 
 /**
- * The front of a registry in Azure Container Registry, as a hook of TlsProxy: the exchange of Entra tokens for
- * refresh tokens, the token endpoint, and its challenge. An allowed request goes on to the registry behind it.
+ * The front of a registry in Azure Container Registry, as a hook of TlsProxy. It exchanges Entra tokens for refresh
+ * tokens, and has the token endpoint and the challenge. Allowed requests go to the registry behind it.
  */
 export class AcrPlane {
-  /** Fields of the requests to /oauth2/exchange. */
+  /** Form fields of the requests to /oauth2/exchange. */
   readonly exchanges: URLSearchParams[] = [];
-  /** Refresh tokens that /oauth2/token was asked with. */
+  /** Refresh tokens in the requests to /oauth2/token. */
   readonly refreshTokens: string[] = [];
   readonly issued: string[] = [];
-  /** Hosts' bearers that reached it; '' for none. */
+  /** Bearer tokens of the requests; '' for a request without one. */
   readonly bearers: string[] = [];
   /** The role of the identity. */
   role: 'AcrPush' | 'AcrPull' = 'AcrPush';
-  /** It has AcrDelete as well. */
+  /** Whether the identity also has AcrDelete. */
   mayDelete = false;
-  /** An answer to /oauth2/exchange instead of the token. */
+  /** A response to /oauth2/exchange instead of the token. */
   exchanged: object | undefined;
   /** Lifetime of refresh tokens, in seconds. */
   life = 3 * 3600;
-  /** The registry rejects tokens of all tenants. */
+  /** Whether the registry rejects tokens of all tenants. */
   refusesEntra = false;
   readonly #refresh = new Map<string, number>();
   readonly #access = new Map<string, Grant>();
@@ -55,7 +55,7 @@ export class AcrPlane {
     return this.#allowed(method, path, headers.authorization);
   };
 
-  /** Every refresh token stops working. */
+  /** Invalidates every refresh token. */
   revoke(): void {
     this.#refresh.clear();
     this.#access.clear();

@@ -11,17 +11,17 @@ import { CLIENT, ENTRA_HOST, FakeEntra, TENANT } from './entra.js';
 export const TARGET_HOST = 'contoso.azurecr.io';
 /** A registry of another owner. */
 export const OTHER_HOST = 'fabrikam.azurecr.io';
-/** A registry outside Azure, for sources. */
+/** A source registry outside Azure. */
 export const PLAIN_HOST = 'registry.example.com';
 
-/** Azure's side as a program meets it: Microsoft Entra, and registries of Azure in front of our fake registries. */
+/** Azure's services as a program sees them: Microsoft Entra, and Azure's registries in front of our fake registries. */
 export class AzureCloud {
   private constructor(
     readonly entra: FakeEntra,
     readonly proxy: TlsProxy,
-    /** Behind {@link TARGET_HOST}. */
+    /** The registry behind {@link TARGET_HOST}. */
     readonly target: FakeRegistry,
-    /** Behind all hosts of sources. */
+    /** The registry behind all source hosts. */
     readonly source: FakeRegistry,
     readonly targetPlane: AcrPlane,
     readonly otherPlane: AcrPlane,
@@ -51,7 +51,7 @@ export class AzureCloud {
     return cloud;
   }
 
-  /** The variables that the workload identity webhook sets in a Pod, behind a proxy. */
+  /** The variables that the workload identity webhook sets in a Pod, and those of the proxy. */
   get env(): Readonly<Record<string, string>> {
     return {
       ...this.proxy.env,
@@ -67,19 +67,19 @@ export class AzureCloud {
     return join(this.folder, 'azure-identity-token');
   }
 
-  /** The kubelet replaces the ServiceAccount's token. */
+  /** Replaces the ServiceAccount token, as the kubelet does. */
   async writeToken(text: string): Promise<void> {
     await writeFile(this.tokenFile, text);
   }
 
-  /** Puts an image into {@link PLAIN_HOST}, to be mirrored. @returns its name */
+  /** Puts an image into the source registry {@link PLAIN_HOST}. @returns its name */
   push(image: BuiltImage, name = 'app:1.0'): string {
     const [repository = '', tag = 'latest'] = name.split(':');
     loadImage(this.source, repository, image, tag);
     return `${PLAIN_HOST}/${name}`;
   }
 
-  /** Every secret of Azure's side, to look for in logs. */
+  /** Every secret of the fake cloud, to search for in logs. */
   secrets(): readonly string[] {
     return [...this.entra.tokens(), ...this.targetPlane.issued, this.entra.assertion];
   }

@@ -8,9 +8,9 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
 /** Microsoft Entra's token endpoint (OAuth 2.0 client credentials with a federated credential). */
 export class FakeEntra {
-  /** Fields of the token requests, in the order of arrival. */
+  /** Form fields of the token requests, in the order of arrival. */
   readonly requests: { readonly tenant: string; readonly form: URLSearchParams }[] = [];
-  /** The ServiceAccount token that the federated credential takes. */
+  /** The ServiceAccount token that the federated credential accepts. */
   assertion = 'a-token-of-the-service-account';
   readonly #tokens = new Map<string, { readonly tenant: string; readonly audience: string }>();
 
@@ -21,7 +21,7 @@ export class FakeEntra {
     return this.#token(tenant, new URLSearchParams((await request.body()).toString()));
   };
 
-  /** The identity and audience of a token. */
+  /** Returns the identity and audience of a token. */
   grantOf(token: string): { readonly tenant: string; readonly audience: string } | undefined {
     return this.#tokens.get(token);
   }

@@ -7,25 +7,25 @@ interface Metadata {
 
 /** One write, in the order of arrival. */
 export interface AppliedWrite {
-  /** Milliseconds since the epoch, before it was answered. */
+  /** Time before the response, milliseconds since the epoch. */
   readonly time: number;
   readonly path: string;
-  /** JSON. */
+  /** The object as JSON. */
   readonly text: string;
 }
 
-/** Objects of a cluster that server-side apply makes, below the paths that a test has named. */
+/** Objects that clients create by server-side apply, below the paths that a test has named. */
 export class AppliedObjects {
   readonly writes: AppliedWrite[] = [];
   private readonly paths = new Set<string>();
   private readonly objects = new Map<string, object>();
 
-  /** From now on there are objects below this path, such as `/apis/GROUP/VERSION/PLURAL/`. */
+  /** Accepts objects below this path, such as `/apis/GROUP/VERSION/PLURAL/`, from now on. */
   serve(path: string): void {
     this.paths.add(path);
   }
 
-  /** @returns whether the request was one for such an object */
+  /** @returns whether the request was for such an object */
   answer(method: string, path: string, text: string, response: ServerResponse): boolean {
     if (![...this.paths].some((prefix) => path.startsWith(prefix))) return false;
     const send = (code: number, object: object): true => {

@@ -14,11 +14,11 @@ export interface FakeEvent {
   readonly object: FakeObject;
 }
 
-/** The objects of one list: many that are generated on each read, and some that are stored. */
+/** The objects of one list. Many are generated on each read, and some are stored. */
 export class Collection {
   private readonly held = new Map<string, FakeObject>();
   private events: FakeEvent[] = [];
-  /** Events up to this version are forgotten. */
+  /** Events up to this version are no longer available. */
   private compacted = 0;
   private made: { readonly count: number; readonly make: (index: number) => FakeObject } = {
     count: 0,
@@ -34,7 +34,7 @@ export class Collection {
     return this.made.count + this.held.size;
   }
 
-  /** Adds this many objects, of which none is stored; `make` returns the same object for the same index. */
+  /** Adds this many objects without storing them. `make` must return the same object for the same index. */
   generate(count: number, make: (index: number) => FakeObject): void {
     this.made = { count, make };
   }
@@ -45,7 +45,7 @@ export class Collection {
     this.tell(known ? 'MODIFIED' : 'ADDED', object);
   }
 
-  /** @param seen whether watches see it; false for objects that are deleted while no watch is open */
+  /** @param seen whether watches see the deletion; false for a deletion while no watch is open */
   remove(uid: string, seen = true): void {
     const object = this.held.get(uid);
     if (object === undefined) return;
@@ -62,12 +62,12 @@ export class Collection {
     return [...objects, ...more];
   }
 
-  /** The changes since then; undefined if they are no longer known. */
+  /** Returns the changes since the version, or undefined if they are no longer available. */
   since(version: number): readonly FakeEvent[] | undefined {
     return version < this.compacted ? undefined : this.events.filter((event) => event.version > version);
   }
 
-  /** Forgets what happened so far, as etcd does. */
+  /** Discards the past changes, as etcd's compaction does. */
   compact(version: number): void {
     this.compacted = version;
     this.events = [];

@@ -37,14 +37,14 @@ export interface CreatedEvent {
 }
 
 /**
- * An API server on loopback, for load and for faults that a real one cannot produce: lists by page, watches, bookmarks
- * on request, Leases; over TLS, with a bearer token.
+ * An API server on loopback for load, and for faults that a real API server cannot produce. It has paged lists,
+ * watches, bookmarks on request, and Leases. It uses TLS and requires a bearer token.
  */
 export class FakeCluster {
   readonly requests: ClusterRequest[] = [];
-  /** Events that were created, in order. */
+  /** Created Events, in order. */
   readonly events: CreatedEvent[] = [];
-  /** Objects that are applied, where the test has named their path. */
+  /** Applied objects below the paths that the test has named. */
   readonly applied = new AppliedObjects();
   private readonly collections = new Map<string, Collection>();
   private readonly watches = new Set<OpenWatch>();
@@ -72,7 +72,7 @@ export class FakeCluster {
     return cluster;
   }
 
-  /** The objects behind a path such as `/api/v1/pods`. */
+  /** Returns the objects of a path such as `/api/v1/pods`. */
   collection(path: string): Collection {
     let collection = this.collections.get(path);
     if (collection === undefined) {
@@ -82,7 +82,7 @@ export class FakeCluster {
     return collection;
   }
 
-  /** An object that is read by its own path. */
+  /** Sets an object that clients read by its own path. */
   putObject(path: string, object: object): void {
     this.objects.set(path, object);
   }
@@ -103,18 +103,18 @@ export class FakeCluster {
     return this.requests.filter((request) => request.verb === verb && (path ?? request.path) === request.path).length;
   }
 
-  /** Tells the watches of a path where they are. */
+  /** Sends a bookmark to the watches of a path. */
   bookmark(path: string): void {
     const object = { kind: 'Bookmark', metadata: { resourceVersion: String(this.version) } };
     this.send(path, { type: 'BOOKMARK', object });
   }
 
-  /** Sends a line to the watches of a path, which need not be JSON. */
+  /** Sends a line to the watches of a path. The line need not be JSON. */
   sendRaw(path: string, line: string): void {
     for (const watch of this.watches) if (watch.path === path && !watch.silent) watch.response.write(`${line}\n`);
   }
 
-  /** The watches of a path stay open, and receive nothing any more: their other end is gone. */
+  /** Keeps the watches of a path open without sending anything more, as when the other end has vanished. */
   goSilent(path: string): void {
     for (const watch of this.watches) if (watch.path === path) watch.silent = true;
   }
@@ -128,7 +128,7 @@ export class FakeCluster {
     for (const watch of this.watches) if (watch.path === path) watch.response.end();
   }
 
-  /** Forgets all past changes. */
+  /** Discards all past changes. */
   compact(): void {
     this.version += 1;
     for (const collection of this.collections.values()) collection.compact(this.version);
@@ -138,7 +138,7 @@ export class FakeCluster {
     return this.leases.holderOf(lease);
   }
 
-  /** Refuses new connections, and cuts open ones. */
+  /** Refuses new connections and cuts open connections. */
   async goDown(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     this.server.closeAllConnections();

@@ -4,20 +4,20 @@ export type ClusterFault =
   | { readonly type: 'status'; readonly code: number; readonly headers?: Readonly<Record<string, string>> }
   /** An ERROR event with this code, after which a watch ends. */
   | { readonly type: 'error-event'; readonly code: number }
-  /** Takes the request and never answers. */
+  /** Accepts the request and never responds. */
   | { readonly type: 'hang' }
-  /** Cuts the connection after this many bytes of the answer. */
+  /** Cuts the connection after this many bytes of the response. */
   | { readonly type: 'cut'; readonly after?: number }
   /** Ends a watch as soon as it has begun. */
   | { readonly type: 'end' }
   | { readonly type: 'slow'; readonly milliseconds: number }
-  /** Answers with this text. */
+  /** Responds with this text. */
   | { readonly type: 'text'; readonly text: string };
 
 export interface ClusterFaultRule {
   readonly verb?: 'list' | 'watch' | 'lease';
   readonly path?: string;
-  /** Number of matching requests to spare first. */
+  /** Number of matching requests that pass before the fault begins. */
   readonly after?: number;
   /** Number of affected requests. @default all */
   readonly times?: number;

@@ -22,7 +22,7 @@ const METHODS = [
   'SetIamPolicy',
   'TestIamPermissions',
 ];
-/** As Google's gateway answers: HTTP statuses of gRPC's codes. */
+/** HTTP statuses of the gRPC codes, as Google's gateway maps them. */
 const STATUS: Readonly<Record<number, number>> = { 3: 400, 5: 404, 6: 409, 7: 403, 10: 409, 12: 501, 14: 503, 16: 401 };
 const PLAIN = { longs: String, enums: String, defaults: true, oneofs: true } as const;
 
@@ -30,14 +30,14 @@ const PLAIN = { longs: String, enums: String, defaults: true, oneofs: true } as 
 export type ApiFault = { readonly code: number; readonly message: string } | 'hang';
 
 /**
- * Artifact Registry's API, from the protos of Google's own client package: gRPC over TLS, and REST over plain HTTP for a
- * proxy in front of it that ends TLS. Tokens are checked, requests are kept.
+ * Artifact Registry's API, from the protos of Google's own client package: gRPC over TLS, and REST over plain HTTP for
+ * a proxy that terminates TLS. The API checks tokens and records requests.
  */
 export class ArtifactRegistryApi {
   readonly state = new RepositoryState();
   readonly requests: ApiRequest[] = [];
   fault: ApiFault | undefined;
-  /** Connections of gRPC clients so far. */
+  /** Number of gRPC connections so far. */
   grpcCalls = 0;
 
   private constructor(
@@ -70,7 +70,7 @@ export class ArtifactRegistryApi {
     return api;
   }
 
-  /** For `gcp.endpoint`; the certificate must be good for localhost. */
+  /** Value for `gcp.endpoint`. The certificate must be valid for localhost. */
   get grpcEndpoint(): string {
     return `localhost:${this.rpcPort}`;
   }
@@ -131,7 +131,7 @@ export class ArtifactRegistryApi {
     serve('google.longrunning.Operations', ['GetOperation']);
   }
 
-  /** An operation's result as google.protobuf.Any. */
+  /** Returns an operation's result as google.protobuf.Any. */
   #packed(answer: object): object {
     if (!('response' in answer)) return answer;
     const type = this.root.lookupType(REPOSITORY);
@@ -175,7 +175,7 @@ interface Route {
   readonly json: unknown;
 }
 
-/** By the `google.api.http` annotations of the service. @throws RpcError */
+/** Finds the method of an HTTP request by the `google.api.http` annotations of the service. @throws RpcError */
 function restRoute(verb: string, url: URL, body: unknown): Route {
   const path = decodeURIComponent(url.pathname);
   const own = 'google.devtools.artifactregistry.v1';

@@ -22,9 +22,9 @@ export class AuthServers {
   readonly grants: TokenGrant[] = [];
   /** Refresh tokens of users, by e-mail. */
   readonly refreshTokens = new Map<string, string>();
-  /** Subject tokens that STS takes, with the identity that they stand for. */
+  /** Identities by the subject tokens that STS accepts. */
   readonly subjectTokens = new Map<string, string>();
-  /** Who may impersonate which service accounts. */
+  /** The service accounts that each identity may impersonate. */
   readonly impersonators = new Map<string, readonly string[]>();
   readonly #keys = new Map<string, string>();
 
@@ -37,7 +37,7 @@ export class AuthServers {
     proxy.setHook('iamcredentials.googleapis.com', (request) => this.#impersonate(request));
   }
 
-  /** A new key of a service account, as the console gives it. */
+  /** Creates a key of a service account, in the console's format. */
   keyFile(email: string): Record<string, string> {
     const { publicKey, privateKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,

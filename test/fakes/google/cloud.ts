@@ -16,18 +16,18 @@ import { GoogleTokens } from './tokens.js';
 export const TARGET_HOST = 'europe-docker.pkg.dev';
 export const SOURCE_HOST = 'us-central1-docker.pkg.dev';
 export const API_HOST = 'artifactregistry.googleapis.com';
-/** The identity from the metadata server. */
+/** The identity that the metadata server returns. */
 export const POD_ACCOUNT = 'mirror@my-project-123.iam.gserviceaccount.com';
-/** The target's repository as the API calls it. */
+/** The API's resource name of the target repository. */
 export const TARGET_REPOSITORY = 'projects/my-project-123/locations/europe/repositories/mirror';
 export const TARGET_CONFIG = { location: 'europe', projectId: 'my-project-123', repositoryId: 'mirror' } as const;
 export const SOURCE_REPOSITORY = 'projects/team-project/locations/us-central1/repositories/apps';
-/** A registry outside Google, for sources. */
+/** A source registry outside Google. */
 export const PLAIN_HOST = 'registry.example.com';
 
-/** The permissions of roles/artifactregistry.writer and roles/artifactregistry.admin that are used here. */
+/** Permissions of roles/artifactregistry.writer and roles/artifactregistry.admin that the tests use. */
 export const WRITER_PERMISSIONS = ['downloadArtifacts', 'uploadArtifacts', 'get'].map(permissionName);
-/** Of roles/artifactregistry.repoAdmin. */
+/** Permissions of roles/artifactregistry.repoAdmin. */
 export const REPO_ADMIN_PERMISSIONS = [...WRITER_PERMISSIONS, permissionName('deleteArtifacts')];
 export const ADMIN_PERMISSIONS = [
   ...WRITER_PERMISSIONS,
@@ -39,8 +39,8 @@ export function permissionName(name: string): string {
 }
 
 /**
- * Google's side as a program meets it: token services, the metadata server, Artifact Registry's API and its registries,
- * the latter before our registries. All is reached by `env`, as in a cluster behind a proxy.
+ * Google's services as a program sees them: token services, the metadata server, Artifact Registry's API, and its
+ * registries in front of our fake registries. A program reaches all of them with `env`, as in a cluster behind a proxy.
  */
 export class GoogleCloud {
   private constructor(
@@ -49,18 +49,18 @@ export class GoogleCloud {
     readonly proxy: TlsProxy,
     readonly auth: AuthServers,
     readonly api: ArtifactRegistryApi,
-    /** Behind {@link TARGET_HOST}. */
+    /** The registry behind {@link TARGET_HOST}. */
     readonly target: FakeRegistry,
-    /** Behind all hosts of sources. */
+    /** The registry behind all source hosts. */
     readonly source: FakeRegistry,
     readonly targetPlane: DataPlane,
     readonly sourcePlane: DataPlane,
-    /** Container Registry's names. */
+    /** Container Registry's host names. */
     readonly gcrPlane: DataPlane,
     readonly folder: string,
   ) {}
 
-  /** `target` are options of the registry behind {@link TARGET_HOST}. */
+  /** `target` has the options of the registry behind {@link TARGET_HOST}. */
   static async start(options: { readonly target?: FakeRegistryOptions } = {}): Promise<GoogleCloud> {
     const tokens = new GoogleTokens();
     const tls = await makeCertificates({ hosts: ['localhost'] });
@@ -121,7 +121,7 @@ export class GoogleCloud {
     return { ...this.outside, GCE_METADATA_HOST: this.metadata.host };
   }
 
-  /** The same where there is no metadata server. */
+  /** The same environment without a metadata server. */
   get outside(): Readonly<Record<string, string>> {
     return {
       HTTPS_PROXY: this.proxy.url,
@@ -132,7 +132,7 @@ export class GoogleCloud {
     };
   }
 
-  /** Puts an image into {@link PLAIN_HOST}, to be mirrored. @returns its name */
+  /** Puts an image into the source registry {@link PLAIN_HOST}. @returns its name */
   push(image: BuiltImage, name = 'app:1.0'): string {
     const [repository = '', tag = 'latest'] = name.split(':');
     loadImage(this.source, repository, image, tag);

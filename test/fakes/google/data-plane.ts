@@ -9,13 +9,13 @@ export interface DataPlaneOptions {
   /** `europe-docker.pkg.dev` */
   readonly host: string;
   readonly tokens: GoogleTokens;
-  /** The existing repositories, and who may pull and push; absent: everyone with a login may do everything. */
+  /** The existing repositories and who may pull and push. If absent, every identity may do everything. */
   readonly state?: RepositoryState;
-  /** The registry behind it, whose manifests it keeps while something names them. */
+  /** The registry behind this data plane. Its manifests cannot be deleted while something refers to them. */
   readonly registry?: FakeRegistry;
 }
 
-/** Requests to a host of Google's registries, with the caller. */
+/** A request to a host of Google's registries, with the caller. */
 export interface DataPlaneRequest {
   readonly method: string;
   readonly path: string;
@@ -24,19 +24,19 @@ export interface DataPlaneRequest {
 }
 
 /**
- * What Artifact Registry puts in front of a registry, as a hook of {@link TlsProxy}: its token endpoint, which takes
- * `oauth2accesstoken` and `_json_key`, its challenge, its errors for missing repositories and permissions, and no chunked
- * uploads. Allowed requests go on to the registry behind the proxy, without the credentials.
+ * The front of Artifact Registry, as a hook of {@link TlsProxy}. It has the token endpoint (which accepts
+ * `oauth2accesstoken` and `_json_key`), the challenge, and the errors for missing repositories and permissions. It
+ * refuses chunked uploads. Allowed requests go to the registry behind the proxy, without the credentials.
  */
 export class DataPlane {
   readonly requests: DataPlaneRequest[] = [];
-  /** User names that the token endpoint was asked with. */
+  /** User names in the requests to the token endpoint. */
   readonly logins: string[] = [];
-  /** Keys of service accounts that `_json_key` takes, as text. */
+  /** Service account keys that `_json_key` accepts, as text. */
   readonly keys = new Set<string>();
-  /** `PROJECT/REPOSITORY` that anybody may pull from. */
+  /** `PROJECT/REPOSITORY` names that anyone may pull from. */
   readonly public = new Set<string>();
-  /** This many further pushes find no repository, although it exists. */
+  /** The number of pushes that get a "not found" for the repository although it exists. */
   missing = 0;
   readonly #grants = new Map<string, string>();
 
@@ -44,7 +44,7 @@ export class DataPlane {
 
   readonly hook: Hook = (request) => this.#answer(request);
 
-  /** Registry tokens end, as after their few minutes. */
+  /** Invalidates all registry tokens, as after their few minutes. */
   revoke(): void {
     this.#grants.clear();
   }
@@ -60,7 +60,7 @@ export class DataPlane {
     }
     // artifact-registry/docs/docker: chunked uploads are not supported.
     if (method === 'PATCH') return failure(405, 'UNSUPPORTED', 'The operation is unsupported.');
-    // The project of a domain is written example.com/name in image names.
+    // In image names, a domain-scoped project is written as example.com/name.
     const [, project = '', repository = ''] = /^\/v2\/((?:[^/]+\.[^/]+\/)?[^/]+)\/([^/]+)\//.exec(path) ?? [];
     const isPublic = this.public.has(`${project}/${repository}`);
     return this.#permission({ method, path }, `${project}/${repository}`, repository, identity, isPublic) ?? undefined;

@@ -3,8 +3,8 @@ import type { FakeRegistry } from '../registry.js';
 import type { HookResult } from '../tls-proxy.js';
 
 /**
- * The refusals of Artifact Registry to a DELETE of a manifest: while a tag names it, while an index or a referrer names it, and
- * of a tag that is immutable. Undefined for what it deletes.
+ * Returns how Artifact Registry refuses to delete a manifest or tag: a manifest that a tag, an index or a referrer
+ * names, or an immutable tag. Returns undefined when the deletion is allowed.
  *
  * @param path of the request
  */

@@ -9,7 +9,7 @@ export interface MetadataRequest {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** `hang`: takes connections and never answers. `no-account`: the Pod has no service account. */
+/** `hang`: the server accepts connections and never responds. `no-account`: the Pod has no service account. */
 export type MetadataMode = 'serve' | 'hang' | 'no-account' | 'forbidden';
 
 /**
@@ -19,7 +19,7 @@ export type MetadataMode = 'serve' | 'hang' | 'no-account' | 'forbidden';
 export class MetadataServer {
   readonly requests: MetadataRequest[] = [];
   mode: MetadataMode = 'serve';
-  /** This many further token requests find no service account yet, as in a Pod's first seconds. */
+  /** The number of token requests that find no service account yet, as in a Pod's first seconds. */
   late = 0;
   /** Lifetime of new tokens in seconds. */
   lifetime = 3_599;
@@ -39,12 +39,12 @@ export class MetadataServer {
     return metadata;
   }
 
-  /** For GCE_METADATA_HOST. */
+  /** Value for GCE_METADATA_HOST. */
   get host(): string {
     return `127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** Paths of the requests for tokens. */
+  /** Returns the token requests. */
   tokenRequests(): readonly MetadataRequest[] {
     return this.requests.filter(({ path }) => path.endsWith('/token'));
   }

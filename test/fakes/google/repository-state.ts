@@ -3,7 +3,7 @@ import type { protos } from '@google-cloud/artifact-registry';
 export type StoredRepository = protos.google.devtools.artifactregistry.v1.IRepository;
 export type StoredPolicy = protos.google.iam.v1.IPolicy;
 
-/** A call that failed, by gRPC's code. */
+/** An error of a call, with its gRPC code. */
 export class RpcError extends Error {
   constructor(
     readonly code: number,
@@ -19,16 +19,16 @@ export interface ApiRequest {
   readonly transport: 'grpc' | 'rest';
   readonly method: string;
   readonly identity: string;
-  /** As protobufjs has it. */
+  /** The request message as protobufjs decodes it. */
   readonly request: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Repositories, their IAM policies, and who may do what with them. */
+/** Repositories, their IAM policies, and the permissions of identities. */
 export class RepositoryState {
   readonly repositories = new Map<string, StoredRepository>();
   readonly policies = new Map<string, StoredPolicy>();
-  /** Permissions by identity; others have none. */
+  /** Permissions by identity. Other identities have none. */
   readonly permissions = new Map<string, ReadonlySet<string>>();
   readonly operations = new Map<string, StoredRepository>();
   #etag = 0;
@@ -79,7 +79,7 @@ export class RepositoryState {
     this.repositories.set(name, { ...(request['repository'] as StoredRepository), name });
     const operation = `${String(request['parent'])}/operations/${this.operations.size + 1}`;
     this.operations.set(operation, this.repositories.get(name) ?? {});
-    // The client has to ask for the result.
+    // The client has to poll the operation for the result.
     return { name: operation, done: false };
   }
 

@@ -5,7 +5,7 @@ export class GoogleTokens {
   readonly #tokens = new Map<string, { readonly identity: string; readonly expires: number }>();
 
   issue(identity: string, seconds: number): string {
-    // As long and with the same characters as Google's.
+    // Google's tokens have the same length and characters.
     const token = `ya29.${randomBytes(60).toString('base64url')}...`;
     this.#tokens.set(token, { identity, expires: Date.now() + seconds * 1_000 });
     return token;
@@ -16,7 +16,7 @@ export class GoogleTokens {
     return found !== undefined && found.expires > Date.now() ? found.identity : undefined;
   }
 
-  /** The owner of the token in an `Authorization: Bearer` header. */
+  /** Returns the owner of the token in an `Authorization: Bearer` header. */
   bearerOf(authorization: string | undefined): string | undefined {
     return authorization?.startsWith('Bearer ') === true ? this.identityOf(authorization.slice(7)) : undefined;
   }

@@ -5,7 +5,9 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { get } from '../../fakes/https-client.js';
 import { until } from '../../fakes/until.js';
 
-/** Admissions never wait for AWS: what Pods get, and when, while its API or its registry swallows everything. */
+/**
+ * Admissions never wait for AWS. The tests check what Pods get, and when, while AWS's API or registry does not respond.
+ */
 
 let world: EcrWorld;
 let app: string;
@@ -19,7 +21,7 @@ afterEach(async () => {
   await world.close();
 });
 
-/** Far above the budget of 200 ms and far below any timeout towards AWS (3 s and more): the machine may be busy. */
+/** Far above the budget of 200 ms because the machine may be busy, and far below any timeout for AWS (3 s or more). */
 const SOON = 1_500;
 
 interface Answer {
@@ -50,7 +52,7 @@ describe('with the API of AWS black-holed', () => {
     const all = await answers(60, (index) => `${world.source.host}/app${index % 20}:1.0`);
     expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
     expect(Math.max(...all.map(({ milliseconds }) => milliseconds))).toBeLessThan(SOON);
-    // The breaker is open by now: nobody waits for the budget any more.
+    // The circuit breaker is open now, so admissions no longer wait for the budget.
     await until('the breaker opens', async () =>
       /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service)),
     );

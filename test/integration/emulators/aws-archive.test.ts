@@ -13,7 +13,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 
-/** Images in the archive of ECR: DescribeImages lists them, a pull is 404, a push restores them. */
+/** Images in ECR's archive. DescribeImages lists them, a pull gets a 404, and a push restores them. */
 
 const run = promisify(execFile);
 const archiving = JSON.stringify({
@@ -52,7 +52,7 @@ async function command(...args: readonly string[]): Promise<{ readonly stdout: s
   return run(process.execPath, [BUNDLE, name, '--config', file, ...rest], { env });
 }
 
-/** Moves the index and its children, as a lifecycle rule does with an image. */
+/** Archives the index and its children, as a lifecycle rule does with an image. */
 function moveAll(status: ImageStatus): void {
   const arn = repositoryArn(ACCOUNT, REGION, world.repository('app'));
   for (const { digest } of image.manifests) world.control.images.setStatus(arn, digest, status);
@@ -79,7 +79,7 @@ describe('a target that has archived an image', () => {
     expect(stderr).toContain(
       `${ECR_HOST}/${world.repository('app')}:1.0 is archived in Amazon ECR since 2026-09-01T00:00:00.000Z: the copy restores it`,
     );
-    // Its layers are archived with it, so that they are sent again.
+    // The layers are archived with the image, so they are sent again.
     expect(world.gate.count('CompleteLayerUpload') - parts).toBe(image.blobs.length);
     expect(statuses()).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
     expect((await command('explain', app)).stdout).toContain('It is swapped for');

@@ -12,7 +12,7 @@ import { runProgram } from '../../fakes/program.js';
 import { until } from '../../fakes/until.js';
 import { putUsageRecord } from '../../fakes/usage-record.js';
 
-/** `gc` and the usage records at ECR: its archive, its lifecycle policies and its immutable tags. */
+/** `gc` and the usage records in ECR, with its archive, lifecycle policies and immutable tags. */
 
 const APP = 'mirror/docker.io/library/app';
 const USAGE = 'mirror/image-swapper-usage';
@@ -38,7 +38,7 @@ describe('gc at ECR', () => {
     for (const { imageDigest } of world.control.images.list(ARN)) world.control.images.remove(ARN, imageDigest);
     world.control.log.length = 0;
     if (world.control.repositories.list(ACCOUNT, REGION).length === 0) {
-      // Tags that cannot be moved can be deleted with their image.
+      // Immutable tags can be deleted with their image.
       world.control.repositories.create(ACCOUNT, REGION, APP, { imageTagMutability: 'IMMUTABLE' });
       world.control.repositories.create(ACCOUNT, REGION, USAGE, {});
     }

@@ -10,7 +10,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 
-/** Who the service is at AWS, in every way that users have, as STS and ECR saw it. */
+/** The service's identity at AWS with every login method, as STS and ECR see it. */
 
 const ACCOUNT_ROLE = 'arn:aws:iam::123456789012:role/service';
 const OTHER_ROLE = 'arn:aws:iam::210987654321:role/central';
@@ -36,7 +36,7 @@ afterEach(async () => {
 });
 
 const NO_KEYS = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' };
-/** Who made the calls of an action. */
+/** Returns the identities that called an action. */
 const callers = (action: string): (string | undefined)[] => world.control.calls(action).map(({ arn }) => arn);
 
 describe('the identity of the service', () => {
@@ -81,14 +81,14 @@ describe('the identity of the service', () => {
   });
 
   it('a role is assumed again before its credentials end', async () => {
-    // The SDK renews credentials in their last five minutes: these are in them from the start.
+    // The SDK renews credentials in their last five minutes. These credentials expire sooner than that from the start.
     world.control.identities.sessionLife = 240_000;
     const service = await world.serve(world.config({ role: OTHER_ROLE, externalId: 'cluster-7' }));
     await world.mirror(service, app);
     expect(world.control.calls('AssumeRole').length).toBeGreaterThan(1);
     const keys = new Set(world.control.calls('CreateRepository').map(({ accessKey }) => accessKey));
     expect(keys).not.toContain(undefined);
-    // The SDK may be renewing once more at this moment: that call has no outcome yet.
+    // The SDK may be renewing the credentials again at this moment. That call does not have an outcome yet.
     const failed = world.control.log.filter(({ outcome }) => outcome !== undefined && outcome !== 'ok');
     expect(failed).toEqual([]);
   });
@@ -152,7 +152,8 @@ describe("the registry's login", () => {
     await world.mirror(service, app);
     loadImage(world.source, 'app', buildImage({ seed: 5, layerSize: 1_000 }), '2.0');
     world.control.tokens.expireAll();
-    // A login of some seconds ago that is refused is not an accident; an older one may have been taken back.
+    // The refusal of a login that is only seconds old is a real refusal. An older login may have been revoked, so the
+    // service logs in again.
     await sleep(10_100);
     expect(await world.mirror(service, app.replace('1.0', '2.0'))).toMatchObject({ state: 'done', attempts: 1 });
     await until('one more login', () => world.control.calls('GetAuthorizationToken').length === 2);
@@ -193,7 +194,9 @@ describe('HTTP requests to AWS', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** `check --online` in a world with AWS's own host names, reached through the proxy of the environment only. */
+  /**
+   * Runs `check --online` with AWS's real host names, which are reachable only through the proxy in the environment.
+   */
   async function check(
     aws: string,
     env: Record<string, string> = {},

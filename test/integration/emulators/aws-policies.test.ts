@@ -9,7 +9,10 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 
-/** Policies of repositories: set beside the push, set again when the configuration has others, never in an image's way. */
+/**
+ * Repository policies are set in parallel with the push and again after a change of the configuration. They never delay
+ * an image.
+ */
 
 const POLICIES_TAG = 'image-swapper.io/policies';
 const both = { ecrOptions: { accessPolicy: accessPolicy('one'), lifecyclePolicy } };
@@ -30,7 +33,7 @@ const found = () => world.control.repositories.find(ACCOUNT, REGION, world.repos
 const mark = (): string | undefined => found()?.tags.find(({ Key }) => Key === POLICIES_TAG)?.Value;
 const calls = (action: string): number => world.control.calls(action).length;
 
-/** A repository as it is after the first configuration. */
+/** Returns a repository in its state after the first configuration. */
 async function mirrored(aws: Record<string, unknown> = both): Promise<void> {
   const service = await world.serve(world.config(aws));
   expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
@@ -52,7 +55,7 @@ describe('a policy call that fails', () => {
       expect(warned).toMatchObject({ registry: 'target default', repository: world.repository('app') });
       await until('it is tried again', () => /^[0-9a-f]{32}$/.test(mark() ?? ''));
       expect(found()).toMatchObject({ policyText: accessPolicy('one'), lifecyclePolicyText: lifecyclePolicy });
-      // The mark is the last call; its answer has yet to come back to the service.
+      // The tag is set by the last call, whose response may not have reached the service yet.
       await expect
         .poll(() => world.metrics(service), { timeout: 10_000 })
         .toContain('{registry="target default",action="policies",outcome="ok"} 1');

@@ -6,7 +6,7 @@ import { repositoryArn } from '../../fakes/ecr-repositories.js';
 import { ACCOUNT, REGION } from '../../fakes/ecr-world.js';
 import { parse } from '../../unit/config/parsing.js';
 
-/** `gc` at ECR, which deletes by its API: what reaches it, and what it has afterwards. */
+/** `gc` in ECR, which deletes images with ECR's API. The tests check the calls and the remaining images. */
 
 const REPOSITORY = 'mirror/docker.io/library/app';
 const ARN = repositoryArn(ACCOUNT, REGION, REPOSITORY);
@@ -20,7 +20,7 @@ beforeEach(async () => {
   control = await EcrControl.start();
   control.repositories.create(ACCOUNT, REGION, REPOSITORY, {});
   const env = { ...control.env, ...control.userEnv };
-  // The SDK reads the process's own.
+  // The SDK reads the environment of the process.
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   const open = openClouds({ env, onEvent: () => undefined, report: () => undefined });
   const found = config.target && open(config.target, 'target default');

@@ -17,7 +17,7 @@ import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 
-/** The built service against ECR: what reached its API, and what its registry has. */
+/** The built service with ECR. The tests check the calls to the API and the content of the registry. */
 
 const ROLE = 'arn:aws:iam::123456789012:role/mirror';
 const accessPolicy = pullPolicy();
@@ -89,7 +89,7 @@ describe('a repository that a push finds missing', () => {
       { parameters: { ...name, lifecyclePolicyText: lifecyclePolicy } },
     ]);
     expect(repositoryTags()[POLICIES_TAG]).toMatch(/^[0-9a-f]{32}$/);
-    // The role, the login, the repository, two policies, the tag: all that a cold image costs.
+    // A cold image needs only these calls: the role, the login, the repository, two policies and the tag.
     expect(world.actions().sort()).toEqual([
       'AssumeRole',
       'CreateRepository',
@@ -165,7 +165,7 @@ describe('a repository that cannot be created', () => {
     const row = await world.mirror(service, app);
     expect(row).toMatchObject({ state: 'failed', attempts: 1, failure: { reason } });
     expect(row.failure?.message).toMatch(message);
-    // Remembered: the next Pods cost no further call.
+    // The service remembers the failure, so the next Pods do not cause more calls.
     for (let i = 0; i < 5; i += 1) expect(await world.admit(service, app)).toBeUndefined();
     expect(world.control.calls('CreateRepository')).toHaveLength(1);
     const metric = `image_swapper_repository_operations_total{registry="target default",action="create",outcome="${reason}"} 1`;
@@ -227,7 +227,8 @@ describe('immutable tags', () => {
     const first = await world.serve(world.config(immutable));
     expect(await world.mirror(first, byDigest)).toMatchObject({ state: 'done' });
     const second = await world.serve(world.config(immutable));
-    // A look that takes longer than an admission may wait leaves the image; it goes on for the ones after.
+    // If a lookup takes longer than the admission may wait, the image stays unchanged. The lookup continues for later
+    // admissions.
     await expect
       .poll(() => world.admit(second, byDigest), { timeout: 10_000 })
       .toBe(`${ECR_HOST}/${world.repository('app')}@${image.digest}`);
@@ -264,7 +265,7 @@ describe('layers that another repository has', () => {
     const begun = world.gate.count('InitiateLayerUpload');
     expect(await world.mirror(service, `${world.source.host}/copy:1.0`)).toMatchObject({ state: 'done' });
     expect(world.gate.mounts).toEqual({ asked: image.blobs.length, granted: 0 });
-    // One of them finds the repository missing and is sent again once it is there.
+    // One upload finds that the repository is missing, and is sent again when it exists.
     const again = world.gate.log.filter(({ action, status }) => action === 'InitiateLayerUpload' && status === 404);
     const missing = again.filter(({ repository }) => repository === world.repository('copy')).length;
     expect(world.gate.count('InitiateLayerUpload') - begun).toBe(image.blobs.length + missing);
@@ -283,7 +284,7 @@ it('a dry run shows how long it takes under the quotas, and creates nothing', as
     });
     const { images, targets } = JSON.parse(await text(child.stdout)) as { images: unknown; targets: unknown };
     expect(images).toMatchObject([{ state: 'would-mirror' }, { state: 'would-mirror' }]);
-    // Both tags are one image: an index and two manifests, at two a second.
+    // Both tags name one image with an index and two manifests. The quota is two per second.
     const manifests = image.manifests.length;
     expect(targets).toMatchObject([
       { images: 2, manifests, blobs: image.blobs.length, seconds: manifests / 2, limitedBy: 'PutImage 2/s' },

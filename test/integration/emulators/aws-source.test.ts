@@ -47,7 +47,7 @@ describe('ECR as a source', () => {
     expect(new Set(seen)).toEqual(
       new Set([undefined, `arn:aws:sts::${SOURCE_ACCOUNT}:assumed-role/pull/image-swapper`]),
     );
-    // Each login came from its own identity, in its own region, and went to its own registry only.
+    // Each login uses the identity and region of its registry, and is sent only to this registry.
     const logins = world.control.calls('GetAuthorizationToken').map(({ arn, region }) => [arn, region]);
     expect(logins.sort()).toEqual([
       [`arn:aws:iam::${ACCOUNT}:user/mirror`, 'eu-central-1'],

@@ -11,7 +11,7 @@ import { EcrControl } from '../../fakes/ecr-control.js';
 import { awsConfig, defaultEcrOptions } from '../../unit/targets/aws/config.js';
 import { until } from '../../fakes/until.js';
 
-/** The look at all repositories, at ECR's API through the real SDK. */
+/** The sweep of all repositories with ECR's API and the real SDK. */
 
 const ACCOUNT = '123456789012';
 const REGION = 'eu-central-1';

@@ -35,7 +35,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ControlFault } from '../../fakes/ecr-faults.js';
 import { EcrControl, type EcrControlOptions } from '../../fakes/ecr-control.js';
 
-/** The behavior of the fake control plane that tests rely on, checked with the real SDK. */
+/** The behavior of the fake control plane on which tests rely, checked with the real SDK. */
 
 const run = promisify(execFile);
 const region = 'eu-central-1';
@@ -317,7 +317,7 @@ describe('identity', () => {
     ['a shared profile', (control) => control.profileEnv(), /:user\/mirror$/],
   ])('comes from the environment by %s, in the SDK’s default chain', async (_what, env, arn) => {
     const control = await start({ roles: [{ arn: ROLE, webIdentityTokens: ['good'] }], podIdentityRole: ROLE });
-    // Another process: the chain reads its environment.
+    // The test needs another process because the chain reads the environment of its process.
     const program = `
       import { ECRClient, GetAuthorizationTokenCommand } from '@aws-sdk/client-ecr';
       await new ECRClient({ region: '${region}' }).send(new GetAuthorizationTokenCommand({}));`;

@@ -9,7 +9,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 
-/** The behavior of the fake ECR registry that tests rely on, checked with a registry client. */
+/** The behavior of the fake ECR registry on which tests rely, checked with a registry client. */
 
 const region = 'eu-central-1';
 const HOST = `123456789012.dkr.ecr.${region}.amazonaws.com`;
@@ -30,7 +30,7 @@ interface Answer {
 interface Sent {
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   readonly body?: string | Buffer;
-  /** Undefined sends none. */
+  /** The password of the login; undefined sends no login. */
   readonly password?: string | undefined;
 }
 
@@ -211,7 +211,7 @@ describe('tags', () => {
       await ecr.pushBlob('app', Buffer.from('second'), password),
     ];
     expect((await ecr.pushManifest('app', tag, first, password)).status).toBe(201);
-    // ECR refuses the very same image as well.
+    // ECR also refuses the same image.
     for (const digest of [first, second]) {
       const again = await ecr.pushManifest('app', tag, digest, password);
       if (immutable === undefined) {

@@ -14,7 +14,7 @@ import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import { putUsageRecord } from '../../fakes/usage-record.js';
 
-/** `gc` at Artifact Registry, which keeps a manifest while a tag, an index or a referrer names it. */
+/** `gc` in Artifact Registry, which refuses to delete a manifest while a tag, an index or a referrer names it. */
 
 const PATH = 'my-project-123/mirror';
 const APP = `${PATH}/docker.io/library/app`;
@@ -46,7 +46,7 @@ function setImmutableTags(immutableTags: boolean): void {
   });
 }
 
-/** Uses in days ago. */
+/** Last uses in days ago. */
 function record(uses: Readonly<Record<string, number>>): void {
   const times = Object.entries(uses).map(([tag, days]): [string, number] => [
     `${APP}:${tag}`,

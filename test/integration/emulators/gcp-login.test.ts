@@ -7,7 +7,10 @@ import { buildImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 
-/** `mirror` into Artifact Registry with each form of Google's credentials; asserted at Google's side. */
+/**
+ * `mirror` into Artifact Registry with each form of Google's credentials. The tests check what the fake Google services
+ * receive.
+ */
 
 let google: GoogleCloud;
 const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 5_000 });
@@ -34,12 +37,12 @@ async function mirror(
   return runProgram(['mirror', '--config', await writeConfig(gcp), ...images], env);
 }
 
-/** Asks once, where a copy would try for a while. */
+/** Runs `check`, which tries only once, unlike a copy. */
 async function check(gcp: Record<string, unknown>, env: Readonly<Record<string, string>>): Promise<ProgramResult> {
   return runProgram(['check', '--online', '--config', await writeConfig(gcp)], env);
 }
 
-/** Who pushed to the target. */
+/** Returns the identities that pushed to the target. */
 const pushers = (): readonly unknown[] => [
   ...new Set(google.targetPlane.requests.filter(({ method }) => method === 'PUT').map(({ identity }) => identity)),
 ];
@@ -49,7 +52,7 @@ function expectMirrored(): void {
   expect(google.target.manifest(repository, '1.0')?.digest).toBe(image.digest);
 }
 
-/** No token of Google's is in what the program wrote. */
+/** Checks that the program's output does not contain a Google token. */
 function expectNoTokens({ stdout, stderr }: ProgramResult): void {
   for (const token of google.tokens.all()) expect(stdout + stderr).not.toContain(token.slice(0, 20));
 }
@@ -67,7 +70,7 @@ describe("Google's default credentials", () => {
     expect(requests[0]?.query.get('scopes')).toBe('https://www.googleapis.com/auth/cloud-platform');
     expect(google.proxy.connects.filter(({ host }) => host === '127.0.0.1')).toEqual([]);
     expect(new Set(google.targetPlane.logins)).toEqual(new Set(['oauth2accesstoken']));
-    // Nothing was configured that needs the API.
+    // The configuration does not need the API.
     expect(google.api.requests).toEqual([]);
     expectNoTokens(result);
   });

@@ -16,7 +16,9 @@ import { buildImage } from '../../fakes/images.js';
 import { runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 
-/** The repository of a target by Artifact Registry's API, called by the built program; asserted at the API. */
+/**
+ * The built program creates and updates the target repository with Artifact Registry's API. The tests check the calls.
+ */
 
 let google: GoogleCloud;
 const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layersPerPlatform: 3, layerSize: 5_000 });
@@ -82,7 +84,7 @@ const grant = (permissions: readonly string[]): void => {
   google.api.state.permissions.set(POD_ACCOUNT, new Set(permissions));
 };
 
-/** The same by gRPC (an endpoint that no proxy stands before) and by REST (through the proxy). */
+/** The same tests with gRPC (an endpoint without a proxy) and with REST (through the proxy). */
 describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
   const endpoint = (): Record<string, unknown> => (transport === 'grpc' ? { endpoint: google.api.grpcEndpoint } : {});
 
@@ -114,7 +116,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
         },
       },
     });
-    // It had all of that from the beginning.
+    // The repository has had these settings since its creation.
     expect(google.api.methods()).not.toContain('UpdateRepository');
   });
 

@@ -6,12 +6,15 @@ import { buildImage } from '../../fakes/images.js';
 import { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 
-/** The running service with a target in Artifact Registry: admissions while Google does not answer, logins, settings. */
+/**
+ * The running service with a target in Artifact Registry: admissions while Google does not respond, logins and
+ * settings.
+ */
 
 let google: GoogleCloud;
 let service: RunningService | undefined;
 const image = buildImage({ platforms: ['linux/amd64'], layerSize: 5_000 });
-/** The default; the hard limit of the design is 700. */
+/** The default budget in milliseconds. The design allows at most 700. */
 const BUDGET = 200;
 const MARGIN = 300;
 
@@ -66,7 +69,7 @@ describe('while Google does not answer', () => {
       expect(answered).toBeUndefined();
       times.push(milliseconds);
     }
-    // The first ones also wait for the background worker's start, on a busy machine.
+    // On a busy machine, the first admissions also wait for the start of the background worker.
     expect(Math.max(...times)).toBeLessThan(BUDGET + MARGIN);
     expect(google.metadata.tokenRequests().length).toBeGreaterThan(0);
 
@@ -108,7 +111,7 @@ describe('the login', () => {
     const first = expiry(await metrics());
     expect(first - Date.now() / 1_000).toBeGreaterThan(5);
     expect(first - Date.now() / 1_000).toBeLessThan(22);
-    // Long before its end, without anybody asking.
+    // The service renews the login long before it expires, without a request.
     await until('the login is renewed', () => google.metadata.tokenRequests().length >= 2);
     expect(Date.now() / 1_000).toBeLessThan(first);
     await until('the metric follows', async () => expiry(await metrics()) > first);
@@ -121,7 +124,7 @@ describe('the settings', () => {
   it('are set again when somebody has changed them: seen as a metric, without an image that waits', async () => {
     google.api.state.permissions.set(POD_ACCOUNT, new Set(ADMIN_PERMISSIONS));
     await start({ endpoint: google.api.grpcEndpoint, repository: { description: 'Mirrored images' } });
-    // No image has been asked for: the service looks by itself.
+    // The service checks the repository by itself, without a request for an image.
     await until('the description is set', () => google.api.methods().includes('UpdateRepository'));
     expect(google.api.methods()).toEqual(['GetRepository', 'UpdateRepository']);
     await until('the drift is reported', async () => (await metrics()).includes('image_swapper_repository_drift'));

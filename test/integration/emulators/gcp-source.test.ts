@@ -9,7 +9,7 @@ import { runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 
-/** Images from Google's registries: whose login each request carries, and where none goes. */
+/** Images from Google's registries. The tests check the login of each request, and which hosts get no login. */
 
 let google: GoogleCloud;
 let plain: FakeRegistry;
@@ -48,7 +48,7 @@ const source = (projectId: string, repositoryId: string, more: Record<string, un
   gcp: { location: 'us-central1', projectId, repositoryId, ...more },
 });
 
-/** Who read what was asked for, unanswered challenges left out. */
+/** Returns the identities that read content, without the requests that only got a challenge. */
 const readers = (plane: DataPlane, part = ''): ReadonlySet<unknown> =>
   new Set(
     plane.requests
@@ -61,7 +61,7 @@ const mirrored = (repository: string, tag: string): string | undefined => plain.
 describe('one login for all of Google', () => {
   it("reads other projects, other locations and Container Registry with the target's token", async () => {
     loadImage(google.source, 'google-samples/hello', image, '2.0');
-    // A registry that is none of Google's, and asks for a login as theirs do.
+    // A registry outside Google that requests a login in the same way as Google's.
     const other = new DataPlane({ host: PLAIN_HOST, tokens: google.tokens });
     other.public.add('team/public');
     google.proxy.setHook(PLAIN_HOST, other.hook);
@@ -146,7 +146,7 @@ describe('without a login', () => {
 
 describe('keys in a Docker config', () => {
   it.each(['_json_key', '_json_key_base64'])('of the user %s', async (user) => {
-    // As the console gives it, over many lines.
+    // The key has many lines, as in the console's format.
     const key = JSON.stringify(google.auth.keyFile(KEY_ACCOUNT), undefined, 2);
     google.sourcePlane.keys.add(key);
     const password = user === '_json_key' ? key : Buffer.from(key).toString('base64');

@@ -10,7 +10,7 @@ import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 
-/** How blobs go into Artifact Registry, which knows no chunked uploads, and how much memory that takes. */
+/** Uploads of blobs to Artifact Registry, which does not support chunked uploads, and the memory that they need. */
 
 const MIB = 1024 * 1024;
 const REPOSITORY = 'my-project-123/mirror/registry.example.com/app';
@@ -58,7 +58,7 @@ describe('uploads to Artifact Registry', () => {
     google = undefined;
     const [small = 0, large = 0] = peaks;
     expect(small).toBeGreaterThan(40);
-    // The 180 MiB more leave nothing behind but buffers that wait for collection.
+    // The additional 180 MiB leave only buffers that wait for garbage collection.
     expect(large - small).toBeLessThan(60);
   });
 });

@@ -12,7 +12,10 @@ import { RunningService } from '../../fakes/service.js';
 import { trustHere } from '../../fakes/trust-here.js';
 import { until } from '../../fakes/until.js';
 
-/** The program at Azure Container Registry with workload identity; asserted at Azure's side. */
+/**
+ * The program with Azure Container Registry and workload identity. The tests check what the fake Azure services
+ * receive.
+ */
 
 const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 5_000 });
 const OTHER_TENANT = '99999999-2222-3333-4444-555555555555';
@@ -22,7 +25,7 @@ let distrust: () => void;
 beforeEach(async () => {
   azure = await AzureCloud.start();
   distrust = trustHere(await readFile(azure.proxy.caFile, 'utf8'));
-  // Microsoft's client reads it from the process.
+  // Microsoft's client reads the environment of the process.
   vi.stubEnv('HTTPS_PROXY', azure.env['HTTPS_PROXY']);
 });
 afterEach(async () => {
@@ -34,7 +37,7 @@ afterEach(async () => {
 interface Run {
   readonly env?: Record<string, string>;
   readonly more?: object;
-  /** As a process of its own, from the bundle. */
+  /** Runs the bundle as a separate process. */
   readonly built?: boolean;
 }
 

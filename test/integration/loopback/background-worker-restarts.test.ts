@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** Notes that it was started, and ends. */
+/** A worker that records its start and exits. */
 const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
@@ -37,7 +37,7 @@ describe('a background worker that ends right after its start', () => {
       await copier.readSecret('x', undefined).catch((error: Error) => asked.add(error.message.replace(/\d+/g, 'N')));
       return restarts >= 4;
     });
-    // The first pause is cut short by who asks; those of 0.4 and 0.8 s are not.
+    // A caller cuts the first pause short. The pauses of 0.4 and 0.8 s are complete.
     expect(performance.now() - begin).toBeGreaterThan(1_150);
     await until('the restarts are counted', async () => restarts === (await count()));
     await copier.stop();

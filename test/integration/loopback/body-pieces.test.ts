@@ -10,7 +10,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { READ_BUFFERS, readPieces } from '../../../extension-service/src/registry/transport/read-buffers.js';
 
-/** Bodies whose bytes go past the copies of node's parser: the parser still frames them, and keeps the connection. */
+/** Bodies whose bytes bypass the copies of Node's parser. The parser still frames them and keeps the connection. */
 
 const BODY = randomBytes(6 * 1024 * 1024);
 
@@ -19,7 +19,7 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-/** One connection that reads as the copier's do. */
+/** Opens one connection that reads as the copier's connections do. */
 async function serve(
   write: (socket: net.Socket) => void,
   over: 'plain' | 'tls' = 'plain',
@@ -73,7 +73,7 @@ describe('pieces of a body', () => {
     readPieces(response, BODY.length, (piece) => pieces.push(piece));
     await once(response, 'end');
     expect(sha256(...pieces)).toBe(sha256(BODY));
-    // The bytes that came before the reader are copies; the rest was read in place.
+    // Bytes that arrived before the reader are copies. The rest was read in place.
     expect(copied).toBeLessThan(BODY.length / 2);
   });
 
@@ -88,7 +88,7 @@ describe('pieces of a body', () => {
     for (let round = 0; round < 4; round += 1) {
       const response = await get();
       const hash = createHash('sha256');
-      // Released at once, so that memory is used again.
+      // The test releases the pieces at once, so that their memory is reused.
       readPieces(response, BODY.length, (piece, release) => {
         hash.update(piece);
         release();

@@ -14,13 +14,16 @@ import { until } from '../../fakes/until.js';
 import { admissionRequest, metric, mirrors, pathOf, plainRegistry, World } from './world.js';
 import type { MirrorRow } from './world.js';
 
-/** The built service beside an API server: who is answered on which route, and whose pull secrets a request may use. */
+/**
+ * The built service with an API server. The tests check which callers each route accepts, and whose pull secrets a
+ * request may use.
+ */
 
 const SECRET = 'caller-word-caller-word-caller-word';
 const PATH = '0123456789abcdef0123456789abcdef';
 const ACCOUNT = 'system:serviceaccount:kyverno:kyverno-admission-controller';
 const AUDIENCE = 'kyverno-svc.kyverno.io';
-/** Not the loopback address of port-forwards. */
+/** A client address other than the loopback address of port-forwards. */
 const ELSEWHERE = { localAddress: '127.0.0.2' };
 const NO_NAMES = ['..', 'a/b', 'A', 'x'.repeat(254), '%2e%2e', 'a b'];
 const built = buildImage({ layerSize: 1_000 });
@@ -30,13 +33,13 @@ let api: FakeApiServer;
 let source: FakeRegistry;
 let target: FakeRegistry;
 let service: RunningService;
-/** Each case has a namespace, an image and a token of its own. */
+/** Each case has its own namespace, image and token. */
 let namespace: string;
 let repository: string;
 let token: string;
 let cases = 0;
 
-/** One service for the cases of a `describe`; with `cluster`, beside an API server. */
+/** Starts one service for the cases of a `describe`; with `cluster`, also an API server. */
 function useService(
   more: object,
   { flags = [], cluster = true }: { flags?: readonly string[]; cluster?: boolean } = {},
@@ -95,7 +98,7 @@ const kyverno = (headers: Record<string, string> = {}): Promise<ClientReply> =>
 const codeOf = (reply: ClientReply): unknown => (reply.json() as { error?: { code: string } }).error?.code;
 const bearer = (word: string): Record<string, string> => ({ Authorization: `Bearer ${word}` });
 
-/** The copies of this case's image. */
+/** Returns the copies of this case's image. */
 const rows = async (): Promise<MirrorRow[]> => (await mirrors(service)).filter((row) => row.source === app());
 
 async function ended(): Promise<MirrorRow | undefined> {
@@ -108,7 +111,7 @@ async function ended(): Promise<MirrorRow | undefined> {
 }
 const stateOf = async (): Promise<string | undefined> => (await ended())?.state;
 
-/** Paths of Secrets and ServiceAccounts that the API server was asked for. */
+/** Returns the paths of the requests for Secrets and ServiceAccounts. */
 const secretsAsked = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => /\/(secrets|serviceaccounts)\b/.test(path));
 
@@ -196,7 +199,7 @@ describe('a service without authentication', () => {
     const port = Number(String(line()?.['address']).split(':').at(-1));
     const sockets: Socket[] = [];
     const chunk = Buffer.alloc(3_900_000, 'x');
-    // 94 MB in 24 bodies, none of which ends.
+    // The 24 bodies have 94 MB together, and none of them ends.
     for (let index = 0; index < 24; index += 1) {
       const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
       socket.on('error', () => undefined);
@@ -389,7 +392,7 @@ describe('auth.explain.secret', () => {
   it('opens them to a caller that knows it', async () => {
     const replies = await Promise.all(explanations({ ...ELSEWHERE, headers: { 'Image-Swapper-Secret': SECRET } }));
     expect(replies.map(({ status }) => status)).toEqual([200, 200]);
-    // It opens nothing else, and closes nothing.
+    // The secret does not change access to other routes.
     expect((await send('/webhook', webhookBody())).status).toBe(200);
   });
 });

@@ -5,7 +5,7 @@ import { startAnsweringApi } from '../../fakes/answering-api.js';
 import type { AnsweringApi } from '../../fakes/answering-api.js';
 import { runHere } from '../../fakes/program.js';
 
-/** Policies that somebody applied to a cluster, and `check --online`, which compares them with the configuration. */
+/** `check --online` compares the policies in a cluster with the configuration. */
 
 const LISTS = {
   mutatingpolicies: 'MutatingPolicy',
@@ -13,10 +13,13 @@ const LISTS = {
   mutatingwebhookconfigurations: 'MutatingWebhookConfiguration',
 } as const;
 let api: AnsweringApi;
-/** Hashes that the objects carry, by their kind; undefined: none. Kinds that are not here are not installed. */
+/**
+ * Hashes in the annotations of objects, by kind; undefined for objects without a hash. Kinds without an entry are not
+ * installed.
+ */
 let live: { readonly [kind in (typeof LISTS)[keyof typeof LISTS]]?: string | undefined };
 let forbidden: string | undefined;
-/** Image of Kyverno's admission controller; undefined: there is none. */
+/** Image of Kyverno's admission controller; undefined when Kyverno is not installed. */
 let kyverno: string | undefined;
 const selectors = new Set<string | null>();
 
@@ -35,7 +38,7 @@ beforeAll(async () => {
     const annotations = hash === undefined ? {} : { 'image-swapper.io/config-hash': hash };
     return { kind: 'List', items: [{ metadata: { name: 'swap', uid: 'u', resourceVersion: '1', annotations } }] };
   });
-  // Nobody listens there: what the registries say is not what these tests are about.
+  // No registry listens on this port, because these tests do not check registries.
   const config = 'target: {type: oci, oci: {registry: "127.0.0.1:1", insecure: true}}\n';
   await writeFile(join(api.folder, 'image-swapper.yaml'), config);
 });

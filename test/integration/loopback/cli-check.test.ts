@@ -54,7 +54,7 @@ describe('check', () => {
       ['  - name: outer'],
       ['    match: container.stdin'],
       ['    oci: {registry: harbor.example.com}'],
-      // The whole target is what is inside of another.
+      // One whole target is inside another target.
       ['  - name: eu', 'targets[2]: target eu is inside target outer'],
       ['    oci: {registry: harbor.example.com, prefix: docker.io}'],
     ];

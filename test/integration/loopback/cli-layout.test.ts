@@ -29,7 +29,7 @@ async function index(): Promise<Entry[]> {
 
 const file = (digest: string): string => join(folder, 'blobs', digest.replace(':', '/'));
 
-/** Every file below `blobs`, after its name was compared with its bytes. */
+/** Returns every file below `blobs` after a check that its name matches its bytes. */
 async function blobs(): Promise<string[]> {
   const names = await readdir(join(folder, 'blobs', 'sha256'));
   for (const name of names) {
@@ -49,7 +49,7 @@ async function mirror(
   return { ...ended, rows };
 }
 
-/** A layout that one run has written; its names are those of a source that may be gone. */
+/** A layout that one run has written. Its names are those of a source that may no longer exist. */
 let written: string | undefined;
 async function aLayout(): Promise<void> {
   if (written === undefined) {
@@ -158,7 +158,7 @@ describe('mirror --to-layout', () => {
     loadImage(cli.source, 'large', buildImage({ layerSize: 3_000_000, seed: 11 }), '1');
     const config = await cli.config();
     const args = ['mirror', '--config', config, '--to-layout', folder, `${cli.source.host}/large:1`];
-    // Files of at most 1 MiB, without the signal that would end the process: a write fails as on a full disk.
+    // Files are limited to 1 MiB, without the signal that would end the process. A write then fails as on a full disk.
     const script = `trap '' XFSZ; ulimit -f 1024; exec '${process.execPath}' '${BUNDLE}' "$@"`;
     const child = spawn('bash', ['-c', script, 'bash', ...args], {
       cwd: cli.folder,

@@ -13,7 +13,7 @@ import type { ProgramResult } from '../../fakes/program.js';
 /** `app:1.0` of the source. */
 export const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
 
-/** Command lines: arguments in; exit code, stdout and stderr out. With registries for each test. */
+/** Runs command lines and returns exit code, stdout and stderr. Each test has its own registries. */
 export function useCli(): Cli {
   const cli = new Cli();
   beforeAll(async () => {
@@ -33,23 +33,23 @@ export function useCli(): Cli {
 }
 
 export class Cli {
-  /** Where the program runs. */
+  /** The working folder of the program. */
   folder!: string;
   source!: FakeRegistry;
   target!: FakeRegistry;
   certificates!: Certificates;
 
-  /** The command line in this process. */
+  /** Runs the command line in this process. */
   swapper(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<ProgramResult> {
     return runHere(args, { env: { HOME: this.folder, ...env }, cwd: this.folder, input });
   }
 
-  /** The built program as users run it. */
+  /** Runs the built program as users do. */
   spawned(args: readonly string[], input = '', env: Record<string, string> = {}): Promise<ProgramResult> {
     return runProgram(args, { HOME: this.folder, ...env }, this.folder, input);
   }
 
-  /** Writes a configuration for the registries. */
+  /** Writes a configuration with these registries. */
   async config(more: Record<string, unknown> = {}, name = 'image-swapper.yaml'): Promise<string> {
     const file = join(this.folder, name);
     const text = stringify({
@@ -64,7 +64,7 @@ export class Cli {
     return file;
   }
 
-  /** Where `app` is in the target. */
+  /** The repository of `app` in the target. */
   repository(): string {
     return `mirror/${this.source.host.replace(':', '_')}/app`;
   }

@@ -32,7 +32,7 @@ const REVIEW = JSON.stringify({
 const TARGET = { type: 'oci', oci: { registry: 'registry.example.com' } };
 const POLICIES = { imageSwapPolicy: 'always', imageCopyPolicy: 'none' };
 
-/** Every authority here has the same name: only its key tells one from another. */
+/** Every CA here has the same name. Only the keys differ. */
 let gatekeeper: Certificates;
 let apiserver: Certificates;
 let stranger: Certificates;
@@ -251,7 +251,7 @@ describe('serve refuses to start', () => {
   });
 });
 
-/** The listener and the check alone, with a clock that a test advances. */
+/** Starts only the listener with the certificate check, and a clock that the test advances. */
 async function bareServer(rules: ClientRules) {
   const own = await makeCertificates({ hosts: ['127.0.0.1'] });
   let time = 0;

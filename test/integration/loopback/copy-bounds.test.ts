@@ -5,7 +5,7 @@ import { patternContent, sha256 } from '../../fakes/registry-content.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { pair } from './copy-pair.js';
 
-/** A tagged manifest with this many copies of one layer. */
+/** Puts a tagged manifest with this many copies of one layer. */
 function putLayers(registry: FakeRegistry, reference: string | undefined, layers: number, seed = 1) {
   const blob = patternContent(10 + seed, seed);
   registry.putBlob('library/app', blob);
@@ -87,7 +87,10 @@ describe('a layer that another source brought', () => {
   const mounts = (registry: FakeRegistry): string[] =>
     registry.accessLog.filter(({ query }) => query.includes('mount=')).map(({ query }) => query);
 
-  /** Of an attacker's manifest: the digests are another tenant's, and his registry has none of the bytes. */
+  /**
+   * Copies an attacker's manifest. Its digests are those of another tenant's blobs, and the attacker's registry does
+   * not have their bytes.
+   */
   async function steal(anonymous: boolean) {
     const auth = { type: 'basic', users: { user: 'secret' } } as const;
     const world = await pair({ anonymous, ...(!anonymous && { source: { auth } }) });

@@ -78,7 +78,7 @@ describe('copyImage of what the target has, in part or whole', () => {
       const result = await copy();
       expect(result.blobs[mounts ? 'mounted' : 'uploaded'].count).toBe(image.blobs.length);
       expect(source.requests(({ query }) => query.includes('from=library%2Fapp'))).toHaveLength(image.blobs.length);
-      // A 202 to the mount is the session that is used: no second POST.
+      // The 202 to the mount opens the upload session that is used, so there is no second POST.
       expect(source.requests(({ method }) => method === 'POST')).toHaveLength(image.blobs.length);
       expect(source.requests(({ method, path }) => method === 'PUT' && path.includes('/uploads/'))).toHaveLength(
         mounts ? 0 : image.blobs.length,

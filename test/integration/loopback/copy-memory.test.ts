@@ -37,8 +37,8 @@ describe('memory', { timeout: 120_000 }, () => {
     const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 20);
     const result = await copyImage(options).finally(() => clearInterval(timer));
     expect(result.blobs.uploaded.bytes).toBe(image.blobBytes);
-    // Both registries live in this process too. They keep nothing, but each adds the buffers that wait for collection, as
-    // many as this Node's version likes; keeping the image would add 500.
+    // Both registries live in this process too. They keep no content, but each adds buffers that wait for garbage
+    // collection, whose number depends on the Node version. If the image were kept, it would add 500.
     expect((peak - before) / MIB).toBeLessThan(200);
   });
 
@@ -55,7 +55,7 @@ describe('memory', { timeout: 120_000 }, () => {
       },
     });
     expect(image.blobBytes).toBeGreaterThan(48 * MIB);
-    // Between the two are the kernel's socket buffers and one pipe, whatever the size of the blob.
+    // Between the two are only the kernel's socket buffers and one pipe, regardless of the size of the blob.
     expect(worst / MIB).toBeLessThan(20);
   });
 });

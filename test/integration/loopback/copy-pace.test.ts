@@ -7,7 +7,9 @@ import { expectComplete, pair } from './copy-pair.js';
 
 const IMAGES = 12;
 
-/** Refuses what comes faster, without a Retry-After. @returns the number of refusals so far */
+/**
+ * Limits the rate of requests. Faster requests get a 429 without a Retry-After. @returns the number of refusals so far
+ */
 function limit(registry: FakeRegistry, method: string, path: RegExp, perSecond: number): () => number {
   const bucket = new TokenBucket(perSecond, 5);
   let refused = 0;

@@ -19,7 +19,7 @@ export interface Pair {
   readonly source: FakeRegistry;
   readonly target: FakeRegistry;
   readonly copy: (options?: PairOptions) => ReturnType<typeof copyImage>;
-  /** Checks the image that the target has under its name. */
+  /** Checks that the target has the image under its name. */
   readonly check: (digest: string, options?: PairOptions) => ReturnType<typeof checkImage>;
 }
 
@@ -31,7 +31,7 @@ interface TargetName {
   readonly digest: string;
 }
 
-/** A source and a target, and copies of one image from one to the other. Both end with the test. */
+/** A source and a target registry, which close after the test, and copies of one image between them. */
 export async function pair(
   options: {
     source?: FakeRegistryOptions;
@@ -73,7 +73,7 @@ export async function pair(
   };
 }
 
-/** Every manifest and blob of the image is in the target with the same bytes. */
+/** Checks that the target has every manifest and blob of the image with the same bytes. */
 export function expectComplete(target: FakeRegistry, repository: string, image: BuiltImage): void {
   for (const manifest of image.manifests)
     expect(target.manifest(repository, manifest.digest)?.bytes).toEqual(manifest.bytes);

@@ -5,7 +5,7 @@ import { expectComplete, pair, writes } from './copy-pair.js';
 
 const REPOSITORY = 'mirror/library/app';
 
-/** An image that is in both registries. */
+/** Puts an image into both registries. */
 async function mirrored(options?: Parameters<typeof buildImage>[0], registries?: Parameters<typeof pair>[0]) {
   const both = await pair(registries);
   const image = buildImage(options);
@@ -52,7 +52,7 @@ describe('an image that the target has partly lost', () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ attestations: true, nested: true });
     loadImage(source, 'library/app', image, 'v1');
-    // From here on the target's 404 of a HEAD is believed.
+    // From now on, the copier trusts a 404 to a HEAD from the target.
     loadImage(target, 'mirror/other', buildImage({ seed: 2 }), 'v1');
     loadImage(source, 'library/other', buildImage({ seed: 2 }), 'v1');
     await copy({ from: { repository: 'library/other' }, to: { repository: 'mirror/other' } });

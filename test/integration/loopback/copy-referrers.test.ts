@@ -7,7 +7,7 @@ import { pair, writes } from './copy-pair.js';
 
 const SOURCE = 'library/app';
 const TARGET = 'mirror/library/app';
-/** The default form of cosign 3. */
+/** The default signature format of cosign 3. */
 const BUNDLE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const SPDX = 'application/spdx+json';
 
@@ -23,14 +23,14 @@ function attach(registry: FakeRegistry, subject: BuiltManifest, type: string, pa
   return manifest;
 }
 
-/** The list that clients keep where the registry does not. */
+/** The list of referrers that clients maintain when the registry does not. */
 function listUnderTag(registry: FakeRegistry, subject: BuiltManifest, referrers: readonly BuiltManifest[]): void {
   const manifests = referrers.map(({ mediaType, digest, bytes }) => ({ mediaType, digest, size: bytes.length }));
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests }));
   registry.putManifest(SOURCE, tagOf(subject.digest), OCI_INDEX, bytes);
 }
 
-/** cosign 2's form: a tag that is made of the subject's digest. */
+/** The signature format of cosign 2: a tag that contains the subject's digest. */
 function tagFor(registry: FakeRegistry, subject: BuiltManifest, kind: string): BuiltManifest {
   const { manifest, blobs } = buildReferrer(subject, `application/vnd.acme.${kind}`, `${kind} of ${subject.digest}`);
   const json = JSON.parse(manifest.bytes.toString()) as Record<string, unknown>;

@@ -4,11 +4,11 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { expectComplete, pair } from './copy-pair.js';
 
-/** Requests whose answer is known are not sent: counted in the registries' own logs. */
+/** The copier does not send requests whose response it knows. The tests count requests in the registries' logs. */
 
 const REPOSITORY = 'mirror/library/app';
 
-/** Reads of the repository: neither logins nor uploads. */
+/** Reads of the repository, without logins and uploads. */
 function questions(registry: FakeRegistry, repository = REPOSITORY): string[] {
   return registry.requests(({ method, path }) => (method === 'HEAD' || method === 'GET') && path.includes(repository));
 }
@@ -23,7 +23,7 @@ describe('a repository that the target does not have', () => {
     const asked = questions(target);
     expect(asked.filter((request) => !request.includes('/manifests/'))).toEqual([`GET /v2/${REPOSITORY}/tags/list`]);
     const byDigest = asked.filter((request) => request.includes('/manifests/sha256:'));
-    // One of what was put shows that HEAD can be believed there.
+    // One HEAD for new content shows that HEAD is reliable at this registry.
     expect(byDigest.length).toBeLessThanOrEqual(1);
     expect(image.manifests.length).toBeGreaterThan(2);
   });
@@ -143,7 +143,7 @@ describe('one run that looks at all of its images', () => {
       const question = `HEAD /v2/${REPOSITORY}/blobs/${digest}`;
       expect([asked['v1']?.includes(question), asked['v2']?.includes(question)]).toEqual([true, false]);
     }
-    // A run of its own looks again.
+    // A separate run checks again.
     target.deleteBlob(REPOSITORY, shared[0]?.digest ?? '');
     const later = { ledger: new BlobLedger(Date.now, { isOneRun: true }), presence: 'tree' as const };
     expect((await copy(later)).outcome).toBe('repaired');
@@ -162,7 +162,7 @@ describe('a source without the referrers API', () => {
     loadImage(source, 'library/app', buildImage({ seed: 2 }), 'v2');
     await copy({ ledger, referrers: true, from: { tag: 'v2' }, to: { published: 'v2' } });
     expect(source.requests(({ path }) => path.includes('/referrers/'))).toHaveLength(before);
-    // Its fallback tags are read all the same.
+    // The fallback tags of the source are still read.
     expect(source.requests(({ path }) => /\/manifests\/sha256-[0-9a-f]{64}$/.test(path)).length).toBeGreaterThan(4);
   });
 });

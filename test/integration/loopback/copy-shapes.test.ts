@@ -167,7 +167,7 @@ describe('an index with unusual entries', () => {
     putIndex(source, 'v1', [amd64, arm64, bare, nested]);
     await copy({ platforms: ['linux/amd64'] });
     expect(entriesAt(target)).toEqual([amd64, bare, nested]);
-    // Nothing but entries of which the platform is not known: the index stays as it is.
+    // The platform of every entry is unknown, so the index stays unchanged.
     const whole = putIndex(source, 'v1', [bare, nested]);
     await copy({ platforms: ['linux/amd64'] });
     expect(target.manifest(TARGET, 'v1')?.bytes).toEqual(whole);

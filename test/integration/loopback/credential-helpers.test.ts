@@ -6,7 +6,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import { useCli } from './cli.js';
 import { plainRegistry } from './world.js';
 
-/** Docker configs that leave the login to a program, as `docker login` writes them on many machines. */
+/** Docker configs that use a program for the login, as `docker login` writes them on many machines. */
 const cli = useCli();
 
 const cleanups: (() => Promise<void>)[] = [];

@@ -7,11 +7,11 @@ import type { AnsweringApi } from '../../fakes/answering-api.js';
 import { runHere, runProgram } from '../../fakes/program.js';
 import type { ProgramResult } from '../../fakes/program.js';
 
-/** A cluster with managed policies of one instance or more, and the command that deletes them, run from outside. */
+/** The command that deletes the managed policies of one or more instances, run from outside the cluster. */
 
 const LIST = '/apis/policies.kyverno.io/v1/mutatingpolicies';
 let api: AnsweringApi;
-/** The namespaces of the instances, by the names of their policies. */
+/** The namespaces of the instances by policy name. */
 const policies = new Map<string, string>();
 
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { anonymousKeychain } from '../../../extension-service/src/credentials/keychain.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 
-/** A registry whose refusals have bodies that do not end must not keep us reading. */
+/** The client must stop reading when the error responses of a registry have bodies that do not end. */
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -14,11 +14,11 @@ afterEach(() => {
 
 interface Serving {
   readonly host: string;
-  /** Resolves with the bytes that were taken from the first body when its connection ends. */
+  /** Resolves with the number of bytes read from the first body when its connection ends. */
   readonly taken: Promise<number>;
 }
 
-/** Answers with `status` and a body of 16 KiB pieces, or of single bytes with pauses, that does not end. */
+/** Responds with `status` and an endless body, in pieces of 16 KiB or in single bytes with pauses. */
 async function serveEndlessBody(status: number, drips: boolean): Promise<Serving> {
   let done: (bytes: number) => void;
   const taken = new Promise<number>((resolve) => (done = resolve));
@@ -42,7 +42,7 @@ async function serveEndlessBody(status: number, drips: boolean): Promise<Serving
   return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, taken };
 }
 
-/** Sockets hold what the reader has not taken: generous, and far below a body that goes on. */
+/** Maximum of bytes that socket buffers may hold. It is generous, but far below the size of an endless body. */
 const MOST_TAKEN = 16 * 1024 * 1024;
 
 describe('a body that does not end', () => {

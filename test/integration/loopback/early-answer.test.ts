@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { expect, it, onTestFinished } from 'vitest';
 import { Http } from '../../../extension-service/src/registry/transport/http.js';
 
-/** A server of its own thread: it answers the first bytes with 413 and resets the connection. */
+/** A server in a separate thread, which answers the first bytes with 413 and resets the connection. */
 const SERVER = `
   const { createServer } = require('node:net');
   const { parentPort } = require('node:worker_threads');
@@ -33,7 +33,8 @@ it('reads the answer to a body that the server does not take, although writing f
     tls: { verify: true },
     body: (request) => {
       request.write(Buffer.alloc(1_000), () => {
-        // Nothing is read meanwhile: the answer and the reset are both there when the next bytes are written.
+        // This thread reads nothing while it waits, so both the response and the reset have arrived when it writes the
+        // next bytes.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
         request.write(Buffer.alloc(1_000));
         request.write(Buffer.alloc(1_000));

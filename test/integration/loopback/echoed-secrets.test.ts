@@ -10,12 +10,12 @@ import { until } from '../../fakes/until.js';
 import { World, admit, mirrors, plainRegistry, settled } from './world.js';
 import type { MirrorRow } from './world.js';
 
-/** A registry or token server that repeats what it was sent as a login, where people look. */
+/** A registry or token server that repeats the received login in texts that people read. */
 
 const TOKEN = 'tok-5f3a1c9e7b2d4f60';
 const OF_TOKEN = [TOKEN, Buffer.from(TOKEN).toString('base64')];
 
-/** The login for one source, in the forms in which it may come back. */
+/** The login for one source, in the forms that a response may contain. */
 class Login {
   readonly basic: string;
   readonly forms: readonly string[];
@@ -26,7 +26,7 @@ class Login {
     this.forms = [password, this.basic, base64url, encodeURIComponent(password), JSON.stringify(`x${password}`)];
   }
 
-  /** The answer that repeats it. */
+  /** Returns a response that repeats the login. */
   echo(more: readonly string[] = []): ScriptedAnswer {
     const message = `got ${[...this.forms, ...more].join(' | ')} end`;
     return { status: 400, body: { errors: [{ code: `MANIFEST_INVALID ${this.password}`, message }] } };
@@ -77,7 +77,7 @@ const scripts: readonly (readonly [string, (login: Login) => Script])[] = [
           : { status: 401, headers: { 'www-authenticate': `Bearer realm="${basic}"` } },
   ],
 ];
-/** Each source has a password of its own: hiding that of one must not hide that of another. */
+/** Each source has a different password, so that each one must be hidden separately. */
 const logins = scripts.map((_, index) => new Login(`C0nf/PW 7${index}+ü`));
 
 describe('a login that is repeated by', () => {

@@ -19,7 +19,7 @@ let log: string[];
 let ahead: number;
 const recorders: EventRecorder[] = [];
 
-/** Of this machine, set ahead by the test. */
+/** This machine's clock, which the test sets ahead. */
 const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead };
 
 beforeEach(async () => {
@@ -44,7 +44,7 @@ async function start(): Promise<EventRecorder> {
     api: new ClusterEvents(cluster.core, 'swapper-7f9-x2x'),
     log: (level, message) => level !== 'debug' && log.push(`${level}: ${message}`),
     clock,
-    // The shortest pauses.
+    // Zero gives the shortest pauses.
     random: () => 0,
   });
   recorders.push(recorder);
@@ -157,7 +157,7 @@ describe('many results at once', () => {
     await sleep(1_000);
     await recorder.stop();
     const seconds = (performance.now() - begin) / 1_000;
-    // 50 at once, 5 a second, and the one that the stop cut off.
+    // The limit is a burst of 50, then 5 per second, and one request that the stop interrupted.
     expect(api.requests.length).toBeLessThanOrEqual(50 + 5 * seconds + 1);
     expect(api.requests.length).toBeGreaterThan(52);
     expect(log).toHaveLength(1);
@@ -176,7 +176,7 @@ describe('many results at once', () => {
     const recorder = await start();
     for (let index = 0; index < 1_500; index += 1) recorder.record(failed('a:1', [user(`w${index}`)]));
     await until('some', () => events().length >= 3);
-    // The first was on its way already.
+    // The first Event was already being sent.
     const names = events().map(({ metadata }) => metadata.name.split('.')[0]);
     expect(names.slice(0, 3)).toEqual(['w0', 'w500', 'w501']);
   });
@@ -229,7 +229,7 @@ describe('an API server that', () => {
     await until('the next try', () => api.requests.length === 2);
     api.fault = () => undefined;
     await until('an Event', () => {
-      // The hour begins when the refusal has arrived, which nothing here tells.
+      // The hour begins when the refusal has arrived, which the test cannot observe.
       ahead += 3_700_000;
       recorder.record(failed('b:1', [user('web')]));
       return events().length === 1;

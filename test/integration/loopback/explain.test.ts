@@ -11,7 +11,7 @@ import type { RunningService } from '../../fakes/service.js';
 import { World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
 import type { MirrorRow } from './world.js';
 
-/** Asking a running service, which knows more than the configuration: its copies. */
+/** `explain` with a running service, which also knows its copies. */
 
 const world = new World();
 let source: FakeRegistry;
@@ -66,7 +66,7 @@ describe('explain --server', () => {
     });
     expect(text.headers['content-type']).toMatch(/^text\/plain/);
     expect(text.text.replace(/in \d+ s/, '')).toBe((await fromService(image)).stdout.replace(/in \d+ s/, ''));
-    // Asking starts nothing.
+    // A request for an explanation does not start a copy.
     expect(await mirrors(service)).toHaveLength(known);
     expect(await metric(service, 'image_swapper_containers_total')).toBe(containers);
   });

@@ -58,7 +58,7 @@ describe('absent, forbidden, throttled and unreachable', () => {
     const asked = images(...Object.keys(all));
     const counted = async (outcome: string): Promise<boolean> =>
       (await metric(service, 'image_swapper_lookups_total', { target: outcome, outcome })) > 0;
-    // A busy machine may see a look-up end after the Pod was answered.
+    // On a busy machine, a lookup may end after the response for the Pod.
     await until('each outcome is counted', async () => {
       expect(await admit(service, asked)).toEqual(asked);
       return (await Promise.all(Object.keys(all).map(counted))).every(Boolean);
@@ -127,7 +127,7 @@ describe('a target that stops answering', () => {
     expect(await admit(service, many)).toEqual(many);
     const first = performance.now() - started;
     expect(first).toBeGreaterThan(500);
-    // One after another would be six seconds.
+    // Sequential lookups would take six seconds.
     expect(first).toBeLessThan(5_900);
     expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'timeout' })).toBe(10);
     await sleep(5_000);
@@ -158,7 +158,7 @@ describe('imageCopyPolicy immediate', () => {
       ...asked,
       quick: `${target.host}/${pathOf(other, 'quick')}:1`,
     });
-    // One after another would be 32 seconds.
+    // Sequential lookups would take 32 seconds.
     expect(performance.now() - started).toBeLessThan(30_000);
   });
 });
@@ -216,13 +216,13 @@ describe('dry runs', () => {
         const copies = (await mirrors(service)).filter((row) => row.source.startsWith(source.host));
         expect(copies).toEqual([]);
         expect(source.accessLog).toEqual([]);
-        // What HEAD does not find is asked once by GET.
+        // Content that HEAD does not find is requested once by GET.
         const looks = ({ method, path, status }: { method: string; path: string; status: number }): boolean =>
           method === 'HEAD' || path === '/v2/' || (method === 'GET' && path.includes('/manifests/') && status === 404);
         expect(target.accessLog.filter((entry) => !looks(entry))).toEqual([]);
         expect(target.repositories()).toEqual([pathOf(source, 'there')]);
         if (!configured) {
-          // Only the dry run was spared: the same Pod for real is mirrored.
+          // Only the dry run does not start a copy. The same Pod without a dry run does.
           loadImage(source, 'there', image, '1');
           await admit(service, asked, { namespace });
           await settled(service);

@@ -37,7 +37,7 @@ let api: FakeObjectServer;
 let folder: string;
 let certificates: Certificates;
 let reports: string[];
-/** Milliseconds since the epoch, for the copiers of a test. */
+/** The current time for the copiers of a test, milliseconds since the epoch. */
 let clock: number;
 const closing: { close(): unknown }[] = [];
 
@@ -101,7 +101,7 @@ function world({ gate, inCluster = false, more = {} }: Asked) {
     return { ...mirrorJob(decision), ...asked };
   };
   const copy = (asked: MirrorJob = job()) => copier.copy(asked, new AbortController().signal, () => undefined);
-  /** The gate's refusal of a copy. */
+  /** Returns the gate's refusal of a copy. */
   const refused = async (asked: MirrorJob = job()) => {
     const error = await copy(asked).catch((reason: unknown) => reason);
     if (!(error instanceof CopyFailedError)) throw new Error('the gate let it through');
@@ -368,7 +368,7 @@ describe("a gate's webhook", () => {
   });
 });
 
-/** A server that takes requests and never answers. */
+/** Starts a server that accepts requests and never responds. */
 async function silent(): Promise<{ readonly url: string; readonly asked: Promise<void> }> {
   let heard: () => void = () => undefined;
   const asked = new Promise<void>((resolve) => (heard = resolve));

@@ -50,7 +50,7 @@ const configured = (gc: object): Config =>
     }),
   ).config;
 
-/** The cluster's side of a leader. */
+/** The cluster connection of a leader. */
 function startSide(config: Config) {
   const log: string[] = [];
   const registries = new Registries(config, {
@@ -64,7 +64,7 @@ function startSide(config: Config) {
     log: (_level, message) => log.push(message),
     garbage: garbageOf(() => registries),
     checkAccess: () => Promise.resolve({ state: 'unknown', message: 'no source is needed' }),
-    // The pause before a deletion is that of the service.
+    // The pause before a deletion is the service's real one.
     garbageTimes: { first: 0, interval: 100 },
     emit: () => undefined,
   });
@@ -76,7 +76,7 @@ function startSide(config: Config) {
   return { side, log, stop };
 }
 
-/** Runs a leader until both tags are in the table, as after their copies. */
+/** Runs a leader until the table has both tags, as after their copies. */
 async function fillTable(tags: readonly string[], digest: string): Promise<void> {
   const config = configured({});
   const rules = compileRules(config, namingTarget);
@@ -105,7 +105,7 @@ it("takes an image out of the API server's table five seconds before it is delet
   await fillTable(['left-tag', 'used-tag'], unused.digest);
   pods.remove(last.metadata.uid);
 
-  // The records say that the last use is long ago.
+  // According to the usage records, the last use is long ago.
   const uses = new Map([[`${APP}:left-tag`, now - 40 * DAY_SECONDS]]);
   putUsageRecord(target, 'east', { now, uses, more: { writers: {} } });
   const leader = startSide(configured({ enabled: true, cluster: 'east', clusters: ['east', 'west'] }));
@@ -128,7 +128,8 @@ it("takes an image out of the API server's table five seconds before it is delet
   const { writes } = cluster.applied;
   const lastWithIt = writes.findLastIndex(({ text }) => text.includes('left-tag'));
   const withdrawal = writes.slice(lastWithIt + 1).find(({ path }) => path.includes('/mutatingadmissionpolicies/'));
-  // However slow the machine is: the pause begins after the answer to that write. Clocks may be off by a millisecond or two.
+  // The pause begins after the response to that write, so a slow machine does not shorten it. Clocks may differ by a
+  // millisecond or two.
   expect((deletions()[0]?.time ?? 0) - (withdrawal?.time ?? Infinity)).toBeGreaterThanOrEqual(4_990);
   expect(isInTable('used-tag')).toBe(true);
 });

@@ -18,7 +18,7 @@ const now = Math.floor(Date.now() / 1_000);
 const USAGE = 'mirror/image-swapper-usage';
 const APP = 'mirror/docker.io/library/app';
 
-/** A healthy record with uses in days ago, by repository and tag or digest. */
+/** A healthy usage record. Uses are given in days ago, by repository and tag or digest. */
 function putRecord(cluster: string, uses: Readonly<Record<string, number>>, more: object = {}): void {
   const times = new Map(Object.entries(uses).map(([key, days]) => [key, now - days * DAY]));
   putUsageRecord(cli.target, cluster, { now, uses: times, more });
@@ -53,7 +53,7 @@ describe('gc', () => {
     if (top === undefined) throw new Error('no index');
     const { manifest: signature } = buildReferrer(top, 'application/x', 'signature');
     cli.target.putManifest(APP, `sha256-${old.digest.slice(7)}.sig`, signature.mediaType, signature.bytes);
-    // Somebody's own repositories, under the prefix and beside it.
+    // Repositories of other users, below the prefix and outside it.
     loadImage(cli.target, 'mirror/own', old, 'old');
     loadImage(cli.target, 'docker.io/library/app', old, 'old');
     const uses = { [`${APP}:old`]: 40, [`${APP}:young`]: 40, 'docker.io/library/app:old': 40 };
@@ -182,7 +182,7 @@ describe('gc', () => {
 });
 
 describe('gc of a leader', () => {
-  /** Two targets: the first has no registry, the second is the fake. */
+  /** A configuration with two targets: the registry of the first does not exist, and the second is the fake. */
   async function collect(beforeDelete: () => Promise<void> = () => Promise.resolve()) {
     const away = `127.0.0.1:${await freePort()}`;
     const oci = (registry: string): object => ({ type: 'oci', oci: { registry, prefix: 'mirror', insecure: true } });

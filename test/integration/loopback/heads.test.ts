@@ -26,7 +26,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     await copy();
     expectComplete(target, TARGET, image);
     target.accessLog.splice(0);
-    // Content that it has is found, and not sent again.
+    // The copier finds existing content and does not send it again.
     expect((await copy()).outcome).toBe('present');
     expect(target.requests(({ method }) => method === 'PUT')).toEqual([]);
   });
@@ -103,7 +103,7 @@ describe('a target that refuses HEAD of blobs', () => {
     const { source: store } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     for (const blob of image.blobs) target.putBlob(TARGET, blob);
-    // One layer alone is known by its redirect; the config is sent.
+    // Only one layer is recognized by its redirect. The config is sent.
     const layer = image.blobs[0]?.digest ?? '';
     const location = `${store.origin}/store/object?signature=for-get`;
     target.fault({

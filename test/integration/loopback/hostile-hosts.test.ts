@@ -5,7 +5,10 @@ import { get, post } from '../../fakes/https-client.js';
 import { World, admissionRequest, mirrors, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** An image is text from anyone who may create a Pod; by default it must not lead the service to itself or to metadata. */
+/**
+ * Anyone who may create a Pod can choose the image text. By default, it must not lead the service to itself or to a
+ * metadata service.
+ */
 
 const world = new World();
 afterAll(() => world.close());
@@ -73,14 +76,14 @@ describe('images that point to internal hosts', () => {
     const rows = async () => mirrors(copying);
     await until('all were tried', async () => (await rows()).every(({ failure }) => failure !== undefined));
     for (const { source, state, failure } of await rows()) {
-      // An unknown name is reported as such; a known one resolves to an inside address.
+      // A name that this machine cannot resolve is unreachable. The others resolve to an internal address.
       const name = /^(?:ip6-)?localhost(?:\.localdomain)?:/.test(source);
       if (name && failure?.reason === 'unreachable') continue;
       expect(`${source} ${failure?.reason ?? ''} ${state}`).toBe(`${source} refused failed`);
     }
     expect((await rows()).length).toBeGreaterThan(25);
     expect(visits).toEqual([]);
-    // The listener works: it is the service that does not go there.
+    // The listener works, so the missing visits show that the service did not connect.
     await get(`http://127.0.0.1:${port}/`).catch(() => undefined);
     expect(visits).toHaveLength(1);
   });

@@ -6,7 +6,7 @@ import { get, post } from '../../fakes/https-client.js';
 import type { RunningService } from '../../fakes/service.js';
 import { World, admissionRequest, metric, plainRegistry } from './world.js';
 
-/** Anyone who reaches the port and speaks HTTP badly on purpose. The service is the built one, on plain HTTP. */
+/** Clients that reach the port and send malformed HTTP on purpose. The built service runs with plain HTTP. */
 
 const world = new World();
 let service: RunningService;
@@ -37,7 +37,7 @@ function open(): Promise<Socket> {
   });
 }
 
-/** Sends the text and reads until the service closes or says nothing for a while. */
+/** Sends the text and reads until the service closes the connection or is silent for a while. */
 async function talk(text: string, { halfClose = false } = {}): Promise<{ received: string; closed: boolean }> {
   const socket = await open();
   let received = '';
@@ -159,7 +159,8 @@ describe('senders that keep connections open', () => {
     const told = new Set<Socket>();
     const reset = new Set<Socket>();
     for (const socket of sockets) {
-      // A connection that closes with bytes unread may take the answer with it; without an error it counts for nothing.
+      // The response may be lost when a connection closes with unread bytes. In that case, the client must get an
+      // error.
       socket.on('error', () => reset.add(socket));
       socket.on('data', (chunk: Buffer) => void (chunk.toString().startsWith('HTTP/1.1 503 ') && told.add(socket)));
       socket.write(almost);

@@ -10,7 +10,7 @@ import type { RunningService } from '../../fakes/service.js';
 import { World, metric, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** Users who may create a Pod, or may only try to: the API server asks us before it validates. */
+/** Users who may create a Pod, or only try to. The API server calls the service before it validates the Pod. */
 
 const world = new World();
 let service: RunningService;
@@ -238,7 +238,7 @@ describe('additions to swapped Pods', () => {
       { op: 'add', path: '/spec/imagePullSecrets', value: [{ name: 'of-nobody' }] },
       { op: 'add', path: '/metadata/annotations', value: { 'image-swapper.io/original-images': text } },
     ]);
-    // A Pod without a swap stays as it is.
+    // A Pod without a swap stays unchanged.
     expect(await patchOf(containers({ name: 'app', image: place('nginx:latest') }))).toBeUndefined();
   });
 });

@@ -17,7 +17,7 @@ afterEach(async () => {
 
 const { config } = parse(`${target}policies: {manage: true, engine: mutatingadmissionpolicy}\n`);
 
-/** A leader at an API server that answers so. */
+/** Starts a leader with an API server that gives these answers. */
 async function lead(answer: (asked: AskedApi) => object | number) {
   const log: string[] = [];
   const writes: string[] = [];

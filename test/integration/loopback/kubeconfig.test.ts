@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-/** Never seen half. */
+/** Replaces the file atomically, so that readers never see a partial file. */
 async function put(text: string): Promise<void> {
   await writeFile(`${kubeconfig}.new`, text);
   await rename(`${kubeconfig}.new`, kubeconfig);

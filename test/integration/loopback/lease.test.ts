@@ -17,9 +17,9 @@ import type { ApiFault, ApiRequest } from '../../fakes/object-server.js';
 import { until } from '../../fakes/until.js';
 
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
-/** About a third of what the service uses, so that a busy machine still renews in time. */
+/** About a third of the service's durations, so that a busy machine still renews in time. */
 const FAST: LeaseDurations = { lease: 4_000, renew: 1_000, giveUp: 3_000, retry: 100, request: 1_000, refused: 3_600 };
-/** For a thread that is made busy: renewals are as frequent, and a busy machine does not end the Lease. */
+/** Durations for tests that block the thread. Renewals are as frequent, but a busy machine does not lose the Lease. */
 const LONG_LEASE: LeaseDurations = { ...FAST, lease: 60_000, giveUp: 50_000, request: 20_000 };
 
 const NOBODY = { resolve: async () => [] };
@@ -107,7 +107,7 @@ describe('the Lease at the API server', () => {
     expect(spec()).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1, leaseTransitions: 0 });
     const created = api.requests.filter(({ method }) => method === 'POST');
     expect(created.map(({ path }) => path)).toEqual(['/apis/coordination.k8s.io/v1/namespaces/swapper/leases']);
-    // A write of an older version would have overwritten another change.
+    // A write with the older version would have overwritten another change.
     const patches = api.requests.filter(({ method }) => method === 'PATCH');
     for (const { body, contentType } of patches) {
       expect(contentType).toBe('application/merge-patch+json');
@@ -155,7 +155,8 @@ describe('an API server that', () => {
     const last = api.requests.filter(({ method }) => method === 'PATCH').at(-1)?.at ?? 0;
     api.fault = fault;
     await until('the end of leading', () => !replica.working);
-    // The timer runs from when the renewal was sent, which a busy machine sees later than that: half of it is enough.
+    // The timer starts when the renewal is sent, but a busy machine records the request later. The test therefore
+    // requires only half of the duration.
     expect(performance.now() - last).toBeGreaterThan(FAST.giveUp / 2);
     expect(replica.state.leading).toBe(false);
     api.fault = () => undefined;
@@ -235,7 +236,7 @@ describe('the Lease of a replica that copies', () => {
         }).catch((error: unknown) => error),
       );
       const errors = await Promise.all(copies);
-      // A renewal that was missed while the thread was busy shows now.
+      // A renewal that was missed while the thread was busy is visible now.
       const { renewTime } = spec();
       await until('renewed once more', () => spec()['renewTime'] !== renewTime);
       clearInterval(watching);

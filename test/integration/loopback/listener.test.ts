@@ -109,7 +109,8 @@ describe('answers bad input with a status, a code and a sentence', () => {
   it.each([false, true])('a body of 5 MB (chunked: %s)', async (chunked) => {
     const body = Buffer.alloc(5_000_000, 'x');
     const reply = await send('/v1/kyverno', { body, chunked }).catch((error: NodeJS.ErrnoException) => error.code);
-    // The connection is closed while the client still sends: it sees the answer or the closing, depending on timing.
+    // The service closes the connection while the client still sends. Depending on timing, the client sees the response
+    // or the closed connection.
     if (typeof reply === 'object') {
       expect(reply.status).toBe(413);
       expect(errorOf(reply)).toMatchObject({ code: 'too_large' });

@@ -30,7 +30,7 @@ afterEach(async () => {
   await Promise.all(apis.splice(0).map((api) => api.stop()));
 });
 
-/** The rules of the chart with `policies.manage` and this engine. */
+/** Returns the chart's rules with `policies.manage` and this engine. */
 function chartRules(engine: string): readonly Rule[] {
   return snapshotRules(`test/fixtures/chart/managed-${engine}.txt`, 'ClusterRole image-swapper:image-swapper-policies');
 }
@@ -44,7 +44,7 @@ async function cluster(rules: { current: readonly Rule[] }) {
   const api = await startAnsweringApi('image-swapper', ({ method, path, query, body }: AskedApi) => {
     const [, group = '', resource = '', name] = /^\/apis\/([^/]+)\/[^/]+\/([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
     const verbs = name === undefined ? ['list'] : [VERBS[method] ?? 'get'];
-    // Server-side apply that creates an object needs `create` on its name as well.
+    // To create an object, server-side apply also needs `create` on its name.
     if (method === 'PATCH' && !stored.has(path)) verbs.push('create');
     if (name === undefined) lists.push(resource);
     if (!verbs.every((verb) => grants(rules.current, group, resource, verb, name))) {
@@ -76,7 +76,7 @@ function configOf(engine: string, filters: readonly string[] = []): Config {
   ).config;
 }
 
-/** Leads with the configurations that the returned function sets. */
+/** Starts a leader and returns a function that sets its configuration. */
 function lead(objects: PolicyObjects, config: Config) {
   const feed = new ConfigFeed(config);
   const stop = new AbortController();
@@ -118,7 +118,7 @@ it('manages the objects of Gatekeeper with the rights of the chart, under names 
   await until('one mutator again', () => names().length === 4 && hash() === before);
   await leader.end();
   expect(lists).toEqual([]);
-  // Engines that are not in use: one look each, after each change at most.
+  // The leader checks each unused engine at most once after each change.
   expect(
     refused.filter(
       (request) => !/^get (?:mutatinga|mutatingp|clusterp|mutatingw)\w+ image-swapper(?:-recent)?$/.test(request),

@@ -10,7 +10,7 @@ const aws = { accountId: '123456789012', region: 'eu-west-1' };
 const config = { source: { filters: [] }, target: { aws } };
 const ours = { config: { source: { filters: [] }, target: { type: 'aws', aws } }, policies: { engine: 'webhook' } };
 
-/** The command: values on stdout, what is to be looked at on stderr, and the exit code. */
+/** The command writes values to stdout and warnings to stderr, and sets the exit code. */
 describe('image-swapper migrate', () => {
   let folder: string;
   beforeAll(() => {

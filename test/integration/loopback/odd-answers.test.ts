@@ -4,7 +4,7 @@ import { buildImage, loadImage, OCI_INDEX, OCI_MANIFEST } from '../../fakes/imag
 import type { FaultAction, FaultRule } from '../../fakes/registry.js';
 import { pair } from './copy-pair.js';
 
-/** Answers of proxies and of registries that do not know their own address. */
+/** Responses of proxies, and of registries that do not know their own address. */
 
 const image = buildImage({ layerSize: 20_000 });
 const HOUR_MS = 3_600_000;

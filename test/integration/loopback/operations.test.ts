@@ -9,7 +9,7 @@ import type { LogLine, RunningService } from '../../fakes/service.js';
 import { KNOWN_CALLER, World, admit, metric, mirrors, pathOf, plainRegistry, settled } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** The operator's view: decisions in the log, requests in metrics, the queue as a table. */
+/** Information for operators: decisions in the log, requests in metrics, and the queue as a table. */
 
 let world: World;
 let source: FakeRegistry;
@@ -72,7 +72,7 @@ describe('a decision', () => {
     const object = { kind: 'Pod', metadata: { generateName: 'web-7f9c-' }, spec: { containers } };
     const request = { uid, operation: 'CREATE', namespace: 'team-a', kind: { kind: 'Pod' }, object };
     const review = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request };
-    // On a busy machine a look into the target may last longer than the budget.
+    // On a busy machine, a target lookup may take longer than the budget.
     await until('a decision that knows the target', async () => {
       const reply = await post(`${service.url}/webhook`, JSON.stringify(review));
       expect(reply.json()).toMatchObject({ response: { uid, allowed: true } });
@@ -144,7 +144,7 @@ describe('requests to registries', () => {
       metric(service, 'image_swapper_registry_requests_total', { registry: registry.host, action });
     const seen = (registry: FakeRegistry, method: string, path: RegExp): number =>
       registry.accessLog.filter((entry) => entry.method === method && path.test(entry.path)).length;
-    // It reports once a second; a manifest is the last that a copy sends.
+    // The thread reports once a second. The last request of a copy is a manifest.
     await until('the thread has reported all', async () => {
       const manifests = seen(target, 'PUT', /\/manifests\//);
       return manifests > 0 && (await counted(target, 'put-manifest')) === manifests;
@@ -167,7 +167,7 @@ describe('requests to registries', () => {
       }
     }
     expect(await metric(service, 'image_swapper_ratelimit_remaining', { registry: source.host })).toBe(76);
-    // The index is read as well, and does not count.
+    // The index is also read, but does not count.
     const index = source.manifest('app', '1')?.digest ?? '';
     const read = seen(source, 'GET', /\/app\/manifests\/sha256:/);
     const pulls = read - seen(source, 'GET', new RegExp(`/app/manifests/${index}$`));
@@ -221,7 +221,7 @@ describe('labels', () => {
     const after = (await series()).map((line) => line.slice(0, line.lastIndexOf(' ')));
     expect(after.join('\n')).not.toMatch(/hostile|127\.0\.0\.[2-9]|batch/);
     expect(after.length).toBeLessThan(200);
-    // How a look into the target ends is a matter of time here.
+    // The outcome of a target lookup depends on timing here.
     const timed = (line: string): boolean => line.startsWith('image_swapper_lookup');
     expect(after.filter((line) => !timed(line) && !before.includes(line))).toEqual([]);
   });
@@ -235,7 +235,7 @@ describe('the log', () => {
       3,
       async () => source.fault({ action: { type: 'status', status: 429, headers: { 'retry-after': '1' } } }),
     ],
-    // Not taken for the registry's end, so that each image tries by itself.
+    // A 503 does not mean that the registry is down, so each image is tried separately.
     ['answers 503', 9, async () => source.fault({ action: { type: 'status', status: 503 } })],
   ] as const)(
     'has few lines while a source registry %s, and each Pod is admitted',

@@ -10,7 +10,10 @@ import type { RunningService } from '../../fakes/service.js';
 import { KNOWN_CALLER, admit, mirrors, pathOf, plainRegistry, World } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** The built service beside an API server: which credentials of a Pod a private source and the API server see. */
+/**
+ * The built service with an API server. The tests check which credentials of a Pod the private source and the API
+ * server receive.
+ */
 
 const image = buildImage({ layerSize: 1_000 });
 const users = { right: 'r-word', team: 'good-word' };
@@ -38,7 +41,7 @@ afterEach(async () => {
 const configuration = (more: object = {}, credentials: object = {}): Record<string, unknown> => ({
   source: { registries: [plainRegistry(source, { ...credentials })] },
   target: plainRegistry(target),
-  // The API server knows no Leases; nobody waits for one here.
+  // The fake API server does not support Leases, and this test does not need one.
   reconcile: { enabled: false },
   ...KNOWN_CALLER,
   ...more,
@@ -47,7 +50,7 @@ const configuration = (more: object = {}, credentials: object = {}): Record<stri
 const serve = (config: Record<string, unknown>): Promise<RunningService> =>
   world.serve(config, { env: { KUBECONFIG: join(folder, 'kubeconfig') } });
 
-/** The state in which the copy of one image ends. */
+/** Returns the final state of the copy of one image. */
 async function copied(service: RunningService, name: string): Promise<string> {
   const reference = `${source.host}/team/${name}:1`;
   await admit(service, { app: reference }, { spec: { imagePullSecrets: [{ name: 'pod-secret' }] } });
@@ -59,13 +62,13 @@ async function copied(service: RunningService, name: string): Promise<string> {
   return state;
 }
 
-/** Requests to the API server for Secrets and ServiceAccounts. */
+/** Returns the requests to the API server for Secrets and ServiceAccounts. */
 const asked = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => /\/(secrets|serviceaccounts)\b/.test(path));
 
 const login = (username: string, password = 'wrong-word') => ({ username, password });
 
-/** User and status of the first requests for manifests, up to the first that was answered. */
+/** Returns user and status of the first manifest requests, up to the first success. */
 function tries(): string[] {
   const log = source.accessLog.filter(({ path }) => path.includes('/manifests/'));
   const rows = log.map(({ headers, status }) => {

@@ -35,7 +35,7 @@ function use(name: string, namespace: string): void {
   cluster.collection(PODS).put(smallPod(name, `${source.host}/${name}:1`, namespace));
 }
 
-/** @returns names of the images that it would mirror */
+/** @returns names of the images that the command would mirror */
 async function plan(namespace: string | undefined, env: Record<string, string> = {}, run = runHere): Promise<string[]> {
   const file = join(folder, 'kubeconfig');
   const config = JSON.parse(cluster.kubeconfig(namespace)) as { contexts: { context: { namespace?: string } }[] };

@@ -10,7 +10,7 @@ import type { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 import { admissionRequest, KNOWN_CALLER, metric, mirrors, pathOf, plainRegistry, World } from './world.js';
 
-/** The built service with `source.accessCheck` and `source.directTarget`, asked as the engines ask it. */
+/** The built service with `source.accessCheck` and `source.directTarget`. The tests call it as the engines do. */
 
 const CALLER = KNOWN_CALLER.auth.kyverno.secret;
 const PATH = 'a'.repeat(32);
@@ -25,7 +25,7 @@ let target: FakeRegistry;
 let service: RunningService;
 let replica: RunningService;
 
-/** The two replicas share nothing but the target. */
+/** The two replicas share only the target. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
   api = await FakeApiServer.start();
@@ -78,7 +78,7 @@ interface Answer {
   readonly message: string;
 }
 
-/** The answer of the webhook for a Pod of one container. */
+/** Returns the webhook's response for a Pod with one container. */
 async function webhook(of: RunningService, namespace: string, name: string, more: object = {}): Promise<Answer> {
   const spec = namespace === 'team-c' ? {} : SECRET;
   const request = admissionRequest({ app: name }, { namespace, spec, ...more });
@@ -91,7 +91,9 @@ async function webhook(of: RunningService, namespace: string, name: string, more
   return { allowed: response.allowed, image: patch[0]?.value ?? name, message: response.status?.message ?? '' };
 }
 
-/** The answer of the webhook once the source's answer is known: a busy machine may take longer than the budget. */
+/**
+ * Returns the webhook's response once the source's response is known. A busy machine may take longer than the budget.
+ */
 async function swapped(of: RunningService, namespace: string, name: string, expected: string): Promise<void> {
   await until(`${name} is ${expected} for ${namespace}`, async () => {
     const { allowed, image } = await webhook(of, namespace, name);

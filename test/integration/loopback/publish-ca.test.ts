@@ -7,15 +7,15 @@ import { startAnsweringApi } from '../../fakes/answering-api.js';
 import type { AnsweringApi } from '../../fakes/answering-api.js';
 import { parse, target } from '../../unit/config/parsing.js';
 
-/** An API server with the service's ConfigMap and Gatekeeper's Providers, of which it keeps what is patched. */
+/** An API server with the service's ConfigMap and Gatekeeper's Providers. It stores patches to these objects. */
 
 const PROVIDERS = '/apis/externaldata.gatekeeper.sh/v1beta1/providers/';
-/** Takes two mutators for each list of containers. */
+/** A configuration that needs two mutators for each list of containers. */
 const SPLIT = "obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'";
 const OURS = 'https://image-swapper.tools.svc:8443';
 
 let api: AnsweringApi;
-/** URLs of the Providers by their names. */
+/** URLs of the Providers by name. */
 const providers = new Map<string, string>();
 const patched: { readonly path: string; readonly body: unknown }[] = [];
 

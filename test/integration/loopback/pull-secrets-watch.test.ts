@@ -51,7 +51,7 @@ const put = (name: string, username: string): void =>
 const reads = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => path.startsWith('/api/v1/namespaces/'));
 
-/** Both types of Secrets and the ServiceAccounts are listed, and watched. */
+/** Waits until both types of Secrets and the ServiceAccounts are listed and watched. */
 async function watching(): Promise<void> {
   await secrets.start();
   await until('the watches are open', () => api.watches('secrets') === 2 && api.watches('serviceaccounts') === 1);
@@ -213,7 +213,7 @@ describe('pull secrets that are too much', () => {
   it('for memory are reported by name, once, and read by name when they are needed', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name, `user-${name}`);
     api.putServiceAccount('team-a', 'default', []);
-    // Each has some 120 bytes, and its name.
+    // Each Secret has about 120 bytes in addition to its name.
     secrets = open({ most: 330 });
     await watching();
     const all = { ...POD, secretNames: ['a', 'b', 'c', 'd'] };

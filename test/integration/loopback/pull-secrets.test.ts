@@ -42,7 +42,7 @@ afterEach(async () => {
 
 const POD = { namespace: 'team-a', serviceAccount: 'default', secretNames: ['pod-secret'] };
 
-/** The users of the credentials that a Pod has for registry.test, in the order in which they are tried. */
+/** Returns the users of a Pod's credentials for registry.test, in the order of the attempts. */
 async function users(context = POD): Promise<string[]> {
   const keychain = await secrets.forPod(context);
   const found = (await keychain?.resolve('registry.test', 'x')) ?? [];
@@ -53,7 +53,7 @@ const registry = (username: string, key = 'registry.test') => ({ [key]: { userna
 
 describe('pull secrets of a Pod', () => {
   it("come from the Pod first and its ServiceAccount's after, each once", async () => {
-    // A more specific key of the ServiceAccount's does not come before the Pod's.
+    // A more specific key in the ServiceAccount's secret does not take precedence over the Pod's secret.
     api.putPullSecret('team-a', 'pod-secret', registry('pod', '*.test'));
     api.putPullSecret('team-a', 'account-secret', registry('account'));
     api.putServiceAccount('team-a', 'default', ['account-secret', 'pod-secret']);

@@ -77,7 +77,7 @@ describe('the leader', () => {
     put('filtered', image('filtered'));
     const ended = smallPod('ended', image('ended'));
     cluster.collection(PODS).put({ ...ended, status: { phase: 'Succeeded' } });
-    // The image was there, and somebody deleted it: the Pod names only the copy.
+    // The target had the image until somebody deleted it. The Pod names only the copy.
     image('pruned');
     put('pruned', `${target.host}/${repository('pruned')}:1`);
     const filters = [{ jmespath: "contains(container.image, 'filtered')" }];
@@ -136,7 +136,7 @@ describe('the leader', () => {
     await start({ mirror: { refresh: { interval: '1s' } } });
     await until('the copy', () => digest('still') !== undefined);
     const compared = (): number => source.requests().filter((line) => line === 'HEAD /v2/still/manifests/1').length;
-    // The copy itself, and what may have begun beside it.
+    // The first two comparisons may belong to the copy itself and to a refresh that began beside it.
     await until('a refresh', () => compared() >= 2);
     const from = { refreshes: compared(), source: source.accessLog.length, target: target.accessLog.length };
     await until('two more', () => compared() >= from.refreshes + 2);
@@ -165,7 +165,7 @@ describe('the leader', () => {
       (JSON.parse(manifest?.bytes.toString() ?? '{}') as { manifests?: { digest: string }[] }).manifests ?? [];
     const lost = child?.digest ?? '';
     expect(target.deleteManifest(repository('used'), lost)).toBe(true);
-    // A manifest whose layer is gone as well, so that the layer has to be sent.
+    // The layer of this manifest is also missing, so the repair must send it.
     const { layers = [] } = JSON.parse(source.manifest('used', lost)?.bytes.toString() ?? '{}') as {
       layers?: { digest: string }[];
     };
@@ -181,7 +181,7 @@ describe('the leader', () => {
     });
     expect(await metric(service, 'image_swapper_repaired_images_total', { target: 'default' })).toBe(1);
     expect(service.log.some(({ message }) => message.includes('was damaged'))).toBe(true);
-    // The tag was there all the time: only what was lost is put, and the tag stays.
+    // The tag never disappeared. The repair puts only the lost content and does not move the tag.
     expect(target.manifest(repository('used'), '1')?.digest).toBe(source.manifest('used', '1')?.digest);
   });
 

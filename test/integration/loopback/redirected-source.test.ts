@@ -8,7 +8,7 @@ import { ScriptedServer } from '../../fakes/scripted-server.js';
 import { image, useCli } from './cli.js';
 import { plainRegistry } from './world.js';
 
-/** `mirror` from a source whose name only redirects to another registry. */
+/** `mirror` from a source that only redirects to another registry. */
 const cli = useCli();
 
 const cleanups: (() => Promise<void>)[] = [];

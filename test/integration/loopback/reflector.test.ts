@@ -14,7 +14,7 @@ const PODS = '/api/v1/pods';
 let cluster: FakeCluster;
 let running: AbortController;
 let ended: Promise<void> | undefined;
-/** The reflector's objects, by name. */
+/** The objects of the reflector by name. */
 let present: Map<string, string>;
 let lists: number;
 let trouble: (string | undefined)[];
@@ -168,7 +168,7 @@ describe('a watch that ends', () => {
     cluster.fault({ verb: 'watch', fault: { type: 'end' } });
     await start();
     await sleep(400);
-    // One each 40 ms, twice the shortest pause.
+    // There is at most one watch per 40 ms, which is twice the shortest pause.
     expect(cluster.count('watch')).toBeLessThanOrEqual(12);
     expect(cluster.count('list')).toBe(1);
   });
@@ -244,7 +244,7 @@ describe('a server that has forgotten', () => {
       await start();
       await until('the trouble', () => trouble.length > 0);
       await sleep(1_000);
-      // Each try is two pages; pauses are at most 100 ms here.
+      // Each attempt reads two pages. Pauses are at most 100 ms in this test.
       expect(cluster.count('list')).toBeLessThan(50);
       expect(trouble).toHaveLength(1);
     },
@@ -275,7 +275,7 @@ describe('a problem', () => {
     const before = Date.now();
     await start();
     await watching();
-    // The longest pause of this test's times.
+    // This test sets the maximum pause to 100 ms.
     expect(Date.now() - before).toBeGreaterThanOrEqual(99);
   });
 

@@ -109,7 +109,7 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
 describe('a registry that hides unreadable images', () => {
   const other = { username: 'reader', password: 'secret' };
   const permissions = { reader: { 'other/app': ['pull'] } };
-  /** Users of the requests for manifests; `-` is nobody. */
+  /** User and status of the manifest requests; `-` is an anonymous request. */
   const asked = (registry: FakeRegistry): string[] =>
     registry.accessLog
       .filter(({ path }) => path.includes('/manifests/'))
@@ -126,7 +126,7 @@ describe('a registry that hides unreadable images', () => {
     const reader = client(registry, [other, good], { hides: true });
     expect((await reader.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
     expect(asked(registry)).toEqual(log);
-    // A missing object is requested once from then on.
+    // From now on, a missing object is requested only once.
     expect(await reader.headManifest('team/app', 'v2')).toBeUndefined();
     expect(asked(registry)).toEqual([...log, 'user 404']);
   });

@@ -28,13 +28,15 @@ afterEach(() => cleanups.splice(0).forEach((cleanup) => cleanup()));
 
 interface Answering {
   readonly host: string;
-  /** Names in the certificates that clients have shown; '' for none. */
+  /** Names in the client certificates; '' for a client without one. */
   readonly seen: string[];
-  /** The clients' ports, one for each request. */
+  /** The client's port of each request. */
   readonly ports: (number | undefined)[];
 }
 
-/** HTTPS that asks for a client certificate of the authority `ours`, and answers every HEAD; or redirects. */
+/**
+ * An HTTPS server that requests a client certificate from the CA `ours`, and responds to every HEAD or redirects it.
+ */
 async function start(requires: boolean, options: https.ServerOptions = {}, location?: string): Promise<Answering> {
   const seen: string[] = [];
   const ports: (number | undefined)[] = [];

@@ -109,7 +109,7 @@ describe('an image that is up to date', () => {
     expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: true, digest: made.digest });
     expect(requestsOf(source, before[0])).toEqual(['HEAD manifests/1']);
     expect(requestsOf(target, before[1])).toEqual(['HEAD manifests/1']);
-    // A tag that moved is read.
+    // The copier reads a tag that has moved.
     const moved = buildImage({ seed: 2 });
     loadImage(source, 'app', moved, '1');
     expect(await copy(job('1', { force: true }))).toMatchObject({ upToDate: false });

@@ -52,7 +52,7 @@ function refusal(challenge: string | readonly string[], code = 'UNAUTHORIZED'): 
   return { status: 401, headers: { 'www-authenticate': challenge }, body: { errors: [{ code, message: '' }] } };
 }
 
-/** A registry whose token server answers `token`, and whose tokens are the scopes that were asked for. */
+/** A registry whose token server responds with `token`, and whose tokens are the requested scopes. */
 function tokenRegistry(
   needed: string,
   more: {
@@ -159,7 +159,7 @@ describe('a registry that redirects to another one', () => {
   it('sends no credentials to another registry over a connection that is not verified for that one', async () => {
     const other = await start(() => refusal('Basic realm="b"'));
     const front = await start(redirectTo(() => other));
-    // `other` is not configured: the `insecure` of the first one says nothing about it.
+    // `other` is not configured. The `insecure` of the first registry does not apply to it.
     const reader = client(
       [front, other],
       { [other.host]: [user] },
@@ -378,7 +378,10 @@ describe('the answer of a token server', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
   const date = new Date(now).toUTCString();
 
-  /** Seconds after which the token is asked for again, of those that were tried. */
+  /**
+   * The two numbers are the tested seconds: the client keeps the token after the first, and requests a new one after
+   * the second.
+   */
   it.each<[string, object, number, number]>([
     ['access_token', { access_token: 't', expires_in: 300 }, 280, 300],
     ['token before access_token', { token: 't', access_token: 'u', expires_in: 300 }, 280, 300],

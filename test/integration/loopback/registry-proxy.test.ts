@@ -5,7 +5,7 @@ import type { RegistryClient } from '../../../extension-service/src/registry/cli
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 
-/** A proxy that takes the CONNECT and never answers: node's requests then have no socket, and hear of nothing. */
+/** A proxy that accepts the CONNECT and never responds. Node's requests then have no socket and get no events. */
 
 const HOST = 'registry.example.com';
 let proxy: TlsProxy;
@@ -30,7 +30,7 @@ function client(connect: number): RegistryClient {
   return factory.client(HOST, anonymousKeychain);
 }
 
-/** The result of the request, or that it is still running. */
+/** Returns the result of the request, or that it is still running. */
 async function within(milliseconds: number, work: Promise<unknown>): Promise<unknown> {
   const ended = work.then(
     () => 'answered',

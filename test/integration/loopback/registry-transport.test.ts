@@ -228,7 +228,7 @@ describe('proxies', () => {
   });
 });
 
-/** A forward proxy that takes every name for `upstream`. */
+/** A forward proxy that sends every host name to `upstream`. */
 async function startProxy(seen: string[], upstream: string): Promise<string> {
   const [address = '', port = ''] = upstream.split(':');
   const server = http.createServer((request, response) => {
@@ -269,7 +269,7 @@ async function listen(server: Server): Promise<string> {
 }
 
 describe('connections that the server has closed meanwhile', () => {
-  /** Answers the first requests of each connection, and resets it at the next one, as after a keep-alive timeout. */
+  /** Responds to the first requests of each connection and resets it at the next one, as after a keep-alive timeout. */
   async function closing(answered: number): Promise<{ readonly host: string; readonly log: string[] }> {
     const log: string[] = [];
     const server = http.createServer((request, response) => {

@@ -11,16 +11,19 @@ import type { RunningService } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
 import { World, admit, metric, mirrors, pathOf, plainRegistry } from './world.js';
 
-/** Files that the configuration names, or that the environment does, come into force like the configuration itself. */
+/**
+ * Changes of files that the configuration or the environment names take effect like changes of the configuration
+ * itself.
+ */
 
 const image = buildImage({ layerSize: 1_000 });
 const world = new World();
 let folder: string;
 let service: RunningService;
-/** A source that anyone may read, and one with a password. */
+/** A public source and a source with a password. */
 let source: FakeRegistry;
 let hidden: FakeRegistry;
-/** The targets, each for the namespace of its name. */
+/** The targets. Each is for the namespace with the same name. */
 let authority: FakeRegistry;
 let client: FakeRegistry;
 let docker: FakeRegistry;

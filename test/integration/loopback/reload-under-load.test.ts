@@ -12,7 +12,7 @@ import { SteadyLoad } from './steady-load.js';
 import { World, admissionRequest, metric, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** Everything that can change under a running service changes while requests flow at a steady rate. */
+/** Everything that can change during the life of a service changes while requests arrive at a steady rate. */
 
 const KEPT = 4;
 let world: World;
@@ -91,11 +91,11 @@ async function start(config: object, image: (n: number) => string): Promise<Sett
   return { service, load, configMap, tls };
 }
 
-/** Every request was answered with 200, and no connection that was to be kept was cut. */
+/** Checks that every request got a 200 and that no keep-alive connection was cut. */
 async function expectUnharmed(load: SteadyLoad, service: RunningService): Promise<void> {
   await load.stop();
   expect(load.answers.filter(({ status, error }) => status !== 200 || error !== undefined)).toEqual([]);
-  // Enough to have met the reload, also on a machine that is busy with something else.
+  // This number of requests overlaps with the reload even on a busy machine.
   expect(load.answers.length).toBeGreaterThan(20);
   expect(load.keptPorts.size).toBe(KEPT);
   expect((await get(`${service.operations}/readyz`)).status).toBe(200);
@@ -173,7 +173,7 @@ describe('under a steady load', () => {
     const target = await world.registry({ auth: { type: 'basic', users: passwords } });
     const secret = await MountedVolume.create({ password: 'first-word' });
     const credentials = { username: 'reader', passwordFile: secret.file('password') };
-    // Another image each time: nothing is answered from memory.
+    // Each request has a different image, so that the cache does not answer.
     const { service, load } = await start(
       { imageCopyPolicy: 'none', target: plainRegistry(target, { credentials }) },
       (n) => `quay.io/team/app-${n}:1`,

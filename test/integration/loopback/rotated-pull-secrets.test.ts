@@ -38,7 +38,7 @@ it('a copy that its pull secret was refused for goes on as soon as the Secret is
       source: { registries: [plainRegistry(source)] },
       secretReader: { enabled: true },
       ...KNOWN_CALLER,
-      // The API server knows no Leases; nobody waits for one here.
+      // The fake API server does not support Leases, and this test does not need one.
       reconcile: { enabled: false },
     },
     { env: { KUBECONFIG: join(folder, 'kubeconfig') } },

@@ -18,17 +18,20 @@ import { KNOWN_CALLER } from './world.js';
 import type { MirrorRow } from './world.js';
 import { until } from '../../fakes/until.js';
 
-/** The built service as a process between registries: what Pods get, what the registries saw. */
+/**
+ * The built service as a process between registries. The tests check the images of Pods and the requests to the
+ * registries.
+ */
 
-/** Each case has a source, an image and a namespace of its own. */
+/** Each case has its own source, image and namespace. */
 let source: FakeRegistry;
 let image: BuiltImage;
 let namespace: string;
 let cases = 0;
-/** The service of the case, and its target. */
+/** The service of the case and its target. */
 let service: RunningService;
 let target: FakeRegistry;
-/** Resources of a single case, closed after it. */
+/** Resources of a single case, which are closed after it. */
 const own: (() => Promise<unknown>)[] = [];
 
 async function closeOwn(): Promise<void> {
@@ -60,7 +63,7 @@ async function startService(config: string, options: Partial<ServiceOptions>): P
   return async () => process.exitCode ?? process.signalCode ?? (await started.stop('SIGKILL'));
 }
 
-/** Prepares what each case has alone. */
+/** Prepares the resources of each case. */
 function begin(registry: FakeRegistry): void {
   cases += 1;
   source = registry;
@@ -69,7 +72,7 @@ function begin(registry: FakeRegistry): void {
   loadImage(source, 'app', image, '1.0');
 }
 
-/** One service for all cases of a `describe`, which has many sources. */
+/** Starts one service with many sources for all cases of a `describe`. */
 function share(count: number, config: Configuration = {}, options: Partial<ServiceOptions> = {}): void {
   const closes: (() => Promise<unknown>)[] = [];
   let sources: FakeRegistry[];
@@ -90,7 +93,7 @@ function share(count: number, config: Configuration = {}, options: Partial<Servi
   });
 }
 
-/** Registries of its own for each case, which starts its service itself. */
+/** Starts separate registries for each case. The case starts its own service. */
 function alone(): void {
   beforeEach(async () => {
     target = await registry();
@@ -133,7 +136,7 @@ async function admit(asked: Asked = {}): Promise<{ status: number; image: string
   return { status: reply.status, image: answer.images?.containers?.app, text: reply.text };
 }
 
-/** The copies of this case. */
+/** Returns the copies of this case. */
 async function mirrors(from = source): Promise<MirrorRow[]> {
   const { mirrors: all } = (await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: MirrorRow[] };
   return all.filter((row) => row.source.startsWith(`${from.host}/`));
@@ -145,17 +148,17 @@ const settled = async (from = source): Promise<void> =>
     return all.length > 0 && all.every(({ state }) => state !== 'queued' && state !== 'running');
   });
 
-/** The line of the log about this case's Pod. */
+/** Returns the log line about this case's Pod. */
 async function decided(): Promise<LogLine | undefined> {
   const find = () => service.log.find((line) => line.message === 'decided' && line['namespace'] === namespace);
   await until('the decision is logged', () => find() !== undefined);
   return find();
 }
 
-/** The port's colon becomes an underscore: no registry takes a colon in a path. */
+/** The colon before the port becomes an underscore because registries do not accept a colon in a path. */
 const repository = (name = 'app', from = source): string => `mirror/${from.host.replace(':', '_')}/${name}`;
 const mirrored = (): string => `${target.host}/${repository()}:1.0`;
-/** Requests to a registry, by method and a part of the path. */
+/** Returns requests to a registry, by method and part of the path. */
 const count = (registry: FakeRegistry, method: string, part: string): number =>
   registry.accessLog.filter((entry) => entry.method === method && entry.path.includes(part)).length;
 const puts = (): string[] =>
@@ -429,7 +432,7 @@ describe('credentials', () => {
     api.putServiceAccount(namespace, 'default', ['account-secret']);
     api.putPullSecret(namespace, 'pod-secret', logins('wrong'));
     api.putPullSecret(namespace, 'account-secret', logins('secret-word'));
-    // The API server knows no Leases; nobody waits for one here.
+    // The fake API server does not support Leases, and this test does not need one.
     const config = configText([source, ...privates], { reconcile: { enabled: false }, ...KNOWN_CALLER });
     own.push(await startService(config, { env: { KUBECONFIG: kubeconfig } }));
     for (const from of privates) {
@@ -484,7 +487,7 @@ describe('files that change', () => {
     expect((await admit()).image).toBe(mirrored());
     expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect((await get(`${service.operations}/metrics`)).text).toContain('image_swapper_config_reload_failure_total 1');
-    // A guard that the engine cannot apply must not be taken for one.
+    // The service must refuse a guard that the engine cannot apply.
     await writeFile(service.configFile, configText([], { source: { directTarget: 'refuse' } }));
     await until('the refusal of a guard', () =>
       service.log.some(({ err }) => String(err).includes('source.directTarget: is refuse')),

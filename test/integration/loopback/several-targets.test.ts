@@ -9,7 +9,10 @@ import type { FakeRegistry } from '../../fakes/registry.js';
 import type { RunningService } from '../../fakes/service.js';
 import { World, admit, mirrors, pathOf, plainRegistry, settled } from './world.js';
 
-/** One service between several targets: which takes what, by what rules, with whose credentials. */
+/**
+ * One service with several targets. The tests check which target gets an image, by which rule and with which
+ * credentials.
+ */
 
 const PLATFORMS = ['linux/amd64', 'linux/arm64'] as const;
 let world: World;
@@ -63,7 +66,8 @@ describe('targets', () => {
       target: plainRegistry(rest),
     });
 
-    // By namespace, though the label would fit another: waits for its copy and takes one platform only.
+    // The namespace selects this target, although the label matches another. The Pod waits for the copy, which has only
+    // one platform.
     const swapped = `${eu.host}/eu/${pathOf(source, 'app')}:1.0`;
     const labels = { tier: 'gold' };
     expect(await admit(service, { app: app(source) }, { namespace: 'eu-west', labels })).toEqual({ app: swapped });
@@ -72,13 +76,14 @@ describe('targets', () => {
     expect(eu.manifest(`eu/${pathOf(source, 'app')}`, amd64 ?? '')).toBeUndefined();
     expect(users(eu)).toEqual(['eu-pusher']);
 
-    // By source: swapped without a look or a copy.
+    // The source selects this target. The image is swapped without a lookup or a copy.
     const fromPartner = `${partners.host}/${pathOf(partner, 'app')}:1.0`;
     expect(await admit(service, { app: app(partner) })).toEqual({ app: fromPartner });
     expect(partners.accessLog).toEqual([]);
     expect(partner.accessLog).toEqual([]);
 
-    // By label, and what nothing takes to the default: two containers of one Pod may go to different places.
+    // The label selects a target, and the default target gets the rest. Two containers of one Pod may have different
+    // targets.
     const both = { app: app(source), partner: app(partner) };
     expect(await admit(service, both, { labels })).toEqual({ app: app(source), partner: fromPartner });
     expect(await admit(service, { app: app(source) })).toEqual({ app: app(source) });
@@ -101,7 +106,7 @@ describe('targets', () => {
     expect(users(gold)).toEqual(['gold-pusher']);
     expect(rest.accessLog.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
 
-    // Images in any target stay there.
+    // Images that are already in any target stay unchanged.
     for (const there of [swapped, fromPartner, `${gold.host}/x/y:1`]) {
       expect(await admit(service, { app: there }, { namespace: 'eu-west' })).toEqual({ app: there });
     }
@@ -131,7 +136,7 @@ describe('targets', () => {
     });
     expect(await admit(service, { app: swapped })).toEqual({ app: swapped });
 
-    // Under `exists` the manifest is asked for, and a cache answers for its upstream registry.
+    // With `exists`, the service requests the manifest, and a cache responds for its upstream registry.
     const inCache = `${looked.host}/proxy/hub/app:1.0`;
     expect(await admit(service, { app: app(source) }, { namespace: 'looked' })).toEqual({ app: app(source) });
     expect(new Set(looked.accessLog.map(({ path }) => path))).toEqual(new Set(['/v2/proxy/hub/app/manifests/1.0']));
@@ -141,7 +146,7 @@ describe('targets', () => {
     });
     expect(await admit(service, { app: inCache }, { namespace: 'looked' })).toEqual({ app: inCache });
 
-    // Only what has no path is copied.
+    // Only images without a cache path are copied.
     await settled(service);
     expect((await mirrors(service)).map(({ target }) => target)).toEqual(['default']);
     expect(cache.accessLog).toEqual([]);
@@ -173,7 +178,7 @@ describe('targets', () => {
     await rm(folder, { recursive: true });
   });
 
-  /** A new image each time: one that failed for its credentials is not retried for a minute. */
+  /** Uses a new image each time, because an image whose credentials failed is not retried for a minute. */
   async function copied(service: RunningService, n: number): Promise<string | undefined> {
     const name = `n${n}`;
     loadImage(source, name, image, '1.0');

@@ -27,7 +27,7 @@ const AUTH: FakeAuthOptions = {
 let source: FakeRegistry;
 let folder: string;
 let now: number;
-/** Pull secrets by namespace: the user that they are of. */
+/** The user of the pull secrets, by namespace. */
 let secrets: Record<string, keyof typeof USERS | undefined>;
 let shown: boolean;
 
@@ -49,7 +49,7 @@ const login = (user: keyof typeof USERS) => ({ username: user, password: USERS[u
 interface Setting {
   readonly shared?: keyof typeof USERS;
   readonly dockerConfig?: keyof typeof USERS;
-  /** The target is the source's own registry, with this login. */
+  /** The user of a target in the source's registry; undefined for a target in another registry. */
   readonly target?: keyof typeof USERS;
 }
 
@@ -186,7 +186,7 @@ describe('an answer of the service', () => {
     now += 9 * MINUTE;
     expect(await ask(checks, 'team-a')).toBe('granted pod');
     expect(manifestRequests()).toHaveLength(asked);
-    // Other credentials in the same namespace: the result for the first does not count.
+    // The namespace now has different credentials, so the earlier result does not apply.
     secrets['team-a'] = 'bob';
     expect(await ask(checks, 'team-a')).toBe('refused');
     secrets['team-a'] = 'alice';
@@ -231,7 +231,8 @@ describe('an answer of the service', () => {
     expect(await ask(checks, 'team-a', { unproven: true })).toBe('refused');
     expect(source.accessLog.map(({ user }) => user)).not.toContain('alice');
     shown = true;
-    // Asked again a few seconds later: any client can cause such a question to the API server.
+    // The service reads the secrets again only after a few seconds, because any client can cause this request to the
+    // API server.
     expect(await ask(checks, 'team-a', { unproven: true })).toBe('refused');
     now += 10_000;
     expect(await ask(checks, 'team-a', { unproven: true })).toBe('granted pod');

@@ -4,7 +4,7 @@ import { copyImage } from '../../../extension-service/src/registry/copy.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 
-/** A layer of one piece, and one of many. */
+/** Sizes of a layer with one piece and of a layer with many. */
 it.each([1_000, 600_000])(
   'gives the connections of %i-byte layers back, so that more blobs than sockets are copied',
   async (layerSize) => {

@@ -24,7 +24,7 @@ describe('a target that ends an upload', () => {
     const { host, kind, retryable, message } = await failureOf(copy());
     expect({ host, kind, retryable }).toEqual({ host: source.host, kind: 'server', retryable: true });
     expect(message).toContain('is so slow that the target ended the upload');
-    // Each blob was tried once: more tries are the queue's, which knows what else there is to do.
+    // Each blob was tried once. The queue decides about retries because it knows the other work.
     expect(target.requests(({ method }) => method === 'PUT').length).toBeLessThanOrEqual(image.blobs.length);
   });
 

@@ -1,7 +1,7 @@
 import { Agent, request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** One answered request, or what went wrong instead. */
+/** The response to one request, or its error. */
 export interface Answered {
   readonly status: number;
   readonly text: string;
@@ -10,21 +10,24 @@ export interface Answered {
 
 export interface LoadOptions {
   readonly url: string;
-  /** Authorities that are trusted from the start, so that a new certificate is not a surprise to the clients. */
+  /** CA certificates that clients trust from the start, so that they also accept a new server certificate. */
   readonly ca: readonly string[];
   readonly body: (n: number) => string;
-  /** Clients that keep their connection. */
+  /** Number of clients that keep their connection. */
   readonly kept: number;
-  /** Clients that open a connection for each request. */
+  /** Number of clients that open a connection for each request. */
   readonly fresh: number;
   /** Milliseconds between two requests of a client. */
   readonly pause: number;
 }
 
-/** Requests at a steady rate until stopped; remembers every answer. */
+/** Sends requests at a steady rate until `stop`, and records every response. */
 export class SteadyLoad {
   readonly answers: Answered[] = [];
-  /** Local ports of the clients that keep their connection: as many as there are such clients, unless one was cut. */
+  /**
+   * Local ports of the clients that keep their connection. There are more ports than such clients only if a connection
+   * was cut.
+   */
   readonly keptPorts = new Set<number>();
   readonly #clients: Promise<void>[];
   #stopped = false;

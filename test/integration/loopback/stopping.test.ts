@@ -28,7 +28,7 @@ afterEach(async () => {
   await Promise.all([cluster.close(), source.close(), target.close()]);
 });
 
-/** As in a Pod, by the variable that kubelets set. */
+/** Starts the service as in a Pod, with the variable that kubelets set. */
 async function start(env: Record<string, string> = { KUBERNETES_SERVICE_HOST: '127.0.0.1' }): Promise<void> {
   const kubeconfig = join(tmpdir(), `image-swapper-stopping-${process.pid}.json`);
   await writeFile(kubeconfig, cluster.kubeconfig());
@@ -40,7 +40,7 @@ async function start(env: Record<string, string> = { KUBERNETES_SERVICE_HOST: '1
   await until('a leader', () => (cluster.holderOf(LEASE) ?? '') !== '');
 }
 
-/** On a connection of its own. */
+/** Sends an admission request on a new connection. */
 function admit(): Promise<ClientReply> {
   const request = admissionRequest({ app: `${source.host}/app:1` });
   return post(`${service.url}/v1/kyverno`, JSON.stringify({ request }));
@@ -53,7 +53,7 @@ describe('a terminating Pod', () => {
     await start();
     service.process.kill('SIGTERM');
     await until('not ready', async () => (await readiness()) === 503);
-    // Its Lease is somebody else's by now.
+    // The service has released its Lease.
     await until('the Lease is released', () => cluster.holderOf(LEASE) === '');
     const { status, headers } = await admit();
     expect({ status, connection: headers.connection }).toEqual({ status: 200, connection: 'close' });
@@ -76,7 +76,7 @@ describe('a terminating Pod', () => {
     const seen = new Set<string>();
     await until('the copy ends', async () => {
       const held = cluster.holderOf(LEASE);
-      // On a busy machine the process may end between two questions.
+      // On a busy machine, the process may exit between two requests.
       const all = await mirrors(service).catch(() => []);
       for (const { source: image } of all) seen.add(image);
       if (all[0]?.state !== 'running') return true;

@@ -27,7 +27,7 @@ async function registry(): Promise<FakeRegistry> {
   return started;
 }
 
-/** A client that reaches everything through the proxy and trusts its authority. */
+/** A client that sends everything through the proxy and trusts its CA. */
 function through(proxy: TlsProxy, ca = proxy.ca): Dispatcher {
   const agent = new ProxyAgent({ uri: proxy.url, requestTls: { ca } });
   cleanups.push(() => agent.destroy());
@@ -91,7 +91,7 @@ describe('a proxy that stands in for hosts', () => {
     const received: string[] = [];
     async function* body(): AsyncGenerator<string> {
       yield 'first';
-      // The second piece waits for the echo of the first: it would never come from a proxy that collects.
+      // The second piece waits for the echo of the first, which a buffering proxy would never send.
       for (let i = 0; i < 200 && received.length === 0; i += 1) await sleep(10);
       yield 'second';
     }
@@ -154,7 +154,7 @@ describe('a proxy that stands in for hosts', () => {
   it('plays http hosts as well', async () => {
     const target = await registry();
     const proxy = await start({ hosts: { 'metadata.example.com': target.origin } });
-    // Absolute-form, as clients ask proxies for http URLs.
+    // Clients send http URLs to proxies in absolute form.
     expect((await get(proxy.url, 'http://metadata.example.com/v2/')).status).toBe(200);
     expect(proxy.log).toMatchObject([{ host: 'metadata.example.com', path: '/v2/', status: 200 }]);
     expect((await get(proxy.url, 'http://other.example.com/')).status).toBe(502);
@@ -164,7 +164,7 @@ describe('a proxy that stands in for hosts', () => {
     const target = await registry();
     const proxy = await start({ hosts: { [HOST]: target.origin } });
     proxy.setBlackHole(HOST, at);
-    // undici does not hear an abort before it has a connection.
+    // undici ignores an abort until it has a connection.
     const asked = request(`https://${HOST}/v2/`, { dispatcher: through(proxy) }).catch(() => 'failed');
     expect(await Promise.race([asked, sleep(150, 'silence')])).toBe('silence');
     expect(target.accessLog).toEqual([]);

@@ -13,7 +13,7 @@ const MEBIBYTE = 1024 * 1024;
 const oneLayer = (layerSize: number): BuiltImage =>
   buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize });
 
-/** Bytes of blobs that a registry has sent, or taken. */
+/** Number of blob bytes that a registry has sent or received. */
 const sent = ({ accessLog }: FakeRegistry): number =>
   accessLog
     .filter(({ method, path }) => method === 'GET' && path.includes('/blobs/sha'))
@@ -21,7 +21,7 @@ const sent = ({ accessLog }: FakeRegistry): number =>
 const taken = ({ accessLog }: FakeRegistry): number =>
   accessLog.filter(({ path }) => path.includes('/blobs/uploads/')).reduce((sum, { bytesIn }) => sum + bytesIn, 0);
 
-/** The next size of a cut: different each time, and the same in every run. */
+/** Returns a function that gives the size of the next cut. Sizes vary, but are the same in every run. */
 function cuts(least: number, most: number): () => number {
   let state = 1;
   return () => {
@@ -110,7 +110,7 @@ describe('a target', () => {
     const image = oneLayer(10_000);
     loadImage(source, 'library/app', image, 'v1');
     const layer = image.blobs[0];
-    // The registry says that it has the layer, and does not.
+    // The registry falsely reports that it has the layer.
     target.fault({ method: 'HEAD', path: layer?.digest ?? '', action: { type: 'status', status: 200, body: '' } });
     await copy();
     expectComplete(target, TARGET, image);
@@ -244,7 +244,7 @@ describe('a source', () => {
     await copy();
     expectComplete(target, TARGET, image);
     expect(sent(source)).toBeLessThan(1.05 * size);
-    // One upload for the layer, one for the config.
+    // There is one upload for the layer and one for the config.
     expect(target.requests(({ method }) => method === 'POST')).toHaveLength(2);
     expect(target.requests(({ method, path }) => method === 'PUT' && path.includes('/uploads/'))).toHaveLength(2);
   });
@@ -340,7 +340,7 @@ describe('an insecure registry', () => {
       let last = Promise.resolve();
       const serve = (socket: Socket): void => {
         socket.once('data', (first: Buffer) => {
-          // 22: a TLS handshake record. The server waits for the end of a line.
+          // Byte 22 begins a TLS handshake record. The server waits for the end of a line.
           if (first[0] === 22) return void (hellos += 1);
           const onward = connect(Number(port), address);
           onward.on('error', () => socket.destroy());

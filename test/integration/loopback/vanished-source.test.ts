@@ -27,7 +27,7 @@ let cluster: FakeCluster;
 let source: FakeRegistry;
 let target: FakeRegistry;
 let copier: RegistryCopier;
-/** Milliseconds since the epoch, for all parts of the leader. */
+/** The current time for all parts of the leader, milliseconds since the epoch. */
 let clock = Date.parse('2026-03-01T12:00:00Z');
 const news: CopyUpdate[] = [];
 const lines: string[] = [];
@@ -91,7 +91,7 @@ afterAll(async () => {
   await Promise.all([cluster.close(), source.close(), target.close()]);
 });
 
-/** Lets time pass, and waits for the next comparison of the tag with its source. */
+/** Advances the clock and waits for the next comparison of the tag with its source. */
 async function compared(minutes: number): Promise<CopyReport['result']> {
   const before = tries.length;
   clock += minutes * MINUTE;

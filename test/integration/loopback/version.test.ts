@@ -61,7 +61,7 @@ describe('the version', () => {
     ['cdk8s/package.json', 1],
     ['extension-service/package.json', 1],
     ['extension-service/src/version.ts', 1],
-    // The lock file's own, the root's, and those of the two workspaces.
+    // The lock file has its own version, the root's version, and those of the two workspaces.
     ['package-lock.json', 4],
   ])('that %s alone has is refused, with each place that differs', (file, places) => {
     edit(file, (text) =>

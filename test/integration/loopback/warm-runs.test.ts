@@ -8,7 +8,7 @@ import type { ProgramResult } from '../../fakes/program.js';
 import { useCli } from './cli.js';
 import { writes } from './copy-pair.js';
 
-/** Requests of `mirror --file` for images that the target has, counted in the registries' own logs. */
+/** Requests of `mirror --file` for images that the target already has. The tests count them in the registries' logs. */
 
 const BUNDLE = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const cli = useCli();
@@ -33,12 +33,12 @@ function attach(repository: string, image: BuiltImage, index = image.manifests.l
 }
 
 interface Run extends ProgramResult {
-  /** Requests, as `METHOD name/path`. */
+  /** Returns the requests as `METHOD name/path`. */
   readonly source: readonly string[];
   readonly target: readonly string[];
 }
 
-/** One run of the list. */
+/** Runs `mirror --file` once with the list. */
 async function run(config: string, ...more: string[]): Promise<Run> {
   const list = Object.keys(TAGS).map((name) => `${cli.source.host}/${name}\n`);
   const before = [cli.source.accessLog.length, cli.target.accessLog.length] as const;
@@ -53,7 +53,7 @@ async function run(config: string, ...more: string[]): Promise<Run> {
   return { ...ended, source: requests(cli.source, before[0]), target: requests(cli.target, before[1]) };
 }
 
-/** One for each pair of registries: another test may get the same port. */
+/** Each pair of registries has its own cache, because another test may get the same port. */
 function cache(): string {
   return join(cli.folder, `cache-${cli.source.host.split(':')[1] ?? ''}-${cli.target.host.split(':')[1] ?? ''}`);
 }
@@ -136,7 +136,7 @@ describe('the next run of a list', () => {
     expect(lists.filter((line) => !line.includes('/referrers/'))).toEqual(
       (['api', 'web'] as const).map((name) => `GET ${name}/manifests/${images[name].digest.replace(':', '-')}`),
     );
-    // The two images of the first moment both find out that there is no such route.
+    // The first two images run in parallel, and both discover that the route does not exist.
     expect(lists.length).toBeLessThanOrEqual(4);
   });
 });
@@ -166,7 +166,7 @@ describe('every part of an image of a list is checked', () => {
     const config = await cli.config();
     await run(config);
     expect(cli.target.deleteManifest(repository(), child)).toBe(true);
-    // Within the interval, one request per tag does not notice it.
+    // Within the interval, one request per tag does not detect the change.
     expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
     expect(cli.target.manifest(repository(), child)).toBeUndefined();
     await again(config);

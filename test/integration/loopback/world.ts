@@ -24,7 +24,7 @@ export interface PodAsked {
   readonly spec?: object;
 }
 
-/** Registries and built services of one test, all closed by `close`. */
+/** Registries and built services of one test. `close` closes all of them. */
 export class World {
   readonly #registries: FakeRegistry[] = [];
   readonly #services: RunningService[] = [];
@@ -50,15 +50,17 @@ export class World {
   }
 }
 
-/** The longest budget: a busy machine needs it for one HEAD on loopback. Tests about the budget set their own. */
+/**
+ * The maximum budget, because one HEAD on loopback may be slow on a busy machine. Tests of the budget set their own.
+ */
 const LONGEST_BUDGET = { answerBudget: '700ms' };
 
-/** `type: oci` for a registry on loopback. */
+/** Returns the configuration with `type: oci` for a registry on loopback. */
 export function plainRegistry({ host }: FakeRegistry, more: Record<string, unknown> = {}): object {
   return { type: 'oci', oci: { registry: host, insecure: true, ...more } };
 }
 
-/** The path that a source on loopback has in a target: the port's colon becomes an underscore. */
+/** Returns the path of a loopback source in a target. The colon before the port becomes an underscore. */
 export function pathOf({ host }: FakeRegistry, repository: string): string {
   return `${host.replace(':', '_')}/${repository}`;
 }
@@ -70,11 +72,14 @@ export function admissionRequest(images: Readonly<Record<string, string>>, asked
   return { uid: 'u', namespace, operation: 'CREATE', dryRun, object };
 }
 
-/** Known to services with {@link KNOWN_CALLER}: {@link admit} sends it, so that the pull secrets of its Pods count. */
+/**
+ * The secret of callers for services with {@link KNOWN_CALLER}. {@link admit} sends it, so that the service uses the
+ * pull secrets of the Pods.
+ */
 const CALLER_SECRET = 'caller-word-caller-word-caller-word';
 export const KNOWN_CALLER = { auth: { kyverno: { secret: CALLER_SECRET } } };
 
-/** The images that a Pod of these containers ends with. */
+/** Returns the images of a Pod with these containers after admission. */
 export async function admit(
   service: RunningService,
   images: Readonly<Record<string, string>>,
@@ -94,7 +99,7 @@ export async function mirrors(service: RunningService): Promise<MirrorRow[]> {
   return ((await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: MirrorRow[] }).mirrors;
 }
 
-/** All copies that were asked for have ended, one way or the other. */
+/** Waits until all requested copies have succeeded or failed. */
 export async function settled(service: RunningService): Promise<void> {
   await until('the mirrors settle', async () => {
     const all = await mirrors(service);
@@ -102,7 +107,10 @@ export async function settled(service: RunningService): Promise<void> {
   });
 }
 
-/** The value of one sample: `metric(service, 'image_swapper_lookups_total', { target: 'eu', outcome: 'absent' })`. */
+/**
+ * Returns the value of one sample: `metric(service, 'image_swapper_lookups_total', { target: 'eu', outcome: 'absent'
+ * })`.
+ */
 export async function metric(
   service: RunningService,
   name: string,

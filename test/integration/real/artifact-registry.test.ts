@@ -11,7 +11,7 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** The distribution project's registry behind Artifact Registry's login, as target; what is there is read by crane. */
+/** The distribution project's registry behind Artifact Registry's login is the target. crane reads the result. */
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('Artifact Registry before a real registry');
@@ -46,11 +46,11 @@ describe.runIf(available)('a real registry as Artifact Registry', () => {
       expect(found.stdout.trim()).toBe(digest);
     }
     expect(google.api.methods().filter((method) => method === 'CreateRepository')).toHaveLength(1);
-    // The registry's own log: no chunks, and one PUT for each blob and manifest.
+    // The registry's log shows no chunks and one PUT for each blob and manifest.
     const puts = real.accessLog().filter(({ method, status }) => method === 'PUT' && status === 201);
     expect(puts).toHaveLength(image.blobs.length + image.manifests.length);
     expect(real.accessLog().filter(({ method }) => method === 'PATCH')).toEqual([]);
-    // A second time nothing is sent, and nothing is asked of the API.
+    // A second run does not send anything and does not call the API.
     const before = [real.accessLog().length, google.api.requests.length];
     expect((await runProgram(args, google.env)).stdout).toContain('up-to-date');
     const after = real.accessLog().slice(before[0]);

@@ -31,7 +31,9 @@ import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { until } from '../../fakes/until.js';
 
-/** The built service against moto's control plane and a real registry behind ECR's login; many replicas under quotas. */
+/**
+ * The built service with moto's control plane and a real registry behind ECR's login, and many replicas with quotas.
+ */
 
 const run = promisify(execFile);
 const available = (await motoAvailable('ECR with moto')) && (await goToolsAvailable('ECR with a real registry'));
@@ -107,7 +109,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
       expect(`sha256:${createHash('sha256').update(read.stdout).digest('hex')}`).toBe(digest);
     }
 
-    // The content of moto, read with the test's own client.
+    // A separate client reads the content of moto.
     await until('the policies are set', () => moto.calls('TagResource').length === 1);
     const ecr = new ECRClient({
       endpoint: moto.direct,
@@ -162,7 +164,7 @@ describe('three replicas, a hundred images, twenty repositories, AWS’s quotas'
     const config = world.config({ ecrOptions: { accessPolicy } }, { mirror: { concurrency: 8 } });
     const replicas = await Promise.all([1, 2, 3].map(() => world.serve(config)));
 
-    // Each Pod is asked of one replica, as a Service spreads them; every tenth of all of them.
+    // Each Pod is sent to one replica, as a Service distributes requests. Every tenth Pod is sent to all replicas.
     await Promise.all(
       images.flatMap(({ asked }, index) => {
         const one = replicas[index % 3];

@@ -10,7 +10,10 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import { debianTool } from '../../tools/debian.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** Images that the garbage collection of a real registry took, read from the registry after the repair. */
+/**
+ * Images that the garbage collection of a real registry deleted. The tests read them from the registry after the
+ * repair.
+ */
 
 const available = await goToolsAvailable("the distribution project's registry");
 const old = debianTool('docker-registry');

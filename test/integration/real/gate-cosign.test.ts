@@ -11,7 +11,7 @@ import { BUNDLE } from '../../fakes/service.js';
 import { cosignProgram } from '../../tools/signing.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** Signatures and attestations that the real cosign makes, judged by the built program. */
+/** The built program verifies signatures and attestations of the real cosign. */
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('gates that verify signatures of cosign');

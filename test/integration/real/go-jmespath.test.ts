@@ -14,7 +14,7 @@ interface Question {
   readonly context: unknown;
 }
 
-/** The common form of both results: Go's panics count as errors, and messages are not compared. */
+/** A form that both results have in common. Go's panics count as errors, and messages are not compared. */
 type Answer =
   | { readonly kind: 'compile-error' | 'error'; readonly message: string }
   | { readonly kind: 'value'; readonly value: unknown };
@@ -89,7 +89,7 @@ function askGo(questions: readonly Question[]): readonly GoAnswer[] {
 }
 
 function askOurs({ expression: text, context }: Question): Answer {
-  // As admission gets it: parsed from JSON, which has no negative zero.
+  // Admission parses the document from JSON, which does not have a negative zero.
   const outcome = evaluateOver(text, JSON.parse(JSON.stringify(context)));
   return outcome.kind === 'value' ? { kind: 'value', value: encodable(outcome.value) } : outcome;
 }
@@ -106,15 +106,17 @@ function agrees(ours: Answer, go: GoAnswer): boolean {
   if (only !== undefined && others.length === 0 && 'value' in only) {
     return ours.kind === 'value' && canonical(only.value) === canonical(ours.value);
   }
-  // Go reads maps in random order, we in that of the document: any of its outcomes will do, in any order.
+  // Go reads maps in random order, but we read them in document order. Our result may match any of Go's outcomes, in
+  // any order.
   return go.outcomes.some((one) =>
     'value' in one ? same(one.value) || sameInAnyOrder(ours, one.value) : ours.kind === 'error',
   );
 }
 
 /**
- * Two mistakes of Go's parser that we refuse at load instead: it forgets an error inside a bracket that begins an operand
- * (`[1`), and lets anything be called (`(a)(b)`). Running either fails, or panics.
+ * Two mistakes of Go's parser that we refuse when the configuration loads: it ignores an error inside a bracket that
+ * begins an operand (`[1`), and accepts calls of any expression (`(a)(b)`). Both expressions fail or panic at
+ * evaluation.
  */
 const ACCEPTED_BY_MISTAKE = /unexpected '\('|expected (?:a number, ':' or )?'\]'$/;
 
@@ -131,7 +133,7 @@ function sorted(value: unknown): unknown {
     : value;
 }
 
-/** The same JSON whatever the order of the keys. */
+/** Returns the same JSON regardless of the order of keys. */
 function canonical(value: unknown): string {
   if (isArray(value)) {
     return `[${value.map(canonical).join()}]`;
@@ -145,7 +147,7 @@ function canonical(value: unknown): string {
   return JSON.stringify(value);
 }
 
-/** As the tool writes what JSON cannot hold. */
+/** Encodes values that JSON cannot represent, as the tool does. */
 function encodable(value: unknown): unknown {
   if (typeof value === 'number') {
     const text = Object.is(value, -0)

@@ -43,7 +43,7 @@ describe.runIf(available)('OCI image layouts', () => {
   const mirror = (...args: readonly string[]): Promise<unknown> =>
     run(process.execPath, [BUNDLE, 'mirror', ...args], { cwd: folder });
 
-  /** crane checks the digest of everything that it pulls. */
+  /** Pulls with crane, which checks every digest. */
   const pulls = (reference: string): Promise<unknown> =>
     run(crane, [
       'pull',

@@ -23,8 +23,8 @@ describe.runIf(await goToolsAvailable('our keyring beside the kubelet’s'))('ou
 });
 
 /**
- * Left out: where the kubelet's answer depends on the random order of a Go map, which are keys of one Secret that differ in
- * what does not count; and `/v1` and `/v2` at the end, which we take for no path on purpose.
+ * Two cases are left out. The kubelet's result depends on the random order of a Go map when keys of one Secret differ
+ * only in parts that are ignored. We deliberately ignore `/v1` and `/v2` at the end of a key.
  */
 function isComparable({ secrets }: KeyringQuestion): boolean {
   return secrets.every((keys) => {

@@ -18,8 +18,8 @@ import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
 /**
- * Images go from and to real registries behind a proxy that misbehaves; crane pulls them from the target itself, so that
- * it checks every digest.
+ * Copies of images between real registries behind a proxy that misbehaves. crane pulls the copies directly from the
+ * target and checks every digest.
  */
 
 const run = promisify(execFile);
@@ -40,11 +40,11 @@ afterAll(async () => {
 
 interface Case {
   readonly image: BuiltImage;
-  /** Of the source, and below `copy/` of the target. */
+  /** The repository in the source, and below `copy/` in the target. */
   readonly repository: string;
 }
 
-/** Each image has layers of its own: go-containerregistry's registry has one store for all repositories. */
+/** Each image has different layers, because go-containerregistry's registry has one store for all repositories. */
 async function newCase(host: string): Promise<Case> {
   const seed = (cases += 1);
   const platforms = ['linux/amd64', 'linux/arm64'];
@@ -80,7 +80,7 @@ async function copy(from: string, to: string, { repository, image }: Case, uploa
   }
 }
 
-/** Pulls all platforms of all images in one run: crane compares each digest and names an image that it cannot read. */
+/** Pulls all platforms of all images in one run. crane checks each digest and names an image that it cannot read. */
 async function expectPulled(copies: readonly { readonly host: string; readonly image: Case }[]): Promise<void> {
   const layout = await mkdtemp(join(folder, 'layout-'));
   const images = copies.map(({ host, image }) => `${host}/copy/${image.repository}:1.0`);

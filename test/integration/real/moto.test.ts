@@ -27,7 +27,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import { TlsProxy } from '../../fakes/tls-proxy.js';
 import { Moto, motoAvailable } from '../../tools/moto.js';
 
-/** The parts of ECR's and STS's control planes that moto supports for the real SDK, and those it does not. */
+/** The parts of ECR's and STS's control planes that moto supports for the real SDK, and the parts that it does not. */
 
 const available = await motoAvailable('ECR and STS against moto');
 const region = 'eu-central-1';
@@ -155,7 +155,7 @@ describe.skipIf(!available)('moto', () => {
   it('does not know account settings, ECR Public, pages or key checks: these are for our own fake', async () => {
     const client = new ECRPUBLICClient({ endpoint: moto.origin, region: 'us-east-1', credentials, maxAttempts: 1 });
     cleanups.push(() => client.destroy());
-    // moto fails over both with an error page, which the SDK reports as JSON that it cannot read.
+    // For both calls, moto returns an error page, which the SDK reports as invalid JSON.
     const failed = { name: 'SyntaxError', $metadata: { httpStatusCode: 500 } };
     await expect(ecr.send(new GetAccountSettingCommand({ name: 'BLOB_MOUNTING' }))).rejects.toMatchObject(failed);
     await expect(client.send(new GetPublicAuthorizationTokenCommand({}))).rejects.toMatchObject(failed);

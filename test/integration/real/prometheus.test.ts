@@ -10,7 +10,7 @@ import { createMetrics } from '../../../extension-service/src/telemetry/metrics.
 import { debianTool } from '../../tools/debian.js';
 import { ownMetrics } from '../../tools/metric-table.js';
 
-/** Prometheus' own tool reads the alerts, the dashboard's queries and our metrics. */
+/** promtool checks the alerts, the dashboard's queries and our metrics. */
 
 const promtool = debianTool('promtool', 'prometheus');
 const chart = new URL('../../../extension-service/chart/', import.meta.url);
@@ -45,7 +45,7 @@ const alerts = (parse(readFileSync(alertsFile, 'utf8')) as { groups: { rules: Ru
   .flatMap(({ rules }) => rules)
   .map(({ alert }) => alert);
 
-/** Series by their name with labels, a value for each minute, in promtool's notation. */
+/** Values per minute in promtool's notation, by series name with labels. */
 type Series = Readonly<Record<string, string>>;
 
 interface Scenario {
@@ -57,12 +57,12 @@ const JOB = 'namespace="swapper",job="image-swapper"';
 const POD = `${JOB},pod="a"`;
 const OTHER = 'namespace="other",job="image-swapper"';
 const LEADER = 'image_swapper_leader';
-/** Promtool's time starts with 1970. */
+/** Promtool's time starts in 1970. */
 const SECONDS = { halfDay: 43_200, week: 604_800 };
 const scenarios: Readonly<Record<string, Scenario>> = {
   ImageSwapperDown: {
     fires: [
-      // Never there; gone for two hours; gone, while another installation is well.
+      // The service never ran, has been down for two hours, or is down while another installation is healthy.
       {},
       { [`${LEADER}{${POD}}`]: '1x60 stale', [`${LEADER}{${JOB},pod="b"}`]: '0x60 stale' },
       { [`${LEADER}{${OTHER},pod="a"}`]: '1x180', [`${LEADER}{${POD}}`]: '1x60 stale' },
@@ -137,7 +137,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     fires: { [`image_swapper_tls_certificate_expiry_timestamp_seconds{${POD}}`]: `${SECONDS.halfDay}x180` },
     quiet: {
       [`image_swapper_tls_certificate_expiry_timestamp_seconds{${POD}}`]: `${SECONDS.week}x180`,
-      // Without TLS.
+      // The value of a service without TLS is 0.
       [`image_swapper_tls_certificate_expiry_timestamp_seconds{${JOB},pod="b"}`]: '0x180',
     },
   },
@@ -199,7 +199,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
   });
 
   it.each(Object.entries(scenarios))('%s fires when it should, and only then', (alertname, { fires, quiet }) => {
-    // Something runs, unless that is what it is about.
+    // Adds a running service, except for the alert about a service that does not run.
     const running = (series: Series): Series =>
       alertname === 'ImageSwapperDown' || Object.keys(series).some((name) => name.startsWith(LEADER))
         ? series
@@ -209,7 +209,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
       input_series: Object.entries(running(series)).map(([name, values]) => ({ series: name, values })),
       promql_expr_test: [
         {
-          // Everything that fires: no other alert may take it for its own.
+          // The expression covers all firing alerts, because no other alert may fire.
           expr: `count by (alertname) (ALERTS{alertstate="firing"})`,
           eval_time: '3h',
           exp_samples: firing ? [{ labels: `{alertname="${alertname}"}`, value: 1 }] : [],
@@ -304,7 +304,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     const texts = own.map(({ name, labels }) => {
       const metric = registry.getSingleMetric(name);
       const values = Object.fromEntries(labels.map((label) => [label, 'x']));
-      // Without a sample there is nothing to look at.
+      // promtool can check a metric only when it has a sample.
       if (metric instanceof Counter) metric.inc(values, 1);
       else if (metric instanceof Gauge) metric.set(values, 1);
       else if (metric instanceof Histogram) metric.observe(values, 1);

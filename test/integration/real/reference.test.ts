@@ -15,7 +15,7 @@ import { targetReference } from '../../../extension-service/src/core/naming/name
 import { hostileReferenceText, legalReferenceText } from '../../unit/image/arbitraries.js';
 import { everyTarget } from '../../unit/naming/targets.js';
 
-/** The result of test/tools/reference for a string. */
+/** The result of test/tools/reference for one string. */
 interface Answer {
   readonly domain?: string;
   readonly path?: string;
@@ -32,7 +32,7 @@ if (!hasGo && !process.env['CI']) {
   process.stderr.write('SKIPPED: the comparison with github.com/distribution/reference needs the go command\n');
 }
 
-/** In CI a missing go is a failure, not a gap. */
+/** In CI, the tests fail when Go is missing. Elsewhere, they are skipped. */
 describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubelet and containerd', () => {
   beforeAll(async () => {
     mkdirSync(fileURLToPath(new URL('../../../.cache/tools', import.meta.url)), { recursive: true });
@@ -52,7 +52,8 @@ describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubel
         count.listed++;
         continue;
       }
-      // Hosts go into lower case, and Docker Hub's with them: the same as asking distribution in lower case.
+      // We convert hosts to lower case, including Docker Hub's. This is the same as distribution's result for a host in
+      // lower case.
       const expected = theirs === 'refused' ? theirs : { ...theirs, domain: (theirs.domain ?? '').toLowerCase() };
       if (JSON.stringify(ours) !== JSON.stringify(expected))
         expect({ text, ...asObject(ours) }).toEqual({ text, ...asObject(expected) });
@@ -137,7 +138,7 @@ function parsed(text: string): Answer | 'refused' {
   }
 }
 
-/** The fields in our order, so that equal answers are equal texts. */
+/** Returns the fields in our order, so that equal results have equal JSON. */
 function withoutError({ domain, path, tag, digest }: Answer): Answer {
   return {
     ...(domain !== undefined && { domain }),
@@ -153,9 +154,9 @@ function asObject(result: Answer | 'refused'): object {
 
 function isListedDifference(text: string, theirs: Answer | 'refused'): boolean {
   return (
-    // A name without a host.
+    // The name does not have a host.
     (theirs !== 'refused' && theirs.domain === undefined) ||
-    // Docker Hub in capitals is another registry to distribution.
+    // For distribution, Docker Hub in upper case is a different registry.
     (/^(?:index\.)?docker\.io\//i.test(text) && !/^(?:index\.)?docker\.io\//.test(text)) ||
     text.length > 1024
   );

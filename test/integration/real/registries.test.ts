@@ -19,7 +19,7 @@ import { debianTool } from '../../tools/debian.js';
 import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** Copies between real registries, read back by crane and skopeo, with the order told by the registry's own access log. */
+/** Copies between real registries. crane and skopeo read them back, and the registry's access log shows the order. */
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('copies between real registries');
@@ -140,9 +140,9 @@ describe.skipIf(!available)('between two registries of the distribution project'
     expect(names.at(-1)).toBe('1.0');
     expect(new Set(names.slice(0, -1))).toEqual(new Set(IMAGE.manifests.slice(0, -1).map(({ digest }) => digest)));
     expect(names).toHaveLength(IMAGE.manifests.length);
-    // Distribution refuses a manifest whose blobs are missing: that each PUT was a 201 proves the order.
+    // Distribution refuses a manifest whose blobs are missing. A 201 to each PUT therefore proves the order.
     expect(new Set(manifests.map(({ status }) => status))).toEqual(new Set([201]));
-    // Twenty Pods, one GET of each blob.
+    // Twenty Pods cause only one GET of each blob.
     for (const { digest } of IMAGE.blobs) {
       expect(source.accessLog().filter(({ method, path }) => method === 'GET' && path.endsWith(digest))).toHaveLength(
         1,
@@ -166,7 +166,7 @@ describe.skipIf(!available)('between two registries of the distribution project'
     const again = [...source.accessLog().slice(before.source), ...target.accessLog().slice(before.target)];
     expect(again.filter(({ method }) => method !== 'HEAD' && method !== 'GET')).toEqual([]);
     expect(again.filter(({ method, path }) => method === 'GET' && path.includes('/blobs/'))).toEqual([]);
-    // The source is asked for referrers alone.
+    // The service requests only referrers from the source.
     const asked = source.accessLog().slice(before.source);
     const isReferrers = (path: string): boolean => path.includes('/referrers/') || path.includes('/manifests/sha256-');
     expect(asked.filter(({ method, path }) => method === 'GET' && path !== '/v2/' && !isReferrers(path))).toEqual([]);
@@ -216,7 +216,7 @@ describe.skipIf(!available)('with TLS by a private authority and basic authentic
       join(folder, 'config.json'),
       JSON.stringify({ auths: { [source.host]: { auth }, [target.host]: { auth } } }),
     );
-    // Into the private source by another client's hand.
+    // crane, not the service, copies the image into the private source.
     const open = await registry();
     await pushImage(open.host, 'app', IMAGE, '1.0');
     await run(crane, ['copy', '--insecure', `${open.host}/app:1.0`, `${source.host}/app:1.0`], { env });

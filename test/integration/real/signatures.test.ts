@@ -15,13 +15,13 @@ import { cosign, notation } from '../../tools/signing.js';
 import type { Signer } from '../../tools/signing.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 
-/** Signatures of notation-go 1.3 and cosign 3.1 verify at the target: of the image, of each platform, and on an SBOM. */
+/** Signatures of notation-go 1.3 and cosign 3.1 verify in the target, for the image, each platform and an SBOM. */
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('signatures that verify at the target');
 
 let folder: string;
-/** By the repository of the image that each signs. */
+/** Signers by the repository of the image that they sign. */
 let signers: Readonly<Record<string, Signer>>;
 
 beforeAll(async () => {
@@ -37,7 +37,7 @@ afterAll(async () => {
   if (available) await rm(folder, { recursive: true, force: true });
 });
 
-/** A registry with the referrers API, or the distribution project's, which has none. */
+/** Starts a registry with the referrers API, or the distribution project's registry, which does not have the API. */
 async function registry(
   kind: 'with' | 'without',
 ): Promise<{ readonly host: string; readonly close: () => Promise<void> }> {
@@ -61,7 +61,7 @@ async function pushBlob(host: string, repository: string, bytes: Buffer, digest:
   expect((await fetch(url, { method: 'PUT', body: new Uint8Array(bytes) })).status).toBe(201);
 }
 
-/** An image of two platforms with an SBOM. @returns the digests of all that is to be signed */
+/** Pushes an image with two platforms and an SBOM. @returns the digests that must be signed */
 async function pushWithSbom(host: string, repository: string, hasApi: boolean): Promise<readonly string[]> {
   const image = buildImage();
   await pushImage(host, repository, image, '1.0');
@@ -72,7 +72,7 @@ async function pushWithSbom(host: string, repository: string, hasApi: boolean): 
     await pushBlob(host, repository, Buffer.concat([...blob.chunks(0, blob.size)]), blob.digest);
   }
   await pushManifest(host, repository, manifest);
-  // Without the API the client that attaches it keeps the list, and the signing tools extend it.
+  // Without the API, the client that attaches the SBOM creates the list, and the signing tools extend it.
   if (!hasApi) await listSbom(host, repository, top, manifest);
   return [...image.manifests.map(({ digest }) => digest), manifest.digest];
 }
@@ -115,7 +115,7 @@ describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
             throw new Error(`${name}: the signature of ${digest} does not verify at the target`, { cause: error });
           });
         }
-        // Each form is copied as it is: none stands for the other.
+        // Each format is copied unchanged. None replaces another.
         const hasTags = (await tagsOf(target.host, repository)).some((tag) => tag.endsWith('.sig'));
         expect([name, hasTags]).toEqual([name, name === 'cosign-tags']);
       }

@@ -10,7 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const run = promisify(execFile);
 const MODULE = fileURLToPath(new URL('../../../extension-service/terraform/aws', import.meta.url));
 
-/** A cluster whose provider and name are known only after apply, as where one configuration creates all of it. */
+/**
+ * A cluster whose provider and name are known only after apply, as in a configuration that also creates the cluster.
+ */
 const SAME_APPLY = `
 terraform {
   required_providers {
@@ -57,7 +59,7 @@ run "plan" {
 }
 `;
 
-/** Folders in which machines without a way to the registry of providers keep them. */
+/** Folders with provider plugins on machines that cannot reach the provider registry. */
 const PLUGIN_FOLDERS = [
   process.env['TERRAFORM_PLUGINS'] ?? '',
   join(homedir(), '.terraform.d/plugins'),
@@ -65,7 +67,10 @@ const PLUGIN_FOLDERS = [
   '/opt/tf-plugins',
 ];
 
-/** Terraform with its AWS provider installed in `folder`; undefined, with the reason, if one of them is not available. */
+/**
+ * Returns Terraform with its AWS provider installed in `folder`. Logs the reason and returns undefined if one of them
+ * is not available.
+ */
 async function initialize(folder: string): Promise<string | undefined> {
   const plugins = PLUGIN_FOLDERS.find(
     (path) => existsSync(path) && readdirSync(path).some((host) => existsSync(join(path, host, 'hashicorp/aws'))),

@@ -3,12 +3,12 @@ import type { TerraformFiles } from '../../tools/terraform.js';
 
 type Releases = Readonly<Record<string, readonly Readonly<Record<string, unknown>>[] | undefined>>;
 
-/** The Helm releases of an example, by their names in Terraform. */
+/** Returns the Helm releases of an example by their names in Terraform. */
 export function releases(example: TerraformFiles): Releases {
   return (example['resource']?.['helm_release'] ?? {}) as Releases;
 }
 
-/** The chart refuses to install without the engine that its values name. */
+/** Checks that the engine is installed first. The chart refuses to install without the engine in its values. */
 export function expectEngineFirst(example: TerraformFiles): void {
   const { image_swapper: [service] = [], kyverno: [engine] = [] } = releases(example);
   expect(JSON.stringify(service?.['values'])).toContain('engine = \\"kyverno\\"');

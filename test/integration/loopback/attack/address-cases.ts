@@ -1,13 +1,15 @@
 import type { AddressClass } from '../../../../extension-service/src/registry/transport/addresses.js';
 
-/** One place that an attacker would like us to connect to. */
+/** One address to which an attacker may want the service to connect. */
 export interface AddressCase {
-  /** As it stands in a URL. */
+  /** The host in a URL. */
   readonly host: string;
   readonly expected: AddressClass;
-  /** The address that a name resolves to; absent for an address. */
+  /** The address of a name; absent if the host is an address. */
   readonly resolves?: readonly string[];
-  /** Whether a proxy may be asked for a name; names of this machine and of metadata services never. */
+  /**
+   * Whether a request to a proxy may name this host. Names of this machine and of metadata services are never allowed.
+   */
   readonly knownName?: boolean;
 }
 

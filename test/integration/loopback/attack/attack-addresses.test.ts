@@ -9,8 +9,8 @@ import { ADDRESS_CASES, type AddressCase } from './address-cases.js';
 import { PROXIES, WAYS, type Report, type Visit } from './protocol.js';
 
 /**
- * Every address that an attacker would like, by every way that names one, with and without a proxy. A network namespace of
- * the test's own has all addresses of IPv4 and IPv6; listeners on them say which were touched.
+ * Every address that an attacker may want to reach, in every way to name one, with and without a proxy. A separate
+ * network namespace has all addresses of IPv4 and IPv6. Listeners on them record connections.
  */
 
 const SETUP =
@@ -25,7 +25,7 @@ function mayMakeNamespaces(): boolean {
 const able = mayMakeNamespaces();
 if (!able) {
   const message = 'no network namespace can be made (unshare -n, ip): the attack on addresses does not run';
-  // CI has the rights and the programs: there the test must run.
+  // CI has the required rights and programs, so the test must run there.
   if (process.env['CI'] !== undefined) throw new Error(message);
   process.stderr.write(`SKIPPED: ${message}\n`);
 }
@@ -52,7 +52,7 @@ afterAll(() => {
   if (folder !== undefined) rmSync(folder, { recursive: true });
 });
 
-/** Where a Pod may send us, and where a public registry may. */
+/** Addresses to which a Pod may send the service, and those to which a public registry may. */
 const mayTouch = ({ expected }: AddressCase, way: string): boolean =>
   expected === 'public' || (expected === 'private' && way === 'reference');
 
@@ -87,7 +87,7 @@ describe.skipIf(!able)('the attack on addresses', () => {
     (way, proxy) => {
       for (const [address, visit] of visitsOf(way, proxy)) {
         expect([visit.host, visit.touched]).toEqual([visit.host, []]);
-        // The proxy judges the address of a name, except for names that lead inside wherever they are resolved.
+        // The proxy checks the address of a name, except for names that are internal on every machine.
         const isName = address.resolves !== undefined;
         const allowed = isName ? address.knownName !== true : mayTouch(address, way);
         expect([visit.host, visit.connects.length > 0]).toEqual([visit.host, allowed]);

@@ -8,7 +8,7 @@ import { buildImage, loadImage } from '../../../fakes/images.js';
 import { FakeRegistry, type FaultRule } from '../../../fakes/registry.js';
 import { until } from '../../../fakes/until.js';
 
-/** Registries that lie, one hole at a time; the target's log and tags say what came of it. */
+/** Hostile registries with one fault each. The tests check the log and tags of the target. */
 
 const cleanups: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
@@ -29,11 +29,11 @@ interface Attack {
   readonly error: RegistryError | undefined;
   readonly digest: string | undefined;
   readonly manifestsPushed: number | undefined;
-  /** Milliseconds of CPU that the copy took, and everything else in this process. */
+  /** CPU time of this process during the copy, milliseconds. */
   readonly cpu: number;
 }
 
-/** Copies from a registry with a hole to a target with a login, where another tenant has an image. */
+/** Copies from a hostile registry to a target with a login that also has another tenant's image. */
 async function attack(
   hole: Hole,
   more: Partial<HostileOptions> = {},
@@ -61,7 +61,7 @@ async function attack(
     source: { client: source, reference: { repository: 'hostile/app', tag: 'v1' } },
     target: { client: into, reference: { repository: REPOSITORY, published: 'v1' } },
     referrers: true,
-    // Small, so that the test is fast; the default is 300.
+    // A small value keeps the test fast. The default is 300.
     limits: { referrers: MAX_REFERRERS },
   }).catch((error: unknown) => error);
   const { user, system } = process.cpuUsage(before);
@@ -74,7 +74,10 @@ async function attack(
   return { hostile, target, error: undefined, digest, manifestsPushed, cpu };
 }
 
-/** The target was asked for its own repository alone, and another tenant's image is as it was. */
+/**
+ * Checks that requests to the target were only for the source's own repository, and that the other tenant's image is
+ * unchanged.
+ */
 function expectUntouched({ target }: Attack): void {
   const strayed = target.accessLog.filter(
     ({ path }) => path !== '/v2/' && path !== '/token' && !path.startsWith(`/v2/${REPOSITORY}/`),
@@ -139,7 +142,7 @@ describe('a hostile registry', () => {
 
   it('brackets: cost little CPU', async () => {
     const { cpu, hostile } = await attack('brackets');
-    // 4 MB are read once, without retries, and not parsed.
+    // The copier reads 4 MB once, without retries, and does not parse them.
     expect(hostile.log.filter(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(1);
     expect(cpu).toBeLessThan(2_000);
   });
@@ -171,7 +174,7 @@ describe('a hostile registry', () => {
   it('referrers-without-end: the image is copied, with a bounded number of manifests', async () => {
     const seen = await attack('referrers-without-end');
     expect(seen.target.manifest(REPOSITORY, 'v1')?.digest).toBe(image.digest);
-    // Each referrer, and the list that a registry without the API needs.
+    // The number includes each referrer, and the list that a registry without the API needs.
     expect(seen.manifestsPushed).toBeLessThan(image.manifests.length + 6 * MAX_REFERRERS);
     expectUntouched(seen);
   });

@@ -12,9 +12,9 @@ import { ADDRESS_CASES } from './address-cases.js';
 import { PROXIES, WAYS, type Report, type Visit, type Way } from './protocol.js';
 
 /**
- * Runs in a network namespace where every address is local: a hostile registry and a target at public addresses, proxies,
- * and listeners on all other addresses that record who was touched. Prints one JSON report. Arguments: the registry's
- * certificate and key.
+ * Runs in a network namespace where every address is local: a hostile registry and a target at public addresses,
+ * proxies, and listeners on all other addresses that record connections. Prints one JSON report. Arguments: the
+ * registry's certificate and key.
  */
 const [certFile = '', keyFile = ''] = process.argv.slice(2);
 const REGISTRY = { name: 'evil.example.org', address: '8.0.0.10', port: 5000 };
@@ -52,7 +52,7 @@ function resolve(
     );
 }
 
-/** `/v2/<way>/<case>/…`: sends the client to that case's host. */
+/** Sends requests for `/v2/<way>/<case>/…` to that case's host. */
 function beHostile(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   const [, , way = '', index = ''] = (request.url ?? '').split('/');
@@ -76,7 +76,7 @@ async function listen(server: Server | ReturnType<typeof createServer>, port: nu
   await once(server, 'listening');
 }
 
-/** Passes on what is for the registry and the target, and records everything else. */
+/** Forwards requests for the registry and the target, and records everything else. */
 function proxy(): Server {
   const server = createHttpServer((request, response) => {
     const url = new URL(request.url ?? '');
@@ -164,7 +164,7 @@ async function visitAll(): Promise<Visit[]> {
   return visits;
 }
 
-/** A name that is public when it is judged first, and this machine or the metadata service from then on. */
+/** A name that is public at the first check, and later resolves to this machine or the metadata service. */
 async function rebind(): Promise<Pick<Report, 'rebound' | 'reboundKinds'>> {
   const reboundKinds: string[] = [];
   touched = [];
@@ -198,7 +198,7 @@ for (const port of TRIPWIRE_PORTS) {
   await listen(tripwire, port, '::');
 }
 
-/** Two connections of one client to one registry: no session of the first is offered on the second. */
+/** Opens two connections of one client to one registry. The second must not offer a session of the first. */
 async function connectTwice(): Promise<void> {
   const through = factory('');
   const client = through.client(`${REGISTRY.name}:${REGISTRY.port}`, anonymousKeychain);

@@ -1,29 +1,29 @@
-/** How a case reaches the service: named by a Pod, or by what a registry answers. */
+/** How a case reaches the service: in a Pod, or in a registry's response. */
 export const WAYS = ['reference', 'manifest-redirect', 'blob-redirect', 'realm', 'location'] as const;
 export type Way = (typeof WAYS)[number];
 
-/** None, or the address that the proxy listens on. */
+/** The address that the proxy listens on, or none. */
 export const PROXIES = ['', '127.0.0.1', '10.0.0.9'] as const;
 
-/** The result of one case, as its tripwires and the proxy saw it. */
+/** The result of one case, as the listeners and the proxy recorded it. */
 export interface Visit {
   readonly way: Way;
   readonly proxy: string;
   readonly host: string;
-  /** Addresses that were connected to directly. */
+  /** Addresses with direct connections. */
   readonly touched: readonly string[];
-  /** Hosts that the proxy was asked for, except the hostile registry itself. */
+  /** Hosts in requests to the proxy, except the hostile registry. */
   readonly connects: readonly string[];
-  /** Kind of the error; cleaning up an upload reports none. */
+  /** Kind of the error. The cleanup of an upload does not report one. */
   readonly kind: string;
 }
 
 export interface Report {
   readonly visits: readonly Visit[];
-  /** Addresses that were touched when a name changed its address between two connections. */
+  /** Addresses with connections after a name changed its address between two connections. */
   readonly rebound: readonly string[];
   readonly reboundKinds: readonly string[];
-  /** TLS sessions that the registry saw again, of its connections. */
+  /** Number of the registry's connections that resumed a TLS session. */
   readonly resumedSessions: number;
   readonly connections: number;
 }

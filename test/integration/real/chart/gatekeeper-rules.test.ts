@@ -8,7 +8,7 @@ import { goModule, goToolsAvailable } from '../../../tools/tool.js';
 
 const available = await goToolsAvailable("what Gatekeeper's chart and manifest send it");
 
-/** docs/gatekeeper.md tells which of them sends ephemeral containers. */
+/** docs/gatekeeper.md explains which of the chart and the manifest sends ephemeral containers. */
 describe.skipIf(!available)('of the ephemeral containers of Pods', () => {
   let module: string;
   beforeAll(async () => {

@@ -28,7 +28,7 @@ describe.skipIf(!available)('the chart', () => {
   const deployment = async (values: object): Promise<DeploymentSpec> =>
     objectOf(await render(values), 'Deployment')['spec'] as DeploymentSpec;
 
-  /** Every value that is a mapping or list of the user's, as null. */
+  /** Returns null for every value that is a mapping or list from the user. */
   async function allNull(): Promise<object> {
     const values = parse(await readFile(join(CHART, 'values.yaml'), 'utf8')) as Readonly<Record<string, unknown>>;
     const nulled = (value: unknown, path: string): unknown => {
@@ -242,7 +242,7 @@ describe.skipIf(!available)('the chart', () => {
   });
 
   describe('before it is uninstalled', () => {
-    /** Policies that hooks put in the place of others, as `WEIGHT KIND NAME`, in Helm's order. */
+    /** Returns the policies with which hooks replace others, as `WEIGHT KIND NAME`, in Helm's order. */
     async function hooks(values: object): Promise<string[]> {
       const objects = await render(values);
       return objects
@@ -256,7 +256,7 @@ describe.skipIf(!available)('the chart', () => {
     const opened = {
       kyverno: ['MutatingPolicy image-swapper'],
       'kyverno-clusterpolicy': ['ClusterPolicy image-swapper'],
-      // Not the Provider: a closed Assign without it refuses everything.
+      // The Provider is not replaced, because a closed Assign without it refuses everything.
       gatekeeper: ['containers', 'initcontainers', 'volumes'].map((list) => `Assign zz-image-swapper-${list}`),
       webhook: ['MutatingWebhookConfiguration image-swapper'],
     };
@@ -295,7 +295,7 @@ describe.skipIf(!available)('the chart', () => {
           const off = { ...values, uninstall: { hooks: false } };
           expect(repeated(await identities(off))).toEqual([]);
           expect(await hooks(off)).toEqual([]);
-          // Nothing but the hooks is gone.
+          // Only the hooks are missing.
           const objects = await helm.objects({ values: { config, ...values }, args: ['--no-hooks'] });
           expect(await render(off)).toEqual(objects);
         }
@@ -335,7 +335,7 @@ describe.skipIf(!available)('the chart', () => {
   });
 });
 
-/** Leaves that are numbers, as `PATH: NUMBER`. */
+/** Returns the numeric leaves as `PATH: NUMBER`. */
 function numbers(value: unknown, path = ''): string[] {
   if (typeof value === 'number') return [`${path}: ${value}`];
   if (typeof value !== 'object' || value === null) return [];

@@ -17,7 +17,7 @@ import { goToolsAvailable } from '../../../tools/tool.js';
 const available = await goToolsAvailable("the Helm chart's policies");
 const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'MutatingWebhookConfiguration'];
 
-/** Configurations over which the chart must name targets as the service does. */
+/** Configurations for which the chart and the service must render the same target names. */
 const TARGETS: readonly (readonly [string, object])[] = [
   ['ECR', { target: { aws: { accountId: '012345678901', region: 'eu-central-1' } } }],
   ['ECR with a prefix', { target: { aws: { accountId: '123456789012', region: 'us-east-1', prefix: '/a/b/' } } }],
@@ -31,7 +31,7 @@ const TARGETS: readonly (readonly [string, object])[] = [
     'eusc-de-east-1',
     'ap-southeast-2',
   ].flatMap((region) =>
-    // Where AWS has no hosts that answer over IPv6 too, the service refuses them.
+    // The service refuses the dual-stack endpoints in partitions where AWS does not offer them.
     (/iso|eusc/.test(region) ? ['standard', 'fips'] : ['standard', 'fips', 'dual-stack', 'fips-dual-stack']).map(
       (endpoint) =>
         [`ECR, ${region}, ${endpoint}`, { target: { aws: { accountId: '123456789012', region, endpoint } } }] as const,
@@ -75,7 +75,7 @@ describe.skipIf(!available)("the chart's policies", () => {
     helm = await Helm.create();
   });
 
-  /** Rendered by the chart, without the labels of the release. */
+  /** Returns the policies that the chart renders, without the labels of the release. */
   async function rendered(values: object, namespace = 'image-swapper'): Promise<unknown[]> {
     const objects = await helm.objects({ values, namespace, args: ['--no-hooks'] });
     return objects
@@ -93,10 +93,10 @@ describe.skipIf(!available)("the chart's policies", () => {
         gcp: { location: 'us', projectId: 'my-shop', repositoryId: 'mirror' },
       },
     ],
-    // Not in the policies.
+    // The policies do not contain this filter.
     source: { filters: [{ jmespath: "obj.metadata.namespace == 'x'" }] },
   };
-  /** Gatekeeper sends no Pod, so that nothing else can be decided for it. */
+  /** A configuration that decides by image only, because Gatekeeper does not send the Pod. */
   const byImage = {
     ...config,
     targets: config.targets.map((target) => ({ ...target, match: "starts_with(container.image, 'a/')" })),
@@ -184,7 +184,7 @@ describe.skipIf(!available)("the chart's policies", () => {
   );
 });
 
-/** The prefixes of images in a policy's guard; the chart leaves the groups of operators to the service. */
+/** Returns the image prefixes in a policy's guard. The chart leaves the groups of operators to the service. */
 function guardOf(policy: KubernetesObject): string[] {
   const groups = DEFAULT_OPERATORS.map(({ apiGroup }) => `${apiGroup}/`);
   return [...stringify(policy, { lineWidth: 0 }).matchAll(/startsWith\(\\?"([^"\\]+)/g)]

@@ -8,13 +8,13 @@ import type { KubernetesObject } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
 
 const available = await goToolsAvailable('the Helm chart');
-/** Compared with what the renderers give, in policies.test.ts. */
+/** Kinds that policies.test.ts compares with the output of the renderers. */
 const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'MutatingWebhookConfiguration'];
 
-/** Without what is compared with its source elsewhere. */
+/** Returns the object without the parts that other tests compare with their source. */
 function abridged(object: KubernetesObject): KubernetesObject {
   const { kind } = object;
-  // The rest of a Job's name follows its content, the version of the chart included.
+  // The end of a Job's name depends on its content, including the version of the chart.
   const name = object.metadata.name.replace(/(-prewarm-)[0-9a-f]{8}$/, '$1HASH');
   const metadata = { ...object.metadata, name };
   if (kind === 'Job') return { ...object, metadata };
@@ -27,7 +27,7 @@ function identity({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name}`;
 }
 
-/** One line for each leaf, so that a difference is its lines; without labels that every object has. */
+/** Returns one line for each leaf, so that differences are lines. Labels that every object has are left out. */
 function lines(value: unknown, path = ''): string[] {
   if (/(?:app\.kubernetes\.io\/(?:version|managed-by|instance)|helm\.sh\/chart)$/.test(path)) return [];
   if (typeof value === 'object' && value !== null && Object.keys(value).length > 0) {
@@ -40,7 +40,7 @@ function lines(value: unknown, path = ''): string[] {
     : [`${path}: ${JSON.stringify(value)}`];
 }
 
-/** Differences between the objects and the defaults, in both directions; new objects in full. */
+/** Returns the differences between the objects and the defaults in both directions. New objects are complete. */
 function differences(objects: readonly KubernetesObject[], defaults: readonly KubernetesObject[]): string {
   const known = new Map(defaults.map((object) => [identity(object), object]));
   const texts = objects.flatMap((object) => {

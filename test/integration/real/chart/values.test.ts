@@ -417,7 +417,8 @@ describe.skipIf(!available)("the chart's values", () => {
   });
 
   describe('that have no effect as things are', () => {
-    // NOTES.txt is rendered by an install alone, which needs a cluster; what it lists is not.
+    // Only an install renders NOTES.txt, and an install needs a cluster. This ConfigMap renders the same warnings
+    // without one.
     const lister = [
       'apiVersion: v1',
       'kind: ConfigMap',

@@ -3,13 +3,13 @@ import type { BackendFactory } from 'bullmq';
 import { Postgres } from '../../../fakes/postgres.js';
 import { RedisServer } from '../../../fakes/redis.js';
 
-/** One server of a kind for all cases of a file; each case has a prefix of its own. */
+/** One server of a kind for all cases of a file. Each case has its own prefix. */
 export interface QueueServer {
   readonly url: string;
   kill(): Promise<void>;
   restart(): Promise<void>;
   stop(): Promise<void>;
-  /** Another client's view of the queue of copies. */
+  /** Reads the queue of copies through another client. */
   see<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
 }
 

@@ -10,7 +10,7 @@ import { HeldCopier, job } from '../../../unit/mirror/queue-world.js';
 import { configOf } from '../../../unit/decide/rules-of.js';
 import { until } from '../../../fakes/until.js';
 
-/** A copy with the key that the configuration of these replicas gives it. */
+/** Returns a job with the key that these replicas' configuration gives it. */
 export function imageJob(name: string, tag = 'latest'): MirrorJob {
   const one = job(name);
   const text = one.reference.text.replace('latest', tag);
@@ -24,7 +24,7 @@ export interface ReplicaOptions {
   readonly isShown?: boolean;
 }
 
-/** As registries' copies: an abort ends them. */
+/** Copies that an abort ends, like real copies. */
 class AbortableCopier extends HeldCopier {
   override copy(...args: Parameters<HeldCopier['copy']>): ReturnType<HeldCopier['copy']> {
     const [, signal] = args;
@@ -35,7 +35,7 @@ class AbortableCopier extends HeldCopier {
   }
 }
 
-/** One replica's side of the queue: what it asks for, and copies that end when the test says so. */
+/** One replica's side of the queue, with its requests. Its copies end when the test ends them. */
 export class Replica {
   readonly held = new AbortableCopier();
   readonly log: string[] = [];
@@ -74,7 +74,7 @@ export class Replica {
     return until(`a connection: ${this.log.join('\n')}`, () => this.report?.isUp === true);
   }
 
-  /** The configuration was read again, and its files may have changed. */
+  /** Applies the configuration again, as after a reload. */
   reload(): void {
     this.#copier.configure(this.#config);
   }
@@ -84,7 +84,7 @@ export class Replica {
   }
 }
 
-/** Ends each copy that any of them begins, until the work has ended. */
+/** Ends each copy that a replica starts, until the work has ended. */
 export async function endAll<T>(replicas: readonly Replica[], work: Promise<T>): Promise<T> {
   const timer = setInterval(() => {
     for (const { held } of replicas) for (const copy of held.started) copy.end();

@@ -14,7 +14,7 @@ import { until } from '../../../fakes/until.js';
 import { metric } from '../../loopback/world.js';
 
 const IMAGES = 30;
-/** For Node's `--require`: all clocks of the process are an hour ahead, except monotonic ones. */
+/** A script for Node's `--require` that sets all clocks of the process except monotonic ones an hour ahead. */
 const AN_HOUR_AHEAD = `
 const now = Date.now;
 Date.now = () => now() + 3_600_000;
@@ -65,7 +65,7 @@ async function start(name: string, env: Readonly<Record<string, string>> = {}): 
 const path = (name: string): string => `${source.host.replace(':', '_')}/${name}`;
 const isMirrored = (name: string): boolean => target.manifest(path(name), '1') !== undefined;
 
-/** Requests that finished something in the target, by what they finished. */
+/** The number of requests that finished a blob or manifest in the target, by path. */
 function finished(): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { method, path: at, query, status } of target.accessLog) {

@@ -20,7 +20,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     replicas = [];
   });
 
-  /** So many, on a queue of their own. */
+  /** Starts this many replicas with a separate queue. */
   async function start(count: number, options: ReplicaOptions = {}): Promise<Replica[]> {
     number += 1;
     prefix = `case_${number}`;
@@ -43,7 +43,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     const asked = replicas.flatMap((replica) => jobs.map((one) => replica.ask(one)));
     await until('every image is begun', () => names().length === jobs.length);
     expect(new Set(names()).size).toBe(jobs.length);
-    // Each replica has slots for four.
+    // Each replica has four slots.
     expect(replicas.map(({ held }) => held.started.length)).toEqual([4, 4, 4]);
     expect(new Set(await endAll(replicas, Promise.all(asked)))).toEqual(new Set([OUTCOME.digest]));
   });
@@ -56,7 +56,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       'the others are stored',
       async () => (await server.see(prefix, (queue) => queue.getWaitingCount())) === 18,
     );
-    // Nothing ends, so that it looks for images of other registries.
+    // No copy ends, so the replica looks for images of other registries.
     await until('it has drawn ahead', async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8);
     expect(names()).toHaveLength(2);
     await endAll(replicas, Promise.all(asked));
@@ -82,7 +82,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     const [one, other] = await start(2);
     const asked = [one, one, other].map(async (replica, index) => replica?.ask(imageJob('app', `${index + 1}`)));
     await until('the first is begun', () => names().length === 1);
-    // Long enough for a second look.
+    // This is long enough for a second check.
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(1);
     expect(names()).toHaveLength(1);
@@ -161,7 +161,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await until('it is begun', () => names().length === 1);
     await server.kill();
     await until('both have noticed', () => replicas.every(({ report }) => report?.isUp === false));
-    // The copy under a lease is broken off, and the replica that asked begins again.
+    // The copy with a lease is aborted, and the replica that requested it starts it again.
     await until('the one that asked copies', () => asking?.held.names.includes('before') === true);
     const during = asking?.ask(imageJob('during'));
     expect(await endAll(asking === undefined ? [] : [asking], Promise.all([before, during]))).toEqual([

@@ -14,7 +14,10 @@ import { Replica, endAll, imageJob } from './replica.js';
 const PASSWORD = 'secret-word-of-the-queue';
 const WRONG = 'wrong-word-of-the-queue';
 
-/** The error of a replica that cannot use the server; checks that it copies nevertheless, and shows no password. */
+/**
+ * Returns the error of a replica that cannot use the server. Checks that the replica still copies and does not show the
+ * password.
+ */
 async function refusal(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>): Promise<string> {
   const replica = new Replica(queue);
   try {
