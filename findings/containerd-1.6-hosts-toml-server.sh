@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# containerd 1.6.20 (Debian 12): a hosts.toml with `server` alone is dropped as a whole.
+# containerd 1.6.20 (Debian 12): a hosts.toml that contains only `server` is ignored.
 #
-# containerd's documentation of hosts.toml calls `server` the upstream of the namespace, with its scheme; host tables are optional
-# there. A file that holds the line `server = "http://…"` alone is refused with "invalid `host` tree" in the log, and the pull goes
-# on as if there were no file: over https, at the namespace's own name. With an empty table [host."http://…"] beside it, the same
-# pull works. (Loopback addresses do not show it: containerd tries plain HTTP there by itself. So the registry has a name here.)
+# containerd's documentation of hosts.toml describes `server` as the upstream of the namespace, including its scheme, and host
+# tables as optional. containerd rejects a file that only contains the line `server = "http://…"`: it logs "invalid `host` tree"
+# and continues the pull as if there were no file, over https and from the namespace's own name. With an additional empty table
+# [host."http://…"], the same pull works. (The registry has a name here because containerd tries plain HTTP for loopback
+# addresses anyway.)
 #
 # Seen on 2026-11-30: "server alone: fails", "server and host table: works"
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# go-containerregistry v0.22.1, `crane registry serve --disk`: a blob that is named by sha512 is taken and not found again.
+# go-containerregistry v0.22.1, `crane registry serve --disk`: a blob with a sha512 digest is accepted but cannot be found.
 #
-# The OCI image spec registers sha512, and the registry checks the digest of the upload: PUT answers 201. GET and HEAD of the
-# same blob answer 404 afterwards, so that a manifest which refers to it can be put (the registry does not check its blobs) and
-# not pulled. Registries that cannot keep a digest usually refuse it (distribution takes and serves sha512 blobs).
-# The same server cuts tags/list?n=1 without the Link header that leads to the next page.
+# The OCI image spec registers sha512, and the registry verifies the digest of the upload: PUT answers 201. GET and HEAD of the
+# same blob then answer 404. A manifest that refers to it can therefore be pushed (the registry does not check its blobs) but
+# not pulled. Registries that do not support a digest usually reject it (distribution accepts and serves sha512 blobs).
+# The same server truncates tags/list?n=1 without a Link header to the next page.
 #
 # Seen on 2026-11-30: "PUT: 201, HEAD: 404" and "3 tags, n=1: 1 tag, Link: none"
 set -euo pipefail

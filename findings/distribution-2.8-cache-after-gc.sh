@@ -2,9 +2,9 @@
 # distribution 2.8.2 (Debian 12, docker-registry 2.8.2+ds1-1) with its usual `cache: blobdescriptor: inmemory`: a manifest that
 # was deleted and collected cannot be pushed again until the registry restarts, although each push answers 201.
 #
-# `garbage-collect` is a process of its own, so the running registry does not learn what it deleted. HEAD of a collected blob
-# still answers 200, and a PUT of the collected manifest answers 201 and stores only the tag: GET of tag and digest is 404.
-# Clients that trust either answer leave a mirror without the image. A restart of the registry ends it.
+# `garbage-collect` is a separate process, so the running registry does not know what it deleted. HEAD of a collected blob
+# still answers 200. PUT of the collected manifest answers 201 but stores only the tag: GET of the tag and of the digest answer
+# 404. Clients that trust either answer leave a mirror without the image. A restart of the registry fixes this.
 #
 # Seen on 2026-11-30: "after garbage collection: blob 200, push 201, tag 404; after a restart: push 201, tag 200"
 set -euo pipefail

@@ -2,9 +2,9 @@
 # distribution 2.8.2 (Debian 12, docker-registry 2.8.2+ds1-1): a Docker foreign layer without `urls` is refused with 500 and "blob
 # unknown to registry", although the registry has the blob.
 #
-# Tools that make an image complete for a closed network push the bytes of its foreign layers and leave `urls` out. The registry
-# wants a URL for this type of layer, whether or not it has the bytes, and none of its three errors says so. The same layer with
-# OCI's type for it, non-distributable, is taken. A copier that trusts the status would try again forever; one that trusts the
+# Tools that prepare an image for an isolated network push the bytes of its foreign layers and omit `urls`. The registry requires
+# a URL for this type of layer, even if it has the bytes, and none of its three errors says so. It accepts the same layer with
+# OCI's media type for non-distributable layers. A copier that trusts the status would retry forever; one that trusts the error
 # code would send the blob again.
 #
 # Seen on 2026-11-30: "blob: 200, Docker foreign layer: 500 UNKNOWN UNKNOWN MANIFEST_BLOB_UNKNOWN, OCI non-distributable layer: 201"

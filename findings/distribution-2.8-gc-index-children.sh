@@ -2,9 +2,9 @@
 # distribution 2.8.2 (Debian 12, docker-registry 2.8.2+ds1-1): `garbage-collect --delete-untagged` deletes the platforms of a
 # tagged image.
 #
-# A manifest without a tag of its own counts as garbage, although a tagged index names it. The tag stays and answers 200; what
-# it names is gone, so no platform can be pulled. Referrers (signatures, SBOMs), which have no tag either, go in the same way.
-# Version 3 keeps what an index names. Users of a mirror must not clean a 2.8 registry with this flag.
+# A manifest without its own tag counts as garbage, even if a tagged index refers to it. The tag still answers 200, but the
+# manifests in its index are gone, so no platform can be pulled. Referrers (signatures, SBOMs), which have no tags either, are
+# also deleted. Version 3 keeps manifests that an index refers to. Users of a mirror must not use this flag with a 2.8 registry.
 #
 # Seen on 2026-11-30: "tag: 200, its platform: 404"
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# distribution 2.8.2 (Debian docker-registry 2.8.2+ds1-1): whether a repository exists shows in its list of tags only.
+# distribution 2.8.2 (Debian docker-registry 2.8.2+ds1-1): only the list of tags shows whether a repository exists.
 #
-# The OCI distribution spec has the code NAME_UNKNOWN for a repository that the registry does not know. distribution answers
-# MANIFEST_UNKNOWN to GET of a manifest in such a repository, and BLOB_UNKNOWN to GET of a blob, exactly as in a repository
-# that exists. Only GET /v2/NAME/tags/list says NAME_UNKNOWN. A client that wants to skip the questions about a new repository
-# has to ask for that list. Once a blob was pushed, with no manifest yet, the list still says NAME_UNKNOWN.
+# The OCI distribution spec defines the code NAME_UNKNOWN for a repository that the registry does not know. In such a
+# repository, distribution answers MANIFEST_UNKNOWN to GET of a manifest, and BLOB_UNKNOWN to GET of a blob, exactly as in a
+# repository that exists. Only GET /v2/NAME/tags/list answers NAME_UNKNOWN. A client that wants to skip lookups in a new
+# repository must request that list. If a blob was pushed but no manifest yet, the list still answers NAME_UNKNOWN.
 #
 # Seen on 2026-11-30:
 #   manifest: MANIFEST_UNKNOWN, blob: BLOB_UNKNOWN, tags: NAME_UNKNOWN, tags after a blob: NAME_UNKNOWN

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# moto 5.2.5 (PyPI): its ECR gives an image index a digest that has nothing to do with the index.
+# moto 5.2.5 (PyPI): its ECR returns a digest for an image index that does not depend on the index.
 #
-# Amazon ECR, as every OCI registry, names a manifest by the SHA-256 of its bytes. moto hashes the digests of the manifest's
-# layers instead. An index has no layers, so the digest comes from a small pool of random ones: PutImage of the same index into
-# two repositories gives two digests, and neither is sha256 of the bytes. A client that compares the answer's imageDigest with
-# what it pushed works with ECR and fails with moto; a test against moto cannot show that digests are kept.
+# Like every OCI registry, Amazon ECR identifies a manifest by the SHA-256 of its bytes. moto hashes the digests of the
+# manifest's layers instead. An index has no layers, so moto takes the digest from a small pool of random ones: PutImage of the
+# same index into two repositories returns two digests, and neither is the SHA-256 of the bytes. A client that compares the
+# returned imageDigest with the pushed bytes works with ECR and fails with moto. A test against moto cannot show that digests
+# are preserved.
 #
 # Seen on 2026-11-30: "index: sha256 of the bytes is not the imageDigest" and "image: sha256 of the bytes is not the imageDigest".
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # skopeo 1.9.3 (Debian 12, skopeo 1.9.3+ds1-1): a layer that occurs three times in an image is uploaded three times.
 #
-# Images built FROM scratch with equal steps have the same layer more than once, and the spec allows it. skopeo copies layers at
-# the same time and asks for each before any has arrived: the registry gets three whole uploads of one blob. crane and regctl
-# send it once. Who compares copiers by bytes sent must not have such a layer in the corpus by accident.
+# Images that are built FROM scratch with equal steps contain the same layer more than once, which the spec allows. skopeo copies
+# layers in parallel and checks for each before any has arrived, so the registry gets three complete uploads of one blob. crane
+# and regctl send it once. Benchmarks that compare copiers by sent bytes must not contain such a layer by accident.
 #
 # Seen on 2026-11-30 (docker-registry 2.8.2+ds1-1 at both ends): "uploads of the layer: 3"
 set -euo pipefail

@@ -1,9 +1,9 @@
-{{/* Digits as they were written: a values file makes a number of them, and Go prints large ones as 1.23e+11. */}}
+{{/* The digits in their original form: Helm parses them as a number, and Go prints large numbers as 1.23e+11. */}}
 {{- define "image-swapper.digits" -}}
 {{- if kindIs "float64" . }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
-{{/* Writes `.registry` as its kind wants it, in place; `.key` is where it is. */}}
+{{/* Converts `.registry` in place to the form that its kind requires; `.key` is its key, for messages. */}}
 {{- define "image-swapper.normalizeRegistry" -}}
 {{- $one := .registry }}
 {{- $key := .key }}
@@ -14,7 +14,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The service's configuration as YAML: `config`, with what the chart's own values say. */}}
+{{/* The service's configuration as YAML: `config`, completed from the chart's other values. */}}
 {{- define "image-swapper.config" -}}
 {{- $config := deepCopy (.Values.config | default dict) }}
 {{- include "image-swapper.normalizeRegistry" (dict "registry" ($config.target | default dict) "key" "config.target") }}
@@ -47,8 +47,8 @@
 {{- end }}
 
 {{/*
-ClusterPolicies send a token by themselves: it is taken unless the values say how callers prove who they are. Callers without
-one are answered as before, so that no version of Kyverno is locked out.
+ClusterPolicies send a token by default. The service accepts it unless the values configure how callers authenticate. Callers
+without a token are still answered, so that every version of Kyverno works.
 */}}
 {{- define "image-swapper.takesTokens" -}}
 {{- $kyverno := dig "auth" "kyverno" dict (.Values.config | default dict) | default dict }}
@@ -58,8 +58,8 @@ one are answered as before, so that no version of Kyverno is locked out.
 {{- end }}
 
 {{/*
-`policies` of the configuration: as `image-swapper policies` in the Pod is to print them, or as the service is to write them
-under policies.manage.
+The configuration's `policies`, from which `image-swapper policies` in the Pod, or the service with policies.manage, renders
+the policies.
 */}}
 {{- define "image-swapper.configPolicies" -}}
 {{- $own := dict
@@ -73,7 +73,7 @@ under policies.manage.
 {{- mergeOverwrite (dig "policies" dict (.Values.config | default dict) | default dict | deepCopy) $own | toYaml }}
 {{- end }}
 
-{{/* Names that the certificate is for: a JSON list. The last two are those of `kubectl port-forward`. */}}
+{{/* The names for which the certificate is valid: a JSON list. `kubectl port-forward` needs the last two. */}}
 {{- define "image-swapper.certificateNames" -}}
 {{- $name := include "image-swapper.fullname" . }}
 {{- $host := printf "%s.%s" $name .Release.Namespace }}
@@ -94,7 +94,7 @@ under policies.manage.
 {{- end }}
 {{- end }}
 
-{{/* Where ClusterPolicy reads the authority. */}}
+{{/* The name of the ConfigMap from which a ClusterPolicy reads the CA certificates. */}}
 {{- define "image-swapper.caConfigMapName" -}}
 {{- $own := printf "%s-ca" (include "image-swapper.fullname" .) }}
 {{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}{{ dig "tls" "configMapName" $own (.Values.config | default dict) }}
@@ -107,8 +107,8 @@ under policies.manage.
 {{- end }}
 
 {{/*
-policies.manage with a certificate that is not the service's own: where the service finds the authority that its policies
-carry, as JSON {file, configMap}, without configMap where it lies beside the certificate; '' where they carry none.
+With policies.manage and a certificate from elsewhere: the place of the CA certificate that the policies contain, as JSON
+{file, configMap}. Without configMap if it is in the certificate's own Secret; empty if the policies contain none.
 */}}
 {{- define "image-swapper.managedCa" -}}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
@@ -126,7 +126,7 @@ carry, as JSON {file, configMap}, without configMap where it lies beside the cer
 {{- dig "policies" "caFile" (dig "file" "" (include "image-swapper.managedCa" . | fromJson)) (.Values.config | default dict) }}
 {{- end }}
 
-{{/* The credentials of registries that `config` takes from Secrets, and the queue's: a list of {namespace, name}. */}}
+{{/* The Secrets with credentials of registries and of the queue that `config` names: a list of {namespace, name}. */}}
 {{- define "image-swapper.namedSecrets" -}}
 {{- $config := .Values.config | default dict }}
 {{- $found := list }}

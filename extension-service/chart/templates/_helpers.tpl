@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Name of the objects: the release's name if the chart's is in it, else both. */}}
+{{/* The name of the objects: the release's name if it contains the chart's name, else both names. */}}
 {{- define "image-swapper.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
@@ -21,7 +21,7 @@ app.kubernetes.io/name: {{ include "image-swapper.name" . | quote }}
 {{ include "image-swapper.policyLabels" . }}
 {{- end }}
 
-{{/* All labels but the name, which the policies have from their renderer. */}}
+{{/* All labels except the name, which the renderer of the policies adds. */}}
 {{- define "image-swapper.policyLabels" -}}
 {{ include "image-swapper.releaseLabels" . }}
 {{- include "image-swapper.usersLabels" (list .) }}
@@ -34,7 +34,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{/* commonLabels, and the labels of one object over them (the second of the list); never those that are the chart's. */}}
+{{/* commonLabels, merged with the object's own labels (second in the list), which win; never the chart's own labels. */}}
 {{- define "image-swapper.usersLabels" -}}
 {{- $root := first . }}
 {{- $more := last . }}
@@ -46,14 +46,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* The labels of an object that may have some of its own: the list {root, labels}. */}}
+{{/* All labels of an object that can have its own: takes the list {root, labels}. */}}
 {{- define "image-swapper.labelsAnd" -}}
 app.kubernetes.io/name: {{ include "image-swapper.name" (first .) | quote }}
 {{ include "image-swapper.releaseLabels" (first .) }}
 {{- include "image-swapper.usersLabels" . }}
 {{- end }}
 
-{{/* The service's Pods; those of Jobs have another component, so that the Service does not send requests to them. */}}
+{{/* Selects the service's Pods. Pods of Jobs have another component, so that the Service sends no requests to them. */}}
 {{- define "image-swapper.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "image-swapper.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -68,7 +68,7 @@ app.kubernetes.io/component: service
 {{- end }}
 {{- end }}
 
-{{/* global.imageRegistry takes the place of the host in the repository, if there is one. */}}
+{{/* The image. If global.imageRegistry is set, it replaces the host in the repository. */}}
 {{- define "image-swapper.image" -}}
 {{- $repository := .Values.image.repository }}
 {{- with (.Values.global | default dict).imageRegistry }}
@@ -83,7 +83,7 @@ app.kubernetes.io/component: service
 {{- end }}
 {{- end }}
 
-{{/* How Pods of the chart find names, and what runs them. */}}
+{{/* DNS settings and the runtime of the Pods in this chart. */}}
 {{- define "image-swapper.podRuntime" -}}
 {{- with .Values.dnsPolicy }}
 dnsPolicy: {{ . }}
@@ -101,7 +101,7 @@ runtimeClassName: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The container's environment: the cluster's facts, cloud credentials, what the user adds. */}}
+{{/* The container's environment: facts about the cluster, cloud credentials, and the user's own variables. */}}
 {{- define "image-swapper.env" -}}
 - name: POD_NAME
   valueFrom:
@@ -138,9 +138,9 @@ runtimeClassName: {{ . }}
 {{- end }}
 
 {{/*
-Node's heap for a container with these resources: {root, resources}. The process has two heaps, of the main and of the
-background thread, each of which gets a third of the memory limit; buffers, code and TLS get the rest. Nothing without a
-limit, and where extraEnv sets NODE_OPTIONS.
+Node's maximum heap for a container with these resources: {root, resources}. The main thread and the background thread each
+have a heap, which gets a third of the memory limit; buffers, code and TLS get the rest. Empty without a limit, or if extraEnv
+sets NODE_OPTIONS.
 */}}
 {{- define "image-swapper.heap" -}}
 {{- $memory := ((.resources | default dict).limits | default dict).memory | default "" | toString }}
@@ -155,7 +155,7 @@ limit, and where extraEnv sets NODE_OPTIONS.
 {{- end }}
 {{- end }}
 
-{{/* The file with further CA certificates; empty without any. */}}
+{{/* The path of the file with additional CA certificates; empty if there are none. */}}
 {{- define "image-swapper.extraCaFile" -}}
 {{- with .Values.extraCaCertificates }}
 {{- if and .configMapName .secretName }}
@@ -196,7 +196,7 @@ limit, and where extraEnv sets NODE_OPTIONS.
     name: {{ include "image-swapper.fullname" . }}
 {{- end }}
 
-{{/* Where the container finds the configuration: a folder, since a file alone (subPath) would never change. */}}
+{{/* The folder of the configuration in the container. A single mounted file (subPath) would never be updated. */}}
 {{- define "image-swapper.configFile" -}}
 /etc/image-swapper/image-swapper.yaml
 {{- end }}

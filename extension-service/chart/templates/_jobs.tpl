@@ -80,14 +80,14 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* Annotations of what runs before the release is uninstalled. */}}
+{{/* Annotations of objects that exist only while the release is uninstalled. */}}
 {{- define "image-swapper.hook" -}}
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
-{{/* A policy of the chart that refuses nothing. */}}
+{{/* The given policy, changed so that it refuses no Pods. */}}
 {{- define "image-swapper.opened" -}}
 {{- $text := toYaml . }}
 {{- $text | replace "failurePolicy: Fail" "failurePolicy: Ignore" }}

@@ -1,10 +1,10 @@
 {{/*
-TCP ports that the service must reach: the usual ones, and those that `config` and `extraEnv` name. A JSON list. Policies
-see the port of the Pod or host behind a Service, so that of the API server is rarely 443.
+The TCP ports that the service must reach, as a JSON list: the usual ones, and those that `config` and `extraEnv` name.
+NetworkPolicies apply to the port of the Pod or host behind a Service, so the API server's port is rarely 443.
 */}}
 {{- define "image-swapper.egressPorts" -}}
 {{- $config := .Values.config | default dict }}
-{{- /* API servers: 6443 of most clusters, 8443 of minikube, 16443 of MicroK8s. */}}
+{{- /* API servers: 6443 in most clusters, 8443 in minikube, 16443 in MicroK8s. */}}
 {{- $ports := list 80 443 6443 8443 16443 }}
 {{- /* GKE's metadata server with Workload Identity. */}}
 {{- $ports = append $ports 988 }}

@@ -1,4 +1,4 @@
-{{/* Engine, manage and failClosed: the chart's `policies`, or `config.policies` where that says something. */}}
+{{/* Engine, manage and failClosed: `config.policies` if it sets the key, else the chart's `policies`. */}}
 {{- define "image-swapper.engine" -}}
 {{- dig "policies" "engine" .Values.policies.engine (.Values.config | default dict) }}
 {{- end }}
@@ -15,7 +15,7 @@
 {{- dig "policies" "name" "image-swapper" (.Values.config | default dict) }}
 {{- end }}
 
-{{/* The engine whose policies the chart renders; nothing when the service or the user does. */}}
+{{/* The engine whose policies the chart renders; empty if the service or the user renders them. */}}
 {{- define "image-swapper.renderedEngine" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- if not (or (include "image-swapper.manage" .) (eq $engine "none")) }}{{ $engine }}{{ end }}
@@ -44,7 +44,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Seconds: what is given, else long enough for the copies that Pods wait for. */}}
+{{/* The timeout in seconds: the given one, else one that is long enough for the copies that Pods wait for. */}}
 {{- define "image-swapper.timeout" -}}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- $usual := int $facts.usualTimeout }}
@@ -54,7 +54,7 @@
 {{- .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds | default $usual }}
 {{- end }}
 
-{{/* A timeout that ends before the copies that Pods wait for. */}}
+{{/* Rejects a timeout that ends before the copies that Pods wait for. */}}
 {{- define "image-swapper.checkDeadline" -}}
 {{- $key := ternary "policies.timeoutSeconds" "webhook.timeoutSeconds" (not (empty .Values.policies.timeoutSeconds)) }}
 {{- $given := .Values.policies.timeoutSeconds | default .Values.webhook.timeoutSeconds }}
@@ -72,7 +72,7 @@
 {{- prepend $given .Release.Namespace | concat (list $service.namespace | compact) | uniq | toJson }}
 {{- end }}
 
-{{/* PEM text that the service published in its ConfigMap, on an upgrade; '' before. */}}
+{{/* On an upgrade: the CA certificates (PEM) that the service published in its ConfigMap; empty on an installation. */}}
 {{- define "image-swapper.publishedCa" -}}
 {{- if eq (include "image-swapper.tlsMode" .) "selfSigned" }}
 {{- $map := lookup "v1" "ConfigMap" .Release.Namespace (include "image-swapper.caConfigMapName" .) }}
@@ -81,16 +81,17 @@
 {{- end }}
 
 {{/*
-Base64; '' where the service or cert-manager puts it in: what no release has ever said, an upgrade and a rollback leave as
-it is.
+The CA certificates in base64; empty if the service or cert-manager sets them. Helm does not change a field on upgrades and
+rollbacks that no release has set.
 */}}
 {{- define "image-swapper.caBundle" -}}
 {{- .Values.tls.caBundle | b64enc }}
 {{- end }}
 
 {{/*
-Gatekeeper refuses a Provider without an authority, and before the first start there is none. So the first one is a
-certificate whose key was thrown away: nothing is trusted until the service puts its own in. Upgrades say what it put in.
+Gatekeeper rejects a Provider without a CA certificate, and before the service starts for the first time there is none. An
+installation therefore uses a certificate whose key was destroyed, so that nothing is trusted until the service sets its own.
+Upgrades use the one that the service published.
 */}}
 {{- define "image-swapper.providerCaBundle" -}}
 {{- .Values.tls.caBundle | default (include "image-swapper.publishedCa" .) | default (.Files.Get "files/no-authority.pem") | b64enc }}
@@ -105,8 +106,8 @@ certificate whose key was thrown away: nothing is trusted until the service puts
 {{- end }}
 
 {{/*
-Stops with what to do, for what an engine cannot do and for an engine that is not there: of policies that the chart renders
-and of those that the service manages.
+Fails, with the remedy, if the engine does not support the values or is not installed. Applies to policies that the chart
+renders and to those that the service manages.
 */}}
 {{- define "image-swapper.checkEngine" -}}
 {{- $engine := include "image-swapper.engine" . }}
@@ -132,7 +133,7 @@ and of those that the service manages.
 {{- if not (include "image-swapper.manage" .) }}{{ include "image-swapper.requireUnmanaged" . }}{{ end }}
 {{- end }}
 
-{{/* A certificate that is not the service's own, without its CA certificate. */}}
+{{/* Rejects a certificate from elsewhere if its CA certificate is missing. */}}
 {{- define "image-swapper.requireAuthority" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
@@ -154,8 +155,8 @@ and of those that the service manages.
 {{- end }}
 
 {{/*
-Gatekeeper sends images and nothing else. The service refuses every expression that needs more; here are those that
-certainly do, so that they are an error of `helm install` and not of its Pods.
+Gatekeeper sends only images, so the service rejects every expression that needs more. This rejects those that certainly
+do, so that `helm install` fails instead of the Pods.
 */}}
 {{- define "image-swapper.checkExpressions" -}}
 {{- $config := .Values.config | default dict }}
@@ -173,14 +174,14 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 {{- end }}
 {{- end }}
 
-{{/* Whether the expression names `obj`, or of `container` anything but the image; literals say nothing. */}}
+{{/* Whether the expression reads `obj`, or a field of `container` other than the image. Ignores literals. */}}
 {{- define "image-swapper.readsPod" -}}
 {{- $bare := regexReplaceAll "'(?:[^'\\\\]|\\\\.)*'|`(?:[^`\\\\]|\\\\.)*`" . "''" }}
 {{- $bare = regexReplaceAll "\\bcontainer\\s*\\.\\s*image\\b" $bare "''" }}
 {{- if regexMatch "(?:^|[^.\\w\\s])\\s*(?:obj|container)\\s*(?:[^\\w\\s:]|$)" $bare }}true{{ end }}
 {{- end }}
 
-{{/* Refuses values that cannot be combined with policies.manage. */}}
+{{/* Rejects values that cannot be combined with policies.manage. */}}
 {{- define "image-swapper.checkManaged" -}}
 {{- if eq (include "image-swapper.engine" .) "none" }}{{ fail "policies.manage: requires an engine, but policies.engine is none: name an engine" }}{{ end }}
 {{- $policies := .Values.policies }}
@@ -202,7 +203,7 @@ certainly do, so that they are an error of `helm install` and not of its Pods.
 
 {{/*
 The containers of Kyverno's admission controllers in the cluster, as a JSON list of {namespace, version, container}. The
-version is that of the image; labels have the version of the chart.
+version is the image's, because the labels contain the version of Kyverno's chart.
 */}}
 {{- define "image-swapper.kyvernoContainers" -}}
 {{- $found := list }}
@@ -219,8 +220,8 @@ version is that of the image; labels have the version of the chart.
 {{- end }}
 
 {{/*
-A Kyverno whose MutatingPolicy is too old, by its image (its labels have the version of its chart), and a 1.18, which lets
-policies call no Service without a list of what to block instead.
+Rejects a Kyverno whose image is too old for MutatingPolicy, and a 1.18 without its own list of blocked addresses: by
+default, 1.18 does not let policies call any Service.
 */}}
 {{- define "image-swapper.requireKyverno" -}}
 {{- range include "image-swapper.kyvernoContainers" . | fromJsonArray }}
@@ -237,7 +238,7 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- end }}
 
-{{/* A Kyverno that refuses to create a ClusterPolicy; on an upgrade the one that exists may stay as it is. */}}
+{{/* Rejects a Kyverno that does not accept new ClusterPolicies. On an upgrade, an existing one may stay unchanged. */}}
 {{- define "image-swapper.requireClusterPolicy" -}}
 {{- if .Release.IsInstall }}
 {{- range include "image-swapper.kyvernoContainers" . | fromJsonArray }}
@@ -248,7 +249,7 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- end }}
 
-{{/* The service's own policies under the names of those that the chart renders: Helm does not take over objects of others. */}}
+{{/* Rejects names that the service's own policies already have: Helm does not take over objects of others. */}}
 {{- define "image-swapper.requireUnmanaged" -}}
 {{- $found := dict }}
 {{- $kinds := list }}
@@ -265,7 +266,7 @@ policies call no Service without a list of what to block instead.
 {{- end }}
 {{- end }}
 
-{{/* An engine that is not installed; `helm template` has no cluster to ask. */}}
+{{/* Rejects an engine that is not installed, except in `helm template`, which has no cluster to ask. */}}
 {{- define "image-swapper.requireApi" -}}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}
 {{- if and $facts.api (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has ($facts.api | default ""))) }}

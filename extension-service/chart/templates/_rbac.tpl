@@ -4,7 +4,7 @@
   namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
-{{/* Where the replicas keep their Lease; nothing where they need none. */}}
+{{/* The namespace of the Lease that the replicas share; empty if they need none. */}}
 {{- define "image-swapper.leaseNamespace" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}
 {{- $selfSigned := eq (include "image-swapper.tlsMode" .) "selfSigned" }}
@@ -18,14 +18,14 @@
 {{- $config := include "image-swapper.config" . | fromYaml }}
 {{- $reconcile := dig "reconcile" "enabled" true $config }}
 {{- if dig "auth" "kyverno" "token" false $config }}
-# auth.kyverno.token: whose token a caller sends.
+# auth.kyverno.token: to find out to whom a caller's token belongs.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]
 {{- end }}
 {{- if or $reconcile .Values.prewarm.enabled }}
 {{- $verbs := ternary (list "get" "list" "watch") (list "get" "list") $reconcile | toJson }}
-# reconcile, prewarm: the cluster's Pods and workloads are the list of what must be mirrored.
+# reconcile, prewarm: to find the images of the cluster's Pods and workloads, which must be mirrored.
 - apiGroups: [""]
   resources: [pods]
   verbs: {{ $verbs }}
@@ -37,13 +37,13 @@
   verbs: {{ $verbs }}
 {{- end }}
 {{- if dig "events" "enabled" true $config }}
-# events: what became of copies, on the workloads that use the images.
+# events: to report the results of copies on the workloads that use the images.
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end }}
 {{- if $config.secretReader.enabled }}
-# secretReader: copies from private registries with the Pods' own pull secrets.
+# secretReader: to copy from private registries with the Pods' own pull secrets.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get{{ if not $config.secretReader.secretNames }}, list, watch{{ end }}]
@@ -59,7 +59,7 @@
 {{- if and (eq (include "image-swapper.tlsMode" .) "selfSigned") (not (include "image-swapper.manage" .)) }}
 {{- range include "image-swapper.policyKinds" . | fromYamlArray }}
 {{- if and .current .authority }}
-# tls: the CA certificate of the service's certificate goes into the one object that must trust it.
+# tls: to write the CA certificate of the serving certificate into the one object that must trust it.
 - apiGroups: [{{ .group }}]
   resources: [{{ .resource }}]
   resourceNames: {{ toJson .names }}
@@ -70,9 +70,9 @@
 {{- end }}
 
 {{/*
-policies.manage: to write the policies of the engine in use, by their names. The service applies them server-side, so that
-`create` by name holds. Objects of an engine that was in use before are found by `lookup` on an upgrade: the service may
-delete these, and the next upgrade takes the right away.
+policies.manage: permissions for the policies of the current engine, by their names. The service uses server-side apply, for
+which RBAC can limit `create` to a name. On an upgrade, `lookup` finds objects of an earlier engine: the service may delete
+these, and the next upgrade removes that permission.
 */}}
 {{- define "image-swapper.policyRules" -}}
 {{- range include "image-swapper.policyKinds" . | fromYamlArray }}
@@ -99,9 +99,9 @@ delete these, and the next upgrade takes the right away.
 {{- end }}
 
 {{/*
-The kinds that policies consist of: the names that the service gives its objects, whether they are the engine's now, and
-whether they carry the CA of the service's certificate. Of Gatekeeper's mutators there are up to 8 for each list of
-containers when filters take several.
+The kinds of policy objects, each with the names that the service gives them, whether the current engine uses the kind, and
+whether the objects contain the CA certificate of the service. Filters can require up to 8 of Gatekeeper's mutators for each
+list of containers.
 */}}
 {{- define "image-swapper.policyKinds" -}}
 {{- $engine := include "image-swapper.engine" . }}

@@ -17,7 +17,7 @@ two over many configurations.
 {{- $prefixes | uniq | toJson }}
 {{- end }}
 
-{{/* `type`, or the one of the kinds' keys that is there. */}}
+{{/* The value of `type`, or the only key of a kind that is set. */}}
 {{- define "image-swapper.registryType" -}}
 {{- $types := include "image-swapper.kinds" . | fromJsonArray }}
 {{- $given := list }}
@@ -30,7 +30,7 @@ two over many configurations.
 {{- end }}
 {{- end }}
 
-{{/* What images of a target begin with, one for each entry of its `paths`: a JSON list. */}}
+{{/* The prefixes of a target's images, one for each entry of its `paths`: a JSON list. */}}
 {{- define "image-swapper.targetPrefixes" -}}
 {{- $type := include "image-swapper.registryType" . }}
 {{- if not (hasKey .target $type) }}{{ fail (printf "%s: type is %s, but %s.%s is not set" .key $type .key $type) }}{{ end }}
@@ -56,7 +56,7 @@ two over many configurations.
 {{- $prefixes | uniq | toJson }}
 {{- end }}
 
-{{/* What `imageCopyPolicy` is for each target: a JSON list. */}}
+{{/* The different values of `imageCopyPolicy` of all targets: a JSON list. */}}
 {{- define "image-swapper.copyPolicies" -}}
 {{- $config := .Values.config | default dict }}
 {{- $usual := $config.imageCopyPolicy | default "delayed" }}
@@ -67,7 +67,7 @@ two over many configurations.
 {{- $policies | uniq | toJson }}
 {{- end }}
 
-{{/* Where the ConfigMap is that gates remember ages in; nothing without a minimumAge. */}}
+{{/* The namespace of the ConfigMap in which gates store ages; empty if no target has a minimumAge. */}}
 {{- define "image-swapper.firstSeenNamespace" -}}
 {{- $config := include "image-swapper.config" . | fromYaml }}
 {{- range concat ($config.targets | default list) (list $config.target | compact) }}
@@ -83,8 +83,8 @@ two over many configurations.
 {{- end }}
 
 {{/*
-How long, as JSON {text, whole, enough}: as written, in whole seconds, and the seconds of a timeout that leaves time for it
-and an answer. Go's durations are read by adding them to a day.
+`imageCopyDeadline` as JSON {text, whole, enough}: the original text, whole seconds, and the seconds of a timeout that leaves
+time for the copy and an answer. Adding a Go duration to a date parses it.
 */}}
 {{- define "image-swapper.copyDeadline" -}}
 {{- $text := dig "imageCopyDeadline" "8s" (.Values.config | default dict) | default "8s" }}
@@ -105,7 +105,7 @@ and an answer. Go's durations are read by adding them to a day.
 {{- $registries | toJson }}
 {{- end }}
 
-{{/* The texts of each configured registry's kind for a hook (dict "root" . "hook" "warnings"): a JSON list of texts. */}}
+{{/* Calls a hook of each configured registry's kind (dict "root" . "hook" "warnings"): a JSON list of texts. */}}
 {{- define "image-swapper.askKinds" -}}
 {{- $root := .root }}
 {{- $hook := .hook }}
@@ -137,12 +137,12 @@ and an answer. Go's durations are read by adding them to a day.
 {{- $labels | toYaml }}
 {{- end }}
 
-{{/* The same, with the user's over them. */}}
+{{/* The same, merged with the user's, which take precedence. */}}
 {{- define "image-swapper.podLabels" -}}
 {{- merge (.Values.podLabels | default dict | deepCopy) (include "image-swapper.registryPodLabels" . | fromYaml) | toYaml }}
 {{- end }}
 
-{{/* Annotations that the ServiceAccount needs for it, and the user's over them: a YAML mapping. */}}
+{{/* Annotations that the ServiceAccount needs for it, merged with the user's, which take precedence: a YAML mapping. */}}
 {{- define "image-swapper.serviceAccountAnnotations" -}}
 {{- $annotations := dict }}
 {{- range include "image-swapper.askKinds" (dict "root" . "hook" "serviceAccountAnnotations") | fromJsonArray }}

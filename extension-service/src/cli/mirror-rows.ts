@@ -63,7 +63,7 @@ function isPullThrough({ naming, copyPolicy }: TargetRule): boolean {
   return naming.paths !== undefined && copyPolicy === 'none';
 }
 
-/** For an image that a user names: checks more than its name. */
+/** The job for an image that a user names, which checks more than the image's name. */
 export function lookedAt(job: MirrorJob, look: Look): MirrorJob {
   const own = look === 'due' ? 'due' : 'tree';
   return { ...job, look: job.look ?? own, ...(look === 'audit' && { allReferrers: true as const }) };

@@ -29,7 +29,7 @@ export function render(value: unknown, format: OutputFormat, text: () => string)
   }
 }
 
-/** Columns padded to the longest cell, two spaces apart. */
+/** The rows as text, with columns padded to the longest cell and two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) {

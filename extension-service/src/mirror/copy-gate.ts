@@ -21,7 +21,7 @@ interface Copies {
 export interface CopyRequest {
   /** The admission does not answer before the copy has ended, or its deadline has passed. */
   readonly waits: boolean;
-  /** The Pod will name the target, and not the source, regardless of the copy's result. */
+  /** The Pod will name the target instead of the source, regardless of the copy's result. */
   readonly swapped: boolean;
 }
 

@@ -56,7 +56,7 @@ export interface Entry {
   fixed?: readonly FailureReason[];
   /** Pull contexts that were tried since the entry was created. */
   readonly triedPulls: Map<string, PullContext | undefined>;
-  /** Keys of those with which the source did not return the image. */
+  /** Keys of the pull contexts with which the source did not return the image. */
   readonly refused: Set<string>;
   waiters: ((result: MirrorResult) => void)[];
 }

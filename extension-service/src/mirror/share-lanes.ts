@@ -39,7 +39,7 @@ export class ShareLanes {
     if (lane.length === 0) this.lanes.delete(key);
   }
 
-  /** The first of a lane that may run; its lane moves to the end of the turns. */
+  /** The first copy that may run; its lane moves to the end of the turns. */
   next(mayRun: (entry: Entry) => boolean): Entry | undefined {
     for (const [key, lane] of this.lanes) {
       const [first] = lane;

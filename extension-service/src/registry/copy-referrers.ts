@@ -147,7 +147,7 @@ export class ReferrerCopy {
     );
   }
 
-  /** The most important ones, if they exceed the limits; the rest is reported. */
+  /** All referrers, or only the most important ones if they exceed the limits; the rest is reported. */
   #within(digest: string, { descriptors, cut }: ReferrersList): readonly Descriptor[] {
     const wanted = byImportance(descriptors).slice(0, REFERRER_LIMIT);
     const taken = wanted.slice(0, this.#tree.budget.takeReferrers(wanted.length));

@@ -63,8 +63,8 @@ const LOST_CODES: ReadonlySet<string> = new Set([
 const LOST_WORDS = /\bupload\b.*\b(unknown|not found|invalid|expired|does not exist)|(unknown|invalid|no such) upload/i;
 
 /**
- * Whether a registry refused the bytes of an upload that it began because it has lost the upload, as replicas without shared
- * state do: another upload may succeed.
+ * Whether a registry rejected bytes because it has lost the upload that it started, as replicas without shared state
+ * do. Another upload may succeed.
  */
 export function isLostUpload(error: unknown): error is RegistryError {
   if (!(error instanceof RegistryError) || error.status === undefined) return false;

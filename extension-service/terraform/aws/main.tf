@@ -1,5 +1,5 @@
-# The permissions of image-swapper at Amazon ECR, and who may have them: a ServiceAccount by IRSA, a ServiceAccount by
-# EKS Pod Identity, or an IAM user. Only `gc` gives the permission to delete images.
+# The permissions of image-swapper in Amazon ECR, and their holder: a ServiceAccount with IRSA, a ServiceAccount with EKS Pod
+# Identity, or an IAM user. Only the variable `gc` adds the permission to delete images.
 
 data "aws_caller_identity" "current" {}
 
@@ -103,7 +103,7 @@ data "aws_iam_policy_document" "mirror" {
     }
   }
 
-  # What `check --online` looks at beside the permissions themselves; all of it is read.
+  # Settings that `check --online` reads in addition to testing the permissions; all access is read-only.
   dynamic "statement" {
     for_each = var.allow_check ? [1] : []
     content {

@@ -1,9 +1,9 @@
-# A private GKE cluster's control plane reaches the nodes on ports 443 and 10250 only. Where kube-apiserver itself calls
-# image-swapper (MutatingWebhookConfiguration, the engine `webhook`), it needs port 8443 too, or every call times out.
+# The control plane of a private GKE cluster only reaches the nodes on ports 443 and 10250. If kube-apiserver itself calls
+# image-swapper (MutatingWebhookConfiguration, the engine `webhook`), it also needs port 8443; otherwise every call times out.
 #
-# With Kyverno or Gatekeeper it is the engine's Pods that call image-swapper, inside of the cluster: leave
-# private_control_plane out. The engine's own webhooks need such a rule for the engine's own port then (Kyverno 9443,
-# Gatekeeper 8443), which their installation guides have.
+# With Kyverno or Gatekeeper, the engine's Pods call image-swapper from inside the cluster: omit private_control_plane. The
+# engine's own webhooks then need such a rule for the engine's port (Kyverno 9443, Gatekeeper 8443), as described in their
+# installation guides.
 resource "google_compute_firewall" "control_plane" {
   count = var.private_control_plane == null ? 0 : 1
 

@@ -1,4 +1,4 @@
-# The repository that images are mirrored to, the identity that image-swapper pushes with, and who may pull.
+# The repository that images are mirrored to, the identity with which image-swapper pushes, and the identities that may pull.
 
 locals {
   # Without create_repository the bindings are for the repository of that name.

@@ -198,17 +198,17 @@ export interface MirrorConfig {
   readonly audit: { readonly interval: number };
 }
 
-/** Where copies wait. With a server every replica copies; all keys but `type` are about the server. */
+/** Where copies wait. With a queue server, every replica copies; all keys except `type` configure the server. */
 export interface QueueConfig {
   readonly type: 'memory' | 'redis' | 'postgres';
   readonly url?: string;
   /** A Secret with the key `url`. */
   readonly secretName?: string;
-  /** Its content takes the place of the password in the URL. */
+  /** A file whose content overrides the password in the URL. */
   readonly passwordFile?: string;
   /** A PEM file with the CA certificates that the server's certificate is verified with. */
   readonly caFile?: string;
-  /** Prefix of the names of its keys, or of its schema in PostgreSQL. */
+  /** Prefix of the keys on the server; in PostgreSQL, the name of the schema. */
   readonly prefix: string;
   /** `host:port` of each Sentinel; the host of the URL is the name of the primary then. */
   readonly sentinels: readonly string[];

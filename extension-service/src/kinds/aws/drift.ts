@@ -11,7 +11,7 @@ export interface Drift {
 }
 
 /**
- * Compares the actual policies of every repository with our tag, so that manual changes are also found.
+ * Compares the actual policies of every repository that has our tag, so that manual changes are also found.
  *
  * @throws AwsCallError
  */

@@ -15,7 +15,7 @@ export async function probePushActions({
   signal,
 }: {
   readonly aws: AwsConfig;
-  /** Also listing tags, which `gc` needs. */
+  /** Also check the listing of tags, which `gc` needs. */
   readonly deletes: boolean;
   readonly client: RegistryClient;
   readonly signal: AbortSignal;

@@ -33,7 +33,7 @@ export interface TableReport {
 interface Known extends TableEntry {
   /** Name in the target, in the Pods' form. */
   readonly text: string;
-  /** The time when the target was seen to have it, in milliseconds since the epoch. */
+  /** The last time when the target was known to have it, in milliseconds since the epoch. */
   seen: number;
 }
 

@@ -12,8 +12,9 @@ export const LIFETIMES_MS = {
   /** Valid from a time shortly before, because clocks differ. */
   backdated: 60 * MINUTE_MS,
   /**
-   * The time from when every known verifier has the next CA until that signs. For a scheduled rotation there is no
-   * hurry, and trust stores that a person maintains get this time; an operator who requests a rotation has a reason.
+   * The time between the moment when every known verifier has the next CA and the moment when that CA signs. For a
+   * scheduled rotation there is no hurry, and trust stores that a person maintains get this time; an operator who
+   * requests a rotation has a reason.
    */
   overlap: { due: 30 * DAY_MS, asked: 10 * MINUTE_MS },
 } as const;

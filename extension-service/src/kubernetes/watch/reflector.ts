@@ -54,7 +54,7 @@ const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 3
  */
 export class Reflector {
   private version: string | undefined;
-  /** The pages so far of a list that broke off, which need not be read again. */
+  /** The next page of a list that broke off, so that earlier pages are not read again. */
   private next: string | undefined;
   private trouble: 'passing' | 'refused' | undefined;
   private open = false;

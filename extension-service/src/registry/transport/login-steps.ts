@@ -45,7 +45,7 @@ export type LoginOutcome =
   | { readonly type: 'begun'; readonly challenged: boolean }
   /** There is an Authorization header for the current credential, or it needs none. */
   | { readonly type: 'authorized' }
-  /** There is none. `credential`: because of the credential, so that another one may help. */
+  /** There is no header. `credential`: because of the credential, so another one may help. */
   | { readonly type: 'no-authorization'; readonly credential: boolean }
   | LoginAnswer
   | { readonly type: 'login-renewed' }

@@ -7,7 +7,7 @@ export interface Pace {
 
 /** Delay between two requests at a limit of one half; milliseconds. */
 const PAUSE_MS = 50;
-/** A delay of 750 ms between requests. */
+/** The minimum limit: a delay of 750 ms between requests. */
 const MIN_LIMIT = 1 / 16;
 /** More than any client sends in parallel. */
 const UNLIMITED = 32;

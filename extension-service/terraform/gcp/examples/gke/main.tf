@@ -1,4 +1,4 @@
-# A cluster whose Pods have Workload Identity and whose nodes may pull, with the module, Kyverno and the service beside them.
+# A cluster whose Pods have Workload Identity and whose nodes may pull, together with the module, Kyverno and the service.
 # For an existing cluster, only the three marked settings matter.
 
 variable "project_id" {
@@ -47,14 +47,14 @@ resource "google_container_node_pool" "main" {
     machine_type    = "e2-standard-2"
     service_account = google_service_account.nodes.email
 
-    # 2: nodes pull from Artifact Registry with this scope; the role reader comes with the module.
+    # 2: nodes pull from Artifact Registry with this scope; the module grants the role reader.
     oauth_scopes = [
       "https://www.googleapis.com/auth/devstorage.read_only",
       "https://www.googleapis.com/auth/logging.write",
       "https://www.googleapis.com/auth/monitoring",
     ]
 
-    # 3: Pods ask GKE's metadata server, not the node's.
+    # 3: Pods use GKE's metadata server instead of the node's.
     workload_metadata_config {
       mode = "GKE_METADATA"
     }
@@ -79,7 +79,7 @@ provider "helm" {
   }
 }
 
-# The engine that sends Pods to the service: its kinds must be there before the chart's policies. 1.19 or newer.
+# The engine that sends Pods to the service: its kinds must exist before the chart's policies. Kyverno 1.19 or newer.
 resource "helm_release" "kyverno" {
   name             = "kyverno"
   repository       = "https://kyverno.github.io/kyverno"
