@@ -1,7 +1,7 @@
 /**
- * Admission through the built service, compared with a bare node:https echo of the same body in the same run: requests
- * per second, p50 and p99, over kept connections and over a new TLS connection for each request; then the latencies
- * while four copies run. `npx tsx test/bench/admission.ts [seconds per round] [rounds]`
+ * Compares admission by the built service with a bare node:https echo of the same body in the same run. Measures
+ * requests per second, p50 and p99 over kept connections and over a new TLS connection for each request, and then the
+ * latencies while four copies run. `npx tsx test/bench/admission.ts [seconds per round] [rounds]`
  */
 import { execFileSync, fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -55,14 +55,14 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
     );
     const ours = { url: `${service.url}/v1/kyverno`, ca: service.ca, body };
     const echo = { url: `https://127.0.0.1:${port}/`, ca: certificates.ca, body };
-    // Once for the JIT, and so that the target's answers are cached.
+    // The first round warms up the JIT and caches the target's responses.
     for (const options of [ours, echo]) await load({ ...options, clients: 4, seconds: 2 });
 
     const rows: (string | number)[][] = [];
     for (const newConnections of [false, true]) {
       const results: { ours: LoadResult[]; echo: LoadResult[] } = { ours: [], echo: [] };
       for (let round = 0; round < rounds; round += 1) {
-        // In turn, so that a slow moment of the machine affects both.
+        // The rounds alternate, so that a slow phase of the machine affects both.
         results.echo.push(await load({ ...echo, clients: 4, seconds, newConnections }));
         results.ours.push(await load({ ...ours, clients: 4, seconds, newConnections }));
       }

@@ -1,5 +1,5 @@
 /**
- * Admission while AWS's API does not answer, compared with the same service with a working AWS, in the same run; then
+ * Compares admission while AWS's API does not respond with admission while AWS works, in the same run. Then it counts
  * the calls and requests for a new and for a known image.
  */
 import { performance } from 'node:perf_hooks';
@@ -31,7 +31,7 @@ async function admissions(name: string, prepare: (world: EcrWorld) => void): Pro
   const world = await EcrWorld.start();
   try {
     prepare(world);
-    // Nothing is copied: the sources do not exist, and only the answers matter here.
+    // Nothing is copied because the sources do not exist. Only the responses matter here.
     const service = await world.serve(world.config({}, { imageCopyPolicy: 'none' }));
     const sorted: number[] = [];
     for (let index = 0; index < PODS; index++) {

@@ -140,7 +140,7 @@ async function admissions(other: string, pairs: number): Promise<Row[]> {
   }
 }
 
-/** Measures both, the first one first in every other pair. */
+/** Measures both builds. They alternate in the order of measurement. */
 async function inTurns<T, R>(pair: number, both: readonly T[], measure: (one: T) => Promise<R>): Promise<[R, R]> {
   const [ours, theirs] = both as [T, T];
   if (pair % 2 === 0) return [await measure(ours), await measure(theirs)];

@@ -1,7 +1,7 @@
 /**
- * The cost of `auth.kyverno.secret`: Pods through one MutatingPolicy that sends the secret header, which Kyverno reads
- * from a Secret for each request, compared with the same policy without it, and with none. Both call a bare stub, so
- * that only Kyverno's part differs. `npx tsx test/bench/caller-secret.ts [seconds]`
+ * Measures the cost of `auth.kyverno.secret`. It compares Pods with a MutatingPolicy that sends the secret header
+ * (which Kyverno reads from a Secret for each request), with the same policy without the header, and without a policy.
+ * Both policies call a bare stub, so that only Kyverno's part differs. `npx tsx test/bench/caller-secret.ts [seconds]`
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -10,13 +10,13 @@ import { EverythingRegistry } from './everything-registry.js';
 import { processStats } from './process-stats.js';
 
 export interface ClusterSize {
-  /** In the form of the service's log. */
+  /** Numbers of objects and images, as in the service's log. */
   readonly objects: number;
   readonly images: number;
   /** Seconds from the start of the process until every kind was listed, and until every image was looked up. */
   readonly listed: number;
   readonly looked: number;
-  /** MiB: before the cluster was read, at the peak, and once the service was idle. */
+  /** Memory in MiB: before the cluster was read, at the peak, and once the service was idle. */
   readonly before: number;
   readonly peak: number;
   readonly after: number;
@@ -28,7 +28,7 @@ export interface ClusterSize {
 const QUIET = 15_000;
 const LISTED = /: (\d+) objects use (\d+) images/;
 
-/** The built service's first pass over this many Pods, whose images are all in the target, and its memory. */
+/** Measures the built service's first pass over this many Pods, whose images are all in the target, and its memory. */
 export async function measureCluster(pods: number, patience = 240): Promise<ClusterSize> {
   const cluster = await FakeCluster.start();
   const target = new EverythingRegistry();

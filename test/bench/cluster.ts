@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { measureCluster } from './cluster-size.js';
 import { printTable } from './table.js';
 
-/** Memory and time of the first pass over a cluster, by its size. */
+/** Measures memory and time of the first pass over a cluster, by cluster size. */
 export async function run(): Promise<void> {
   const rows: (string | number)[][] = [];
   for (const pods of [1_000, 10_000, 100_000]) {

@@ -12,7 +12,7 @@ export interface Place {
   readonly source: string;
   readonly target: string;
   readonly tls: boolean;
-  /** For files that the program reads. */
+  /** Folder for files that the program reads. */
   readonly folder: string;
 }
 
@@ -27,7 +27,7 @@ export interface Peer {
   prepare(place: Place): Promise<Command>;
 }
 
-/** How many images crane and regsync copy in parallel. */
+/** Number of images that crane and regsync copy in parallel. */
 const AT_ONCE = 4;
 
 /** Programs that copy all tags of a corpus. */

@@ -1,7 +1,7 @@
 /**
  * Copies a 520 MB image of 3 platforms and 15 layers between two real local registries (distribution), compared with
  * `crane copy` and `skopeo copy --multi-arch all` in the same run: wall time, CPU, peak memory, requests at the target.
- * Then the same through the running service, to measure the memory that a copy adds, with small and with large layers.
+ * Then it copies through the running service, with small and with large layers, to measure the memory that a copy adds.
  * `npx tsx test/bench/copy.ts [rounds]`
  */
 import { execFileSync, spawn } from 'node:child_process';

@@ -25,13 +25,13 @@ export interface CorpusImage {
 
 export interface Corpus {
   readonly images: readonly CorpusImage[];
-  /** Bytes of every different blob, by digest. */
+  /** Bytes of every distinct blob, by digest. */
   readonly blobs: ReadonlyMap<string, number>;
 }
 
 /**
- * 40 images of 3 platforms under 50 tags, each on one of 4 bases: 300 MB in 384 different blobs. The same on every
- * machine.
+ * 40 images of 3 platforms with 50 tags, each on one of 4 bases: 300 MB in 384 distinct blobs. They are the same on
+ * every machine.
  */
 export function buildCorpus(): Corpus {
   const images = Array.from({ length: IMAGES }, (_, index) => ({

@@ -31,7 +31,7 @@ const TITLES: Readonly<Record<Transport, string>> = {
 const BIG_IMAGE = { platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'], layersPerPlatform: 5 };
 const BIG_LAYER_BYTES = Math.round(520_000_000 / 15);
 
-/** The rest of an access log is still in its pipe when the client has received its last answer. */
+/** The end of an access log may still be in the pipe when the client has received its last response. */
 const LOG_PAUSE_MS = 300;
 
 interface Figures {
@@ -98,7 +98,7 @@ interface Ground {
   readonly certificates: Certificates;
 }
 
-/** One program copies to its own registry, and again if requested. */
+/** Copies with one program to a separate registry, and a second time if requested. */
 async function measure(work: Work, peer: Peer, ground: Ground, rows: Map<string, Figures[]>): Promise<void> {
   const { transport, source, folder, certificates } = ground;
   const target = await RealRegistry.start(transport === 'tls' ? { tls: certificates } : {});
@@ -148,7 +148,7 @@ async function copied(
   };
 }
 
-/** Digests of the blobs that the registry received, in order. */
+/** Returns the digests of the blobs that the registry received, in order. */
 function uploads(registry: RealRegistry): string[] {
   return registry.accessLog().flatMap(({ method, path, status }) => {
     if (method !== 'PUT' || status !== 201 || !path.includes('/blobs/uploads/')) return [];

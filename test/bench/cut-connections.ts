@@ -1,9 +1,9 @@
 /**
- * `mirror` of an image with a layer of 1 GiB from a source that cuts every answer after a random 32 to 128 MiB, and to
- * a target that cuts every request in the same way (with `oci.uploadChunk`). Bytes read and received are ratios of the
- * layer's size: both must be ≤ 1.05. With another build, each row is also run by it; a build from before
- * `oci.uploadChunk` runs without it. `npx tsx test/bench/cut-connections.ts [OTHER/dist/image-swapper.cjs] [MiB of the
- * layer] [MiB of a chunk]`
+ * Measures `mirror` of an image with a layer of 1 GiB from a source that cuts every answer after a random 32 to 128
+ * MiB, and to a target that cuts every request in the same way (with `oci.uploadChunk`). Bytes read and received are
+ * ratios of the layer's size: both must be ≤ 1.05. With another build, that build also runs each row; a build from
+ * before `oci.uploadChunk` runs without it. `npx tsx test/bench/cut-connections.ts [OTHER/dist/image-swapper.cjs] [MiB
+ * of the layer] [MiB of a chunk]`
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';

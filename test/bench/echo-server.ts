@@ -1,4 +1,6 @@
-/** A bare node:https server that answers every POST with its own body: the upper limit of the machine and Node. */
+/**
+ * A bare node:https server that answers every POST with its own body: it shows the upper limit of the machine and Node.
+ */
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 

@@ -1,7 +1,7 @@
 /**
- * The additional time to create a Pod through each engine, in a real cluster: without a policy, with one that calls a
- * bare stub, and with the same one that calls the built service; the three in turn, at 20 Pods per second in total.
- * `npx tsx test/bench/engines.ts [seconds per engine] [part of an engine's name]`
+ * Measures the additional time to create a Pod with each engine in a real cluster. It compares Pods without a policy,
+ * with a policy that calls a bare stub, and with the same policy that calls the built service. The three alternate at
+ * 20 Pods per second in total. `npx tsx test/bench/engines.ts [seconds per engine] [part of an engine's name]`
  */
 import { execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { pacedPods, PODS_PER_SECOND } from './paced-pods.js';
 import type { StubPorts, StubRequest } from './stub-service.js';
 import { printTable, quantile } from './table.js';
 
-/** One namespace for each; the policies exclude the others. */
+/** Each side has one namespace. Its policies exclude the others. */
 const SIDES = ['none', 'stub', 'service'] as const;
 type Side = (typeof SIDES)[number];
 
@@ -63,7 +63,7 @@ async function measure(
   return [engine.name, none, stub, service, stub - none, service - none, ratio, quantile(of('service'), 0.99)];
 }
 
-/** The engine's objects, under separate names, for one namespace of the three. */
+/** Returns the engine's objects with separate names for one of the three namespaces. */
 function policies(world: World, engine: Engine, side: Side, port: number): readonly ApiObject[] {
   return engine.objects({
     name: `bench-${side}`,

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A registry that has every manifest that it is asked for. */
+/** A registry that has every requested manifest. */
 export class EverythingRegistry {
   readonly looked = new Set<string>();
   private server: Server | undefined;

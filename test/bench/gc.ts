@@ -1,7 +1,7 @@
 /**
- * `gc` over 20,000 images of three clusters: requests for each image by the registry's own log, time and memory of the built
- * program. One image in nineteen is used by one cluster; the benchmark fails when one of these is gone or an unused one is left.
- * `npx tsx test/bench/gc.ts [images] [number of one shape, from 0]`
+ * `gc` over 20,000 images of three clusters: measures requests for each image in the registry's log, and time and
+ * memory of the built program. One image in nineteen is used by one cluster; the benchmark fails when one of these is
+ * gone or an unused one is left. `npx tsx test/bench/gc.ts [images] [number of one shape, from 0]`
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ import { printTable } from './table.js';
 const IMAGES = Number(process.argv[2] ?? 20_000);
 const ONLY = process.argv[3];
 const CLUSTERS = ['one', 'two', 'three'];
-/** Without a common divisor with the number of repositories, so that most repositories have a used image. */
+/** This number has no common divisor with the number of repositories, so that most repositories have a used image. */
 const USED_EVERY = 19;
 const DAY_SECONDS = 86_400;
 
@@ -75,7 +75,7 @@ async function measure(shape: Shape): Promise<(string | number)[]> {
 
 type Place = readonly [repository: string, tag: string];
 
-/** Images that all clusters left 40 days ago, except those that one has used an hour ago. */
+/** Usage records: no cluster has used the images for 40 days, except those that one cluster used an hour ago. */
 function fill(
   registry: FakeRegistry,
   { repositories, platforms, isSigned = false }: Shape,
@@ -100,7 +100,7 @@ function fill(
 
 /** @returns the number of manifests */
 function put(registry: FakeRegistry, repository: string, tag: string, image: BuiltImage, isSigned: boolean): number {
-  // With one platform, without an index.
+  // An image with one platform does not have an index.
   const kept = image.platforms.size === 1 ? image.manifests.slice(0, 1) : image.manifests;
   for (const { digest, mediaType, bytes } of kept) registry.putManifest(repository, digest, mediaType, bytes);
   const top = kept.at(-1);

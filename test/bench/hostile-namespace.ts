@@ -1,9 +1,9 @@
 /**
- * How much one hostile namespace slows down the others. It requests 10,000 images from hosts that accept connections
- * and never answer, layers of 100 MB at one byte in ten seconds, and the largest manifests that a copy may have, and
- * keeps 40 large bodies open. Another namespace then requests 50 images, while Pods with mirrored images are admitted.
- * The same without the attacker, in turn; medians. `npx tsx test/bench/hostile-namespace.ts [rounds] [share of the
- * attack, 1 for all of it]`
+ * Measures how much one hostile namespace slows down the others. The attacker requests 10,000 images from hosts that
+ * accept connections and never answer, layers of 100 MB at one byte in ten seconds, and the largest manifests that a
+ * copy may have, and keeps 40 large bodies open. Another namespace then requests 50 images, while Pods with mirrored
+ * images are admitted. Rounds with and without the attacker alternate. Prints medians. `npx tsx
+ * test/bench/hostile-namespace.ts [rounds] [share of the attack, 1 for all of it]`
  */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -24,7 +24,7 @@ const HANGING_REFERENCES = 10_000;
 const CONTAINERS_PER_POD = 500;
 const SLOW_BODIES = 40;
 const BODY_BYTES = 4_000_000;
-/** For the admissions of others, one after another, as one engine's replica sends them. */
+/** The client for the admissions of others, which sends one after another like one replica of an engine. */
 const ADMISSION_PAUSE_MS = 20;
 /**
  * Interval between two checks for the good images, which query the target, so that they do not cost the service
@@ -35,7 +35,7 @@ const LOOK_PAUSE_MS = 200;
  * Delay before a rejected slow body is sent again: the attacker shares the machine's cores with the measured service.
  */
 const BODY_PAUSE_MS = 1_000;
-/** Seconds. */
+/** Time limit of the good copies in seconds. */
 const MAX_MIRROR_SECONDS = 240;
 
 const SHARE = Number(process.argv[3] ?? 1);
@@ -96,7 +96,7 @@ async function measure(isAttacked: boolean): Promise<Figures> {
       MAX_MIRROR_SECONDS,
     );
     const mirrorSeconds = (performance.now() - started) / 1_000;
-    // Long enough for a p99, also where the copies take a second.
+    // This is long enough for a p99, even if the copies take only a second.
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     ended.abort();
     const { latencies, refused } = await admissions;
@@ -120,7 +120,7 @@ async function measure(isAttacked: boolean): Promise<Figures> {
   }
 }
 
-/** One hostile namespace at full force. */
+/** Starts one hostile namespace at full load. */
 class Attack {
   private bodies: ChildProcess | undefined;
 
@@ -151,7 +151,7 @@ class Attack {
     this.bodies?.kill();
   }
 
-  /** Each on a separate host: the whole of 127.1.0.0/16 leads to the listener. */
+  /** Each image is on a separate host. All of 127.1.0.0/16 leads to the listener. */
   private hangingImage(n: number): string {
     return `127.1.${Math.floor(n / 250)}.${(n % 250) + 1}:${this.hangingPort}/evil/app:1`;
   }
@@ -229,7 +229,7 @@ async function admit(
   return { latencies: latencies.sort((a, b) => a - b), refused };
 }
 
-/** Asks the target for those that it does not have yet. */
+/** Asks the target for the images that were still missing. Returns whether it has all of them. */
 async function areMirrored({ target, good }: HostileRegistries, missing: Set<number>): Promise<boolean> {
   for (const n of missing) {
     const { status } = await get(`http://${target}/v2/${good.replace(':', '_')}/good/app-${n}/manifests/1.0`);

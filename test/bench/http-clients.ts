@@ -1,7 +1,7 @@
 /**
- * Which HTTP client moves blobs with the least CPU: GET from one server, SHA-256 on the way, PUT to another, both in a
- * child process of their own. Prints MiB/s, CPU seconds per GiB and peak RSS of each way, and its ratio to the first.
- * Run with `npx tsx test/bench/http-clients.ts [MiB per blob] [rounds]`.
+ * Compares the CPU time with which HTTP clients transfer blobs: GET from one server, SHA-256 of the bytes, PUT to
+ * another server. Each server is a separate child process. Prints MiB/s, CPU seconds per GiB and peak RSS of each way,
+ * and its ratio to the first. Run with `npx tsx test/bench/http-clients.ts [MiB per blob] [rounds]`.
  */
 import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -6,7 +6,10 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 const DELAY_MS = 10;
 const BYTES_PER_MS = 400_000_000 / 8 / 1_000;
-/** Bytes of one connection that may be on their way: more than delay times rate, so that one connection can fill the link. */
+/**
+ * Maximum bytes in flight for one connection. This is more than delay times rate, so that one connection can fill the
+ * link.
+ */
 const MAX_IN_FLIGHT = 2 * 1024 * 1024;
 
 export interface LinkRequest {
@@ -14,10 +17,10 @@ export interface LinkRequest {
   readonly ports: readonly number[];
 }
 
-/** The ports on 127.0.0.1 that lead to those of the request, in their order. */
+/** The ports on 127.0.0.1 that lead to the ports of the request, in the same order. */
 export type LinkAnswer = readonly number[];
 
-/** When a direction has sent what it was given so far; milliseconds. */
+/** The time at which a direction will have sent its current data, milliseconds. */
 interface Direction {
   freeAt: number;
 }
@@ -39,7 +42,7 @@ async function serve({ ports }: LinkRequest): Promise<void> {
 
 async function listen(port: number): Promise<number> {
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    // The handshake takes a round trip, in which a client on the other end of a link sends nothing.
+    // The handshake takes one round trip, during which a client at the other end of a real link sends nothing.
     const openAt = performance.now() + 2 * DELAY_MS;
     const upstream = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
     forward(client, upstream, up, openAt);

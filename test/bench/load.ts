@@ -8,7 +8,7 @@ export interface LoadOptions {
   /** Parallel requests. */
   readonly clients: number;
   readonly seconds: number;
-  /** A new TCP and TLS connection for each request, without resumption, as an engine with a CA bundle makes them. */
+  /** Opens a new TCP and TLS connection for each request, without resumption, as an engine with a CA bundle does. */
   readonly newConnections?: boolean;
   /** Pause of each client between its requests, milliseconds. */
   readonly pause?: number;
@@ -16,7 +16,7 @@ export interface LoadOptions {
 
 export interface LoadResult {
   readonly perSecond: number;
-  /** Milliseconds. */
+  /** Latencies in milliseconds. */
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
@@ -25,7 +25,7 @@ export interface LoadResult {
   readonly latencies: readonly number[];
 }
 
-/** Sends the same POST from a number of clients for a time. @throws Error at the first answer other than 200 */
+/** Sends the same POST from several clients for a period. @throws Error at the first response other than 200 */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { clients, seconds, newConnections = false, pause = 0 } = options;
   const agent = newConnections

@@ -1,4 +1,6 @@
-/** `npm run bench` runs every benchmark, one after another; `npm run bench -- copy filters` those that are named. */
+/**
+ * `npm run bench` runs every benchmark, one after another; `npm run bench -- copy filters` runs only the named ones.
+ */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

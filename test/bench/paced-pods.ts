@@ -6,10 +6,12 @@ import type { World } from '../e2e/cluster/world.js';
 import { until } from '../fakes/until.js';
 import { benchPod } from './pod.js';
 
-/** Pods are created in a namespace `bench-SIDE` for each side; the policies exclude the others'. */
+/**
+ * Pods are created in a namespace `bench-SIDE` for each side; the policies exclude the namespaces of the other sides.
+ */
 export interface Side {
   readonly name: string;
-  /** Empty: Pods keep their images. */
+  /** Policies of the side. If there are none, Pods keep their images. */
   readonly policies: readonly ApiObject[];
 }
 
@@ -31,7 +33,7 @@ export async function pacedPods(
   }
   const create = async (side: string): Promise<boolean> => {
     const { metadata, spec, ...pod } = benchPod((n) => images[n] ?? '') as PodObject;
-    // Its init container has a probe, which only a sidecar may have.
+    // The init container has a probe, which only a sidecar may have.
     const initContainers = spec.initContainers?.map((container) => ({ ...container, restartPolicy: 'Always' })) ?? [];
     const body = { ...pod, metadata: { ...metadata, namespace: `bench-${side}` }, spec: { ...spec, initContainers } };
     const admission = admissionOf(await api.send('POST', `/api/v1/namespaces/bench-${side}/pods`, body));

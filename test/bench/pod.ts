@@ -1,4 +1,4 @@
-/** A Pod of about 5 KB with 4 containers, as a chart renders it; `image` gives the image of the n-th container. */
+/** A Pod of about 5 KB with 4 containers, as a chart renders it; `image` returns the image of the n-th container. */
 export function benchPod(image: (n: number) => string): object {
   const container = (n: number): object => ({
     name: `container-${n}`,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
 export interface ProcessStats {
-  /** User and system time, seconds. */
+  /** User and system CPU time, seconds. */
   readonly cpu: number;
   /** Current and peak resident memory, MiB. */
   readonly rss: number;
@@ -10,7 +10,7 @@ export interface ProcessStats {
 
 const TICKS_PER_SECOND = 100;
 
-/** Linux's figures for a process; undefined when it has ended. */
+/** Returns Linux's statistics of a process, or undefined when it has ended. */
 export function processStats(pid: number): ProcessStats | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -33,12 +33,12 @@ export async function resetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, '5');
 }
 
-/** Samples a process until it ends; its last figures cover its whole life, except the last interval. */
+/** Samples a process until it ends. The last sample covers the whole life of the process except the last interval. */
 export function watchProcess(pid: number, interval = 10): { stop(): ProcessStats } {
   let last: ProcessStats = { cpu: 0, rss: 0, peakRss: 0 };
   const look = (): void => {
     const now = processStats(pid);
-    // A process that has ended but was not waited for still has times, but no memory.
+    // A process that has ended but has not been reaped still has times, but no memory.
     if (now !== undefined) last = now.rss === 0 ? { ...last, cpu: now.cpu } : now;
   };
   look();

@@ -1,6 +1,6 @@
 import type { BuiltImage } from '../fakes/images.js';
 
-/** Puts a built image into a registry by plain HTTP. */
+/** Puts a built image into a registry over plain HTTP. */
 export async function pushImage(
   host: string,
   repository: string,
@@ -28,7 +28,7 @@ export async function pushImage(
   }
 }
 
-/** Puts images into a registry, each different blob once: repositories that share it get it by a mount. */
+/** Puts images into a registry. Each distinct blob is sent once, and repositories that share it mount it. */
 export async function pushMounting(
   host: string,
   images: readonly { readonly repository: string; readonly tags: readonly string[]; readonly image: BuiltImage }[],

@@ -1,4 +1,4 @@
-/** The cluster and the registries of queue.ts, in a process of their own. */
+/** The cluster and the registries of queue.ts, in a separate process. */
 import { FakeCluster } from '../fakes/cluster/fake-cluster.js';
 import { smallPod } from '../fakes/cluster/pods.js';
 import { buildImage, loadImage } from '../fakes/images.js';
@@ -6,7 +6,7 @@ import { FakeRegistry } from '../fakes/registry.js';
 
 export type QueueWorldRequest =
   | { readonly type: 'start'; readonly images: number; readonly layerSize: number; readonly bytesPerSecond?: number }
-  /** Each image is used by a Pod for each of its tags. */
+  /** Creates a Pod for each image and tag. */
   | { readonly type: 'use'; readonly tags: readonly string[] }
   | { readonly type: 'count' };
 

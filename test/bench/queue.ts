@@ -1,7 +1,7 @@
 /**
- * All replicas copy through Redis: 10,000 jobs from 5,000 images while one of three replicas is killed every 20 s; the
- * throughput of three replicas and of one Lease holder over connections of 2 MB/s; the memory of Redis for each job.
- * `npx tsx test/bench/queue.ts [images]`
+ * Measures replicas that share copies through Redis: 10,000 jobs from 5,000 images while one of three replicas is
+ * killed every 20 s; the throughput of three replicas and of one Lease holder over connections of 2 MB/s; and the
+ * memory of Redis for each job. `npx tsx test/bench/queue.ts [images]`
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +26,7 @@ const KILL_EVERY_MS = 20_000;
 const ADMISSION_PAUSE_MS = 20;
 const EMPTY_RUN_MS = 20_000;
 const LONGEST_SECONDS = 1_200;
-/** Of the runs for throughput. */
+/** Images, layer size and bandwidth of the throughput runs. */
 const [SLOW_IMAGES, SLOW_LAYER, BYTES_PER_SECOND] = [60, 4_000_000, 2_000_000];
 
 class World {
@@ -81,7 +81,7 @@ class World {
   }
 }
 
-/** Admissions of a Pod at those that live, in turn, until the signal. @returns milliseconds of each */
+/** Sends admissions of a Pod to the running replicas in turn, until the signal. @returns milliseconds of each */
 async function admissions(urls: () => readonly string[], image: string, signal: AbortSignal): Promise<number[]> {
   const latencies: number[] = [];
   for (let turn = 0; !signal.aborted; turn += 1) {
@@ -157,7 +157,7 @@ async function throughput(replicas: number, isShared: boolean): Promise<number> 
   const queue = isShared ? world.shared : { type: 'memory' };
   const services = await Promise.all(names.map((name) => world.service(name, queue)));
   try {
-    // A leader, and all connections.
+    // This is enough time to elect a leader and to open all connections.
     await sleep(15_000);
     const [idle, started] = [idleTime(), performance.now()];
     await world.use(['1']);

@@ -1,6 +1,6 @@
 /**
- * Two in-memory registries in a process of their own, so that they don't share the event loop of what is measured. The
- * source holds `big` images of 3 platforms; the target has the images of the benchmark's Pod already.
+ * Two in-memory registries in a separate process, so that they do not share the event loop of the measured code. The
+ * source holds `big` images of 3 platforms; the target already has the images of the benchmark's Pod.
  */
 import { buildImage, loadImage } from '../fakes/images.js';
 import { FakeRegistry } from '../fakes/registry.js';

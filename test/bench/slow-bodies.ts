@@ -1,6 +1,6 @@
 /**
  * The slow bodies for the benchmark of a hostile namespace, in a separate process, so that the sender's cost is not
- * measured: each is sent except its end. A closed connection is opened again.
+ * measured: each body is sent except its end. A closed connection is reopened.
  */
 import { connect } from 'node:net';
 
@@ -12,7 +12,7 @@ export interface SlowBodiesRequest {
   readonly url: string;
   readonly count: number;
   readonly bytes: number;
-  /** Milliseconds until a body that was refused comes again. */
+  /** Milliseconds until a refused body is sent again. */
   readonly pause: number;
 }
 

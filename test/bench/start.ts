@@ -8,17 +8,20 @@ import { processStats } from './process-stats.js';
 import { median, printTable } from './table.js';
 
 const ROUNDS = 3;
-/** Milliseconds after the start when memory is read: logins are done by then. */
+/** Milliseconds from the start until memory is read. Logins are complete by then. */
 const SETTLED = 17_000;
 
 interface Start {
-  /** Milliseconds from the start of the process to the first answer of /readyz. */
+  /** Milliseconds from the start of the process to the first response of /readyz. */
   readonly ready: number;
   readonly rss: number;
   readonly cpu: number;
 }
 
-/** Start and memory of `serve` with a target outside any cloud, and with Google's for each login method. */
+/**
+ * Measures start time and memory of `serve` with a target outside any cloud, and with a Google target for each login
+ * method.
+ */
 export async function run(): Promise<void> {
   const google = await GoogleCloud.start();
   google.auth.impersonators.set(POD_ACCOUNT, ['robot@my-project-123.iam.gserviceaccount.com']);

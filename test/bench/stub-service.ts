@@ -1,6 +1,6 @@
 /**
- * A bare server that gives every route its right answer from memory, for comparison with the service: it knows where
- * each image goes and looks up nothing else.
+ * A bare server that sends the correct response of each route from memory, for comparison with the service. It knows
+ * the target of each image and does no other lookups.
  */
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
@@ -34,7 +34,7 @@ process.once('message', ({ cert, key, images }: StubRequest) => {
 });
 
 async function open(server: Server): Promise<number> {
-  // As the service does: longer than Gatekeeper keeps connections.
+  // As in the service, this timeout is longer than Gatekeeper keeps connections.
   server.keepAliveTimeout = 95_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;

@@ -1,6 +1,6 @@
 /**
- * How long it takes to render policies: everything in `policies/`, and the example of a platform repository, which imports
- * the package as it is built. Whole processes, as users and pipelines run them. `npx tsx test/bench/synth.ts [rounds]`
+ * Measures the time to render policies: everything in `policies/`, and the example of a platform repository, which
+ * imports the built package. It runs whole processes, as users and pipelines do. `npx tsx test/bench/synth.ts [rounds]`
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -32,7 +32,7 @@ export function run(rounds = 5): void {
 }
 
 function row(name: string, rounds: number, work: () => void): readonly [string, number] {
-  // Once for the file cache.
+  // The first run fills the file cache.
   work();
   const seconds = Array.from({ length: rounds }, () => {
     const started = performance.now();
@@ -50,7 +50,7 @@ function synth(args: readonly string[], cwd: string, env: Readonly<Record<string
   });
 }
 
-/** The example in a folder of its own, with nothing installed but the package and its peers. */
+/** Copies the example to a separate folder and installs only the package and its peers. */
 function platformRepo(folder: string): string {
   const example = join(folder, 'platform-repo');
   cpSync(join(root, 'cdk8s', 'examples', 'platform-repo'), example, { recursive: true });

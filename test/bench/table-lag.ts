@@ -1,7 +1,7 @@
 /**
- * From "the target has the image" to "the API server swaps it", on kube-apiserver 1.37: one image every 20 s, then a stream.
- * A HEAD of the target's manifest and a dry run of a Pod, each in a loop, say when.
- * `npx tsx test/bench/table-lag.ts [images one by one] [images of the stream]`
+ * Measures the time from "the target has the image" to "the API server swaps it" on kube-apiserver 1.37: for one image
+ * every 20 s, and then for a stream. Two loops detect these moments with a HEAD of the target's manifest and a dry run
+ * of a Pod. `npx tsx test/bench/table-lag.ts [images one by one] [images of the stream]`
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ import { printTable, quantile } from './table.js';
 
 const ONE_BY_ONE_MS = 20_000;
 const STREAM_MS = 1_000;
-/** Between two looks. */
+/** Milliseconds between two checks. */
 const LOOK_MS = 50;
 const HANG_MS = 120_000;
 

@@ -1,7 +1,8 @@
 /**
- * The leader of a large cluster with the API server's table: writes, and memory beside another build, or else beside this one
- * with the engine webhook. 1,000 namespaces at a fake API server; the target has every image. It takes half an hour on busy cores.
- * `npx tsx test/bench/table-size.ts [OTHER/dist/image-swapper.cjs] [rounds] [Pods] [images]`
+ * Measures the leader of a large cluster with the API server's table: its writes, and its memory compared with another
+ * build or with this build and the engine webhook. A fake API server has 1,000 namespaces, and the target has every
+ * image. It takes half an hour on busy cores. `npx tsx test/bench/table-size.ts [OTHER/dist/image-swapper.cjs] [rounds]
+ * [Pods] [images]`
  */
 import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,7 +21,7 @@ import { processStats } from './process-stats.js';
 import { median, printTable } from './table.js';
 
 const NAMESPACES = 1_000;
-/** Milliseconds without a write or a look, after which the leader counts as quiet. */
+/** Milliseconds without a write or a lookup after which the leader is considered idle. */
 const QUIET_MS = 15_000;
 /** New images of the stream, one every 500 ms. */
 const STREAM = { images: 240, pauseMs: 500 };
@@ -28,13 +29,13 @@ const HANG_S = 1_800;
 const POLICIES = '/apis/admissionregistration.k8s.io/v1/';
 
 interface Size {
-  /** MiB: at the highest, once every image was looked for, and after the stream. */
+  /** Memory in MiB: at the peak, once every image was looked up, and after the stream. */
   readonly peak: number;
   readonly after: number;
   readonly streamed: number;
   readonly cpu: number;
   readonly entries: number;
-  /** Writes of all objects, the most within a minute, and the characters of the largest. */
+  /** Writes of all objects, the maximum within a minute, and the characters of the largest write. */
   readonly filling: Writes;
   readonly streaming: Writes;
 }
@@ -92,7 +93,7 @@ async function measure(bundle: string, policies: object, size: Cluster): Promise
     const service = await RunningService.start({
       config: stringify({
         target: { type: 'oci', oci: { registry, insecure: true } },
-        // Each of 1,000 namespaces would have Secrets to read.
+        // With pull secrets, the service would read Secrets in each of 1,000 namespaces.
         secretReader: { enabled: false },
         policies,
       }),
@@ -162,7 +163,7 @@ function writesOf(writes: readonly AppliedWrite[]): Writes {
   };
 }
 
-/** Tags in the tables, as they were applied last. */
+/** Returns the number of tags in the tables that were applied last. */
 function entriesIn({ applied }: FakeCluster): number {
   let count = 0;
   for (const name of ['image-swapper', 'image-swapper-recent']) {

@@ -5,16 +5,16 @@ import type { Command } from './copy-peers.js';
 
 export interface TimedFigures {
   readonly seconds: number;
-  /** User and system time of the program and all its children, seconds. */
+  /** User and system CPU time of the program and all its children, seconds. */
   readonly cpu: number;
-  /** Highest resident memory of one process, MiB. */
+  /** Peak resident memory of one process, MiB. */
   readonly peak: number;
 }
 
 /**
- * Runs a command under GNU time, which sees short processes of others as well.
+ * Runs a command with GNU time, which also measures short-lived processes.
  *
- * @throws Error with what it wrote when it fails
+ * @throws Error with the command's output when it fails
  */
 export async function timed([program, ...args]: Command, env: Readonly<Record<string, string>>): Promise<TimedFigures> {
   const time = debianTool('time');

@@ -7,9 +7,9 @@ import {
 import { DemoError } from './error.js';
 
 export interface DemoArguments {
-  /** An image of the network, fully normalized; absent: the demo's own. */
+  /** An image from the network, fully normalized. If absent, the demo uses its own image. */
   readonly image?: string;
-  /** Port of the service; 0 takes a free one. */
+  /** Port of the service; 0 selects a free port. */
   readonly port: number;
   /** Seconds to wait for the mirror. */
   readonly timeout: number;
@@ -20,7 +20,7 @@ export const USAGE = `usage: npm run demo [-- OPTIONS]
   --port PORT      port of the extension service; default: a free one
   --timeout SEC    how long to wait for the mirror; default 60, with --image 600`;
 
-/** @throws DemoError saying what to give instead */
+/** @throws DemoError that says which arguments are valid */
 export function parseArguments(args: readonly string[]): DemoArguments | 'help' {
   let values: { image?: string; port?: string; timeout?: string; help?: boolean };
   try {

@@ -16,7 +16,7 @@ import { synthesize } from './synthesize.js';
 const PREFIX = 'mirror';
 const out = process.stdout;
 
-/** The main use case end to end, on this machine only: see README.md. */
+/** Runs the main use case end to end on this machine only: see README.md. */
 async function demo(args: DemoArguments): Promise<void> {
   const started = Date.now();
   const cleanup: (() => Promise<unknown>)[] = [];

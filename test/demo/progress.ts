@@ -9,7 +9,7 @@ interface Mirror {
   readonly failure?: { readonly reason: string; readonly message: string };
 }
 
-/** Follows `GET /v1/mirrors` until every copy is done; a bar on a terminal, lines elsewhere. */
+/** Follows `GET /v1/mirrors` until every copy is done; shows a bar on a terminal, and lines elsewhere. */
 export async function waitForMirrors(operations: string, seconds: number, out: NodeJS.WriteStream): Promise<void> {
   const until = Date.now() + seconds * 1_000;
   let last = '';

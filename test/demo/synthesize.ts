@@ -10,7 +10,7 @@ export interface SynthesizedPolicies {
   readonly mutatingPolicy: unknown;
 }
 
-/** Synthesizes both Kyverno policies with cdk8s, to files as `cdk8s synth` does, and reads them back. */
+/** Synthesizes both Kyverno policies with cdk8s, writes them to files as `cdk8s synth` does, and reads them back. */
 export async function synthesize(options: {
   url: string;
   ca: string;

@@ -82,7 +82,7 @@ beforeAll(() => {
 afterAll(() => rmSync(app, { recursive: true, force: true }));
 
 it('takes the packed package, compiles and synthesizes', () => {
-  // No unmet peer, and no second copy of one.
+  // The app has no unmet peer and no second copy of a peer.
   const listed = execFileSync('npm', ['ls', '--all', '--json'], { cwd: app, encoding: 'utf8' });
   expect(listed).not.toContain('"problems"');
   const lock = JSON.parse(readFileSync(join(app, 'package-lock.json'), 'utf8')) as {

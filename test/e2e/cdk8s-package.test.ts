@@ -43,7 +43,7 @@ export const config: SwapperConfig = { mirror: { concurrency: 4 }, target: { oci
 export const wrong: SwapperConfig = { target: { oci: { registry: 5 } } };
 `;
 
-/** The package as published, in an app that has its peers and nothing else from this repository. */
+/** The published form of the package, in an app that has only its peers from this repository. */
 describe('the packed cdk8s package', () => {
   let app: string;
   let files: string[];
@@ -111,7 +111,7 @@ describe('the packed cdk8s package', () => {
     expect(compiled.stdout).toBe('');
     const synth = spawnSync(process.execPath, ['main.js'], { cwd: example, encoding: 'utf8' });
     expect(synth).toMatchObject({ status: 0, stdout: '' });
-    // It leaves the NetworkPolicy to the service's chart, and the synth warns about it.
+    // The package leaves the NetworkPolicy to the service's chart, and the synth warns about this.
     expect(synth.stderr).toMatch(
       /^\S+ ImageSwapper: production\/image-swapper: .* no NetworkPolicy for the plain listener is rendered.*\n.*\n$/,
     );

@@ -9,7 +9,7 @@ import { CA } from '../unit/policies/example-options.js';
 
 const available = await goToolsAvailable("values for the engines' own charts");
 
-/** Helm ignores a value that no template reads, so each must be one that the chart of the real engine lists. */
+/** Helm ignores a value that no template reads, so the real engine's chart must list each value. */
 describe.skipIf(!available)("values for the engines' own charts", () => {
   it.each([
     ['kyverno', 'github.com/kyverno/kyverno', 'charts/kyverno/values.yaml', kyvernoChartValues(CA)],
@@ -26,7 +26,9 @@ describe.skipIf(!available)("values for the engines' own charts", () => {
   });
 });
 
-/** Paths of what the chart does not list; under an empty object or null, it takes what it is given. */
+/**
+ * Returns the paths of values that the chart does not list. An empty object or null in the chart accepts any content.
+ */
 function unlisted(values: object, chart: unknown, path = ''): string[] {
   return Object.entries(values).flatMap(([key, value]: [string, unknown]) => {
     const at = path === '' ? key : `${path}.${key}`;

@@ -17,8 +17,8 @@ export interface ImageConfig {
 }
 
 /**
- * Runs an image's program as a kubelet would, as far as possible without a container runtime: the image's files as a
- * read-only root, its entry point, user and environment, /proc and /dev of the machine. Needs root.
+ * Runs an image's program as a kubelet would, as far as possible without a container runtime. It uses the image's files
+ * as a read-only root, the image's entry point, user and environment, and the machine's /proc and /dev. Needs root.
  */
 export class ImageRoot {
   constructor(
@@ -26,7 +26,7 @@ export class ImageRoot {
     private readonly image: ImageConfig,
   ) {}
 
-  /** Unpacks what `crane export` wrote. */
+  /** Unpacks the output of `crane export`. */
   static unpack(tar: string, folder: string, image: ImageConfig): ImageRoot {
     mkdirSync(folder, { recursive: true });
     execFileSync('tar', ['-xpf', tar, '-C', folder]);
@@ -39,7 +39,7 @@ export class ImageRoot {
     return { status, stdout, stderr };
   }
 
-  /** A script run by the image's Node instead of the service. */
+  /** Runs a script with the image's Node instead of the service. */
   node(script: string): string {
     const [command, ...rest] = this.command(['/usr/bin/node'], ['-e', script]);
     return execFileSync(command ?? '', rest, { encoding: 'utf8', env: this.env({}) }).trim();
@@ -55,7 +55,7 @@ export class ImageRoot {
       const at = pair.indexOf('=');
       return [pair.slice(0, at), pair.slice(at + 1)];
     });
-    // The tools of this machine, which enter the root, are found by the PATH as well.
+    // The PATH also finds this machine's tools, which enter the root.
     return { ...Object.fromEntries(own), PATH: process.env['PATH'] ?? '', ...more };
   }
 

@@ -30,7 +30,8 @@ describe.skipIf(!available)('the proof of identity that the real Kyverno engine 
     expect(stub.authorizations).toEqual([`Bearer ${token}`]);
   });
 
-  // When this fails, CEL sends the token: let auth.kyverno.token serve MutatingPolicies too (`proves` of the engine).
+  // When this fails, CEL sends the token. Then auth.kyverno.token can also support MutatingPolicies (`proves` of the
+  // engine).
   it('is nothing from a MutatingPolicy, which therefore needs auth.kyverno.secret', async () => {
     stub.authorizations.length = 0;
     await kyverno.apply({ policy: renderKyvernoMutatingPolicy({ url: stub.url, targets }), pod, token });

@@ -18,7 +18,7 @@ const available = await goToolsAvailable('the generated policies in the real Kyv
 const TARGET = 'registry.example.com/mirror/';
 const targets = ['other.example.com:5000/', TARGET];
 
-/** Its texts would be evaluated by an engine that looks for variables in Pods. */
+/** A Pod with texts that an engine would evaluate if it looked for variables in Pods. */
 const pod: Pod = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -63,7 +63,10 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     service.calls.length = 0;
   });
 
-  /** The policy for the stub over TLS: ClusterPolicy carries the CA, for MutatingPolicy it is in Kyverno's trust store. */
+  /**
+   * The policy for the stub over TLS. A ClusterPolicy contains the CA certificate. For a MutatingPolicy, it is in
+   * Kyverno's trust store.
+   */
   function policyOf(
     { kind, render }: (typeof kinds)[number],
     options: { failClosed?: boolean; url?: string; filters?: readonly string[]; pods?: PodOptions } = {},
@@ -268,11 +271,11 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     });
 
     it('never patches an ephemeral container that exists, nor at an update anything else', async () => {
-      // Without the conditions that avoid this call: the patches themselves must be right.
+      // The conditions that avoid this call are removed, because the patches themselves must be correct.
       const policy = forEphemeralPods(policyOf(entry), { matchConditions: [] });
       const result = await kyverno.apply({ policy, pod, operation: 'UPDATE', trusted: certificates.ca });
       expect(result).toEqual({ error: undefined, pod });
-      // A MutatingPolicy asks only when it has an image to look up.
+      // A MutatingPolicy calls the service only when it has an image to look up.
       expect(service.calls).toHaveLength(entry.kind === 'ClusterPolicy' ? 1 : 0);
     });
 
@@ -332,7 +335,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
   describe('at an update of ephemeral containers', () => {
     const before = { name: 'old', image: 'old:1' };
     const [added] = pod.spec.ephemeralContainers ?? [];
-    // A strategic merge patch puts the new one in front.
+    // A strategic merge patch puts the new container first.
     const debugged: Pod = { ...pod, spec: { ...pod.spec, ephemeralContainers: added ? [added, before] : [] } };
     const swapped = [{ ...added, image: `${TARGET}${added?.image}` }, before];
     const expected = { error: undefined, pod: { ...pod, spec: { ...pod.spec, ephemeralContainers: swapped } } };
@@ -347,7 +350,8 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
 
     it('MutatingPolicy patches the new one alone', async () => {
       const rendered = renderKyvernoMutatingPolicy({ url: service.url, targets });
-      // The command line has no other old object than the Pod itself, so what was read from it is put in its place.
+      // The command line uses the Pod itself as the old object. The test therefore replaces the variable with the old
+      // names.
       const variables = rendered.spec.variables.map((variable) =>
         variable.name === 'oldEphemeralNames' ? { ...variable, expression: '["old"]' } : variable,
       );
@@ -414,7 +418,7 @@ it.skipIf(!available)("the CRD fixtures are those of the engines' modules", () =
   expect(status).toBe(0);
 });
 
-/** Invalid answers, and the message that a refused user reads. */
+/** Invalid responses, and the message that the user gets. */
 const noPatches = /Invalid type for: .*expected: .*array/;
 const UNUSABLE = [
   {
@@ -449,7 +453,7 @@ const UNUSABLE = [
   },
 ];
 
-/** Everything that a compromised service might try; one image is honest. */
+/** Everything that a compromised service might try. One image is correct. */
 const forged: StubAnswer = () => ({
   body: {
     images: {
@@ -510,7 +514,7 @@ function mirrored(original: Pod): Pod {
   };
 }
 
-/** Kyverno's command line knows no subresource requests: what is for them is applied to the Pod itself. */
+/** Kyverno's command line does not support subresource requests. Rules for them are applied to the Pod itself. */
 function forEphemeralPods(policy: object, spec: object = {}): object {
   const changed = JSON.parse(
     JSON.stringify(policy)

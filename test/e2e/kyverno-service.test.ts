@@ -27,7 +27,7 @@ const pod: Pod = {
   },
 };
 
-/** The whole feature: the policies that the service's own command prints, in the engine, calling the built service. */
+/** The whole feature: the engine runs the policies that the service's command prints, and calls the built service. */
 describe.skipIf(!available)('the running service behind the real Kyverno engine', () => {
   let kyverno: KyvernoCli;
   let registry: FakeRegistry;
@@ -42,7 +42,7 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
   afterAll(async () => registry?.close());
 
   describe.each([
-    // Only images that the target has: `exists`. With `always`, also images that it does not have.
+    // `exists` swaps only images that the target has. `always` also swaps images that the target does not have.
     { swap: 'exists', images: (to: string) => ['busybox:1', `${to}docker.io/library/nginx:1.27`, 'quay.io/org/app:2'] },
     {
       swap: 'always',
@@ -77,7 +77,7 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
     // certificate,
     // and docs/kyverno.md must be updated.
     const withoutCertificate = 'cannot be called with a CA certificate in a MutatingPolicy, whatever Kyverno documents';
-    // Once is enough.
+    // One run of this test is enough.
     if (swap === 'always') {
       it(withoutCertificate, async () => {
         const args = ['policies', '--config', service.configFile, '--engine', 'kyverno', '--url', service.url];

@@ -6,7 +6,7 @@ import { parseAllDocuments, stringify } from 'yaml';
 import { goTool } from '../tools/tool.js';
 import { GO_PROGRAMS } from '../tools/go-programs.js';
 
-/** A Pod as far as these tests look into it. */
+/** The parts of a Pod that these tests read. */
 export interface Pod {
   readonly apiVersion: 'v1';
   readonly kind: 'Pod';
@@ -41,13 +41,13 @@ export interface Container {
 export interface ApplyOptions {
   readonly policy: object;
   readonly pod: Pod;
-  /** Default CREATE. At an UPDATE, the old object is the Pod itself. */
+  /** The old object of an UPDATE is the Pod itself. @default CREATE */
   readonly operation?: 'CREATE' | 'UPDATE';
   /** Values of context variables, by JMESPath. */
   readonly values?: Readonly<Record<string, unknown>>;
-  /** PEM text of what Kyverno's trust store holds. */
+  /** CA certificates in Kyverno's trust store, PEM. */
   readonly trusted?: string;
-  /** The token of Kyverno's ServiceAccount for the services that policies call. */
+  /** The token of Kyverno's ServiceAccount, which Kyverno sends to services that policies call. */
   readonly token?: string;
 }
 
@@ -58,7 +58,7 @@ export interface ApplyResult {
   readonly error: string | undefined;
 }
 
-/** The real Kyverno engine as a command, which calls the policies' services for real. */
+/** The real Kyverno engine as a command. It really calls the services of the policies. */
 export class KyvernoCli {
   private readonly command: string;
 
@@ -127,7 +127,7 @@ export class KyvernoCli {
     env: Readonly<Record<string, string>>,
   ): Promise<{ readonly code: number | null; readonly output: string }> {
     return new Promise((resolve, reject) => {
-      // The list of addresses that policies may not call has loopback on it by default.
+      // By default, Kyverno does not let policies call loopback addresses.
       const child = spawn(this.command, args, {
         cwd,
         env: { PATH: process.env['PATH'], HOME: cwd, FLAG_HTTP_BLOCKLIST: '', ...GO_PROGRAMS, ...env },
@@ -141,7 +141,10 @@ export class KyvernoCli {
   }
 }
 
-/** The reaction of an admission controller: it refuses the Pod if the policy failed and is `Fail`. */
+/**
+ * Returns the decision of an admission controller, which refuses the Pod if the policy failed and its failure policy is
+ * `Fail`.
+ */
 export function admitted(policy: { readonly spec: object }, result: ApplyResult): 'refused' | 'unchanged' | Pod {
   if (result.error === undefined) {
     if (result.pod === undefined) throw new Error('Kyverno gave neither a Pod nor an error');

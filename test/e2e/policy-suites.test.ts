@@ -24,7 +24,7 @@ interface Ended {
   readonly output: string;
 }
 
-/** As users run it. */
+/** Runs the suites as users do. */
 async function runSuites(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -78,7 +78,7 @@ describe.skipIf(!available)("the suites of Kyverno's policies", () => {
   });
 });
 
-/** Behavior that only a cluster can show: Gatekeeper's own command line does not support external data. */
+/** Tests that need a cluster, because Gatekeeper's command line does not support external data. */
 describe.skipIf(!available)('the suites of policies in a real cluster', () => {
   const KUBECTL = debianTool('kubectl', 'kubernetes-client') ?? '';
   let plane: ControlPlane;
@@ -101,7 +101,7 @@ describe.skipIf(!available)('the suites of policies in a real cluster', () => {
     const objects = objectsOf(name, service);
     const env = { KUBECTL, KUBECONFIG: plane.kubeconfig };
     try {
-      // Without the policy nothing is swapped, and the suite fails.
+      // Without the policy, nothing is swapped and the suite fails.
       expect((await runSuites(['--cluster', name], env)).code).toBe(1);
       for (const object of objects) await plane.api.apply(object);
       let ended: Ended = { code: null, output: '' };
@@ -111,7 +111,8 @@ describe.skipIf(!available)('the suites of policies in a real cluster', () => {
       }
       expect(ended.code, ended.output).toBe(0);
       if (name === 'gatekeeper/harbor') {
-        // Its filter takes two mutators for each list of containers; a Pod that both match costs one call.
+        // The filter of this suite needs two mutators for each list of containers. A Pod that matches both causes only
+        // one call.
         const before = await calls(service);
         await runSuites(['--cluster', name], env);
         expect((await calls(service)) - before).toBe(3);
@@ -125,7 +126,7 @@ describe.skipIf(!available)('the suites of policies in a real cluster', () => {
   });
 });
 
-/** The objects of a file, with the address and the authority of this service. */
+/** Returns the objects of a file with the address and the CA certificate of this service. */
 function objectsOf(name: string, service: RunningService): ApiObject[] {
   const text = readFileSync(join(policies, `${name}.yaml`), 'utf8')
     .replaceAll(/https:\/\/image-swapper\.image-swapper\.svc:\d+/g, service.url)
@@ -135,7 +136,7 @@ function objectsOf(name: string, service: RunningService): ApiObject[] {
       webhooks?: { clientConfig: { caBundle: string; service: { path: string } } }[];
     };
     if (object.webhooks === undefined) return object;
-    // Instead of a Service, of which the cluster has none.
+    // The URL replaces the Service, which this cluster does not have.
     const webhooks = object.webhooks.map(({ clientConfig, ...webhook }) => ({
       ...webhook,
       clientConfig: { url: `${service.url}${clientConfig.service.path}`, caBundle: clientConfig.caBundle },

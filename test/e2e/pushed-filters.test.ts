@@ -60,7 +60,7 @@ describe.skipIf(!available)("filters in the engines' own languages", () => {
 
     it('gives what the filter says, and never an error', async () => {
       const cases = generated(3000).filter(({ filter }) => !/container/.test(filter.expression));
-      // One process answers for many filters over one Pod.
+      // One process evaluates many filters over one Pod.
       const byPod = new Map<AdmittedPod, Case[]>();
       for (const one of cases) byPod.set(one.pod, [...(byPod.get(one.pod) ?? []), one]);
       const batches = [...byPod].slice(0, 40);
@@ -112,10 +112,10 @@ describe.skipIf(!available)("filters in Gatekeeper's match", () => {
     );
     const each = await gatekeeperMatches(questions.map(({ match, pod }) => ({ match, pod })));
     expect(each).not.toContain(null);
-    // One mutator that matches is enough.
+    // One matching mutator is enough.
     const answers = cases.map(() => false);
     questions.forEach(({ i }, place) => (answers[i] ||= each[place] === true));
-    // Filters that read only images stay with the service.
+    // The service evaluates filters that read only images.
     const leftAlone = ({ filters, pod }: (typeof cases)[number]): boolean => {
       const { matched } = gatekeeperFilters(filters);
       return pushDownFilters(filters).pod.some(
@@ -139,7 +139,7 @@ function matchesOf(filters: readonly string[]): readonly unknown[] | undefined {
   try {
     const [, ...assigns] = renderGatekeeper({ url: 'https://swapper.example.com', caBundle: CA, filters });
     const ofContainers = assigns.filter(({ spec }) => spec.location.startsWith('spec.containers'));
-    // Its own namespaces, which the filters do not mention.
+    // The policy's own namespaces, which the filters do not mention.
     const { matches } = gatekeeperFilters(filters);
     return ofContainers.map(({ spec }, i) => ({
       ...spec.match,
@@ -157,7 +157,7 @@ interface Case {
   readonly container: unknown;
 }
 
-/** Filters that are pushed down, each over some Pods; a few Pods, so that one can be sent with many filters. */
+/** Filters that are pushed down, each with some Pods. There are few Pods, so that one can be sent with many filters. */
 function generated(count: number): readonly Case[] {
   const pods = fc.sample(admittedPod, { numRuns: 50, seed: SEED });
   const expressions = fc.sample(filterExpression, { numRuns: count, seed: SEED });

@@ -96,7 +96,7 @@ const texts = [
 
 describe.skipIf(!available)('references in CEL', () => {
   it('have the key of what the service parses', async () => {
-    // Keys have no spaces, so that what is behind the fourth one is the reference.
+    // Keys do not contain spaces, so the text after the fourth space is the reference.
     const lines = await evaluated(`${keysOf('refs.map(ref, string(ref))')}.transformList(ref, k, ${KEY} + ref)`);
     const keys = new Map(
       lines.map(([dir = '', name = '', shown = '', separator = '', ...ref]) => [
@@ -107,7 +107,7 @@ describe.skipIf(!available)('references in CEL', () => {
     const differences = texts.flatMap((ref): readonly object[] => {
       const key = keys.get(ref);
       const source = parsed(ref);
-      // A text that is not a reference may have a key that no entry of the table has.
+      // A text that is not a reference may have a key, but no entry of the table may have the same key.
       if (source === undefined) return isKeyOfReference(key) ? [{ ref, key }] : [];
       const expected = `${source.registry}/${source.repository} ${referenceName(source)} ${source.digest === undefined ? ':' : '@'}`;
       const found = key === undefined ? undefined : `${key.dir}/${key.name} ${key.shown} ${key.separator}`;
@@ -165,14 +165,14 @@ describe.skipIf(!available)('references in CEL', () => {
 
 const KEY = 'k.dir + " " + k.name + " " + k.shown + " " + k.separator + " "';
 
-/** The texts of a list, divided at spaces. */
+/** Returns the words of a list, split at spaces. */
 async function evaluated(expression: string): Promise<readonly (readonly string[])[]> {
   const [answer] = await evaluateCel([{ expression, variables: { refs: texts } }]);
   if (answer?.error !== undefined) throw new Error(answer.error);
   return (answer?.value as readonly string[]).map((line) => line.split(' '));
 }
 
-/** Names that need a hash or a count, and IPv6 addresses: the documentation lists them. */
+/** Returns whether the text is a documented exception: a name that needs a hash or a count, or an IPv6 address. */
 function isNotComputed(naming: NamingTarget, source: Reference): boolean {
   const repository = targetRepository(naming, source);
   return source.registry.startsWith('[') || /_short\//.test(repository) || /_x[_/]/.test(repository);
@@ -191,7 +191,7 @@ function parsed(ref: string) {
   }
 }
 
-/** Whether the service could have added the key to the table. */
+/** Returns whether the service could have added the key to the table. */
 function isKeyOfReference(key: Key | undefined): boolean {
   if (key === undefined) return false;
   const host = key.dir.split('/')[0] ?? '';

@@ -11,7 +11,7 @@ import type { HelmMajor } from '../tools/helm.js';
 import { goToolsAvailable } from '../tools/tool.js';
 
 const PLUGIN = fileURLToPath(new URL('../../extension-service/helm-plugin', import.meta.url));
-/** As docs/gitops.md says. Helm 4 takes a plugin, Helm 3 a program. */
+/** The arguments from docs/gitops.md. Helm 4 accepts a plugin, and Helm 3 accepts a program. */
 const POST_RENDERER: Readonly<Record<HelmMajor, readonly string[]>> = {
   3: ['--post-renderer', 'image-swapper', '--post-renderer-args', 'swap', '--post-renderer-args', '--file=-'],
   4: ['--post-renderer', 'image-swapper'],
@@ -68,7 +68,7 @@ describe.runIf(available)('swap as a post-renderer of Helm', () => {
     expect(ended.stderr).toMatch(PLACE);
   });
 
-  // When Helm 4 shows what a plugin prints, docs/gitops.md need not say how to see it.
+  // When this fails because Helm 4 shows the output of a plugin, docs/gitops.md no longer has to explain how to see it.
   it('stops Helm 4, which keeps the reason to itself, and says it behind a pipe', async () => {
     const ended = await render(4, '--set', 'image=Nginx:1', ...POST_RENDERER[4]);
     expect(ended).toMatchObject({ code: 1, stdout: '' });

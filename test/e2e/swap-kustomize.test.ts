@@ -29,7 +29,7 @@ metadata: { name: settings, namespace: shop }
 data: { image: "nginx:1" }
 `;
 
-/** The block of docs/gitops.md that has all these words. */
+/** Returns the code block of docs/gitops.md that has all these words. */
 function documented(language: string, text: string): string {
   const words = text.split(' ');
   const [found, ...more] = blocks('docs/gitops.md', language).filter((block) =>
@@ -39,7 +39,7 @@ function documented(language: string, text: string): string {
   return found;
 }
 
-/** With the files of docs/gitops.md, word for word. */
+/** The tests use the exact files of docs/gitops.md. */
 describe.runIf(available)('swap as a function of kustomize', () => {
   let folder: string;
   let program: string;

@@ -8,9 +8,9 @@ import { heapInUse, StepMeter } from './meter.js';
 import { mutate, Random } from './mutate.js';
 
 /**
- * A hundred thousand HTTP exchanges with a registry whose answers are mutated as bytes: status lines, headers, chunks and
- * bodies. FUZZ_SEED repeats a run, FUZZ_EXCHANGES makes it shorter or longer. Every request ends with a result or with a
- * RegistryError.
+ * A hundred thousand HTTP exchanges with a registry whose answers are mutated as bytes: status lines, headers, chunks
+ * and bodies. FUZZ_SEED repeats a run. FUZZ_EXCHANGES makes it shorter or longer. Every request ends with a result or
+ * with a RegistryError.
  */
 const exchanges = Number(process.env['FUZZ_EXCHANGES'] ?? 100_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7fffffff));
@@ -54,7 +54,7 @@ const ANSWERS = [
   'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n',
   'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
 ];
-/** A TLS record begins so: the client asks whether HTTPS is spoken. */
+/** The first byte of a TLS record. The client checks whether the server supports HTTPS. */
 const TLS_HANDSHAKE = 0x16;
 
 let server: Server;
@@ -82,7 +82,7 @@ function serve(socket: Socket): void {
     served++;
     const plain = random.below(4) === 0;
     lastAnswer = plain ? random.pick(ANSWERS) : mutate(random, ANSWERS);
-    // A mutated answer may promise more bytes than it has.
+    // A mutated response may promise more bytes than it has.
     if (plain) socket.write(lastAnswer, 'latin1');
     else socket.end(lastAnswer, 'latin1');
   });
@@ -113,7 +113,7 @@ function ask(client: RegistryClient): Promise<unknown> {
 
 describe(`${exchanges} exchanges, FUZZ_SEED=${seed}`, () => {
   it('each end with a result or a RegistryError, fast and without a trace', async () => {
-    // Nothing but this server is reached, whatever a Location says.
+    // The client connects only to this server, regardless of any Location.
     const hosts = { allow: [], deny: ['0.0.0.0/1', '128.0.0.0/1', '::/0'] };
     const factory = new RegistryFactory({
       endpoints: [{ host, insecure: true }],

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** CPU of this process so far, milliseconds: the machine's other work does not count. */
+/** Returns the CPU time of this process so far in milliseconds. Other work of the machine does not count. */
 export function cpuMilliseconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
@@ -10,24 +10,24 @@ export function cpuMilliseconds(): number {
 setFlagsFromString('--expose_gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Bytes that are in use after a full garbage collection. */
+/** Returns the bytes in use after a full garbage collection. */
 export function heapInUse(): number {
   collect();
   return process.memoryUsage().heapUsed;
 }
 
-/** The longest step, and what it was. */
+/** The longest step and its name. */
 export class StepMeter {
   longest = 0;
   longestInput = '';
   #last = cpuMilliseconds();
 
-  /** Call before a step that is not to be counted with the one before. */
+  /** Starts a new step. Call this before a step that must not be counted with the previous one. */
   start(): void {
     this.#last = cpuMilliseconds();
   }
 
-  /** Call after each step. */
+  /** Ends a step. Call this after each step. */
   stop(input: string): void {
     const now = cpuMilliseconds();
     const spent = now - this.#last;

@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed | 1;
   }
 
-  /** A whole number from 0 to below `limit`. */
+  /** Returns an integer from 0 (inclusive) to `limit` (exclusive). */
   below(limit: number): number {
     let x = this.#state;
     x ^= x << 13;
@@ -42,7 +42,10 @@ const PIECES = [
   ...['Bearer ', 'Basic ', 'realm=', 'scope=', 'rel="next"', 'x'.repeat(300), '['.repeat(150), '\\'.repeat(50)],
 ];
 
-/** Changes a text in one to four places, by a piece, a cut, a copy or another seed's half. */
+/**
+ * Changes a text in one to four places: inserts a piece, replaces, cuts or copies a part, or appends the end of another
+ * seed.
+ */
 export function mutate(random: Random, seeds: readonly string[]): string {
   let text = random.pick(seeds);
   for (let changes = 1 + random.below(4); changes > 0; changes--) {

@@ -20,12 +20,12 @@ import { heapInUse, StepMeter } from './meter.js';
 import { mutate, Random } from './mutate.js';
 
 /**
- * Ten million mutated inputs for everything that parses text from outside. FUZZ_SEED repeats a run, FUZZ_INPUTS makes it
- * shorter or longer. A parser may refuse an input with an error of its own, and nothing else.
+ * Ten million mutated inputs for everything that parses text from outside. FUZZ_SEED repeats a run, FUZZ_INPUTS makes
+ * it shorter or longer. A parser may refuse an input only with its own error.
  */
 const inputs = Number(process.env['FUZZ_INPUTS'] ?? 10_000_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7fffffff));
-// Most inputs are refused, and a stack costs more than the parsing.
+// Most inputs are refused, and a stack trace costs more time than the parsing.
 Error.stackTraceLimit = 0;
 
 const MAX_STEP_MS = 200;
@@ -49,11 +49,11 @@ const review = { uid: '1', operation: 'CREATE', namespace: 'team-a', kind: { kin
 
 interface Target {
   readonly name: string;
-  /** Of all inputs. */
+  /** The parser's share of all inputs. */
   readonly share: number;
   readonly seeds: readonly string[];
   readonly parse: (text: string) => unknown;
-  /** How the parser refuses. */
+  /** The error with which the parser refuses an input. */
   readonly refusals: readonly (abstract new (...args: never[]) => Error)[];
 }
 
@@ -224,7 +224,7 @@ describe(`${inputs} inputs, FUZZ_SEED=${seed}`, () => {
       );
       expect([meter.longest < MAX_STEP_MS, meter.longestInput]).toEqual([true, meter.longestInput]);
       expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
-      // The seeds are good, and mutations must find both sides.
+      // The seeds are valid. Mutations must give both valid and invalid inputs.
       if (refusals.length > 0) expect(refused).toBeGreaterThan(0);
       expect(refused).toBeLessThan(count);
     },

@@ -5,8 +5,8 @@ import { checkExplained, checkRequest, everyRules } from '../unit/decide/invaria
 import type { Owners } from '../unit/decide/invariants.js';
 
 /**
- * 100,000 generated Pods through parse → name → decide, and each once more with its images swapped. FUZZ_SEED repeats
- * a run, FUZZ_PODS makes it shorter or longer.
+ * 100,000 generated Pods through parse → name → decide, and each Pod again with its images swapped. FUZZ_SEED repeats a
+ * run, FUZZ_PODS makes it shorter or longer.
  */
 const runs = Number(process.env['FUZZ_PODS'] ?? 100_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7fffffff));
@@ -14,7 +14,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7ff
 describe(`${runs} Pods, FUZZ_SEED=${seed}`, () => {
   it('never crash the decision, are never broken by it, and keep it in a second pass', () => {
     process.stderr.write(`Pods: FUZZ_SEED=${seed}\n`);
-    // Targets of different configurations may well give the same place to different sources.
+    // Targets of different configurations may use the same name for different sources.
     const owners = everyRules.map((): Owners => new Map());
     const count = { pods: 0, refused: 0, swapped: 0 };
     fc.assert(

@@ -16,7 +16,7 @@ const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7ff
 describe(`${runs} references, FUZZ_SEED=${seed}`, () => {
   it('never crash the parser, and keep the invariants of naming in every target', () => {
     process.stderr.write(`references: FUZZ_SEED=${seed}\n`);
-    // The hash of a name to the hash of its owner: whole texts of a million names would not fit into memory.
+    // Maps the hash of a name to the hash of its owner. The texts of a million names would not fit into memory.
     const owners = new Map<bigint, bigint>();
     const count = { legal: 0, refused: 0, texts: 0 };
     const generated = fc.oneof(
@@ -57,7 +57,7 @@ function parsed(text: string): Reference | undefined {
   }
 }
 
-/** 64 bits: two of a million differ except for a chance of one in thirty million. */
+/** Returns a hash of 64 bits. The chance that two of a million texts have the same hash is one in thirty million. */
 function digest(text: string): bigint {
   return createHash('sha256').update(text).digest().readBigUInt64BE();
 }

@@ -9,10 +9,10 @@ import { debianTool } from '../tools/debian.js';
 
 const run = promisify(execFile);
 const START_ATTEMPTS = 600;
-/** Bytes: a fetch writes its progress ten times a second. */
+/** Maximum size of the output in bytes. A fetch writes its progress ten times per second. */
 const MAX_OUTPUT = 2 ** 28;
 
-/** Debian's containerd, the runtime of most nodes, with a store of its own. Needs root. */
+/** Debian's containerd, the runtime of most nodes, with a separate store. Needs root. */
 export class Containerd {
   private fetches = 0;
 
@@ -35,7 +35,7 @@ export class Containerd {
       'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
       '[grpc]',
       `address = "${folder}/sock"`,
-      // A namespace does not see what another one has fetched.
+      // A namespace does not see content that another namespace has fetched.
       '[plugins."io.containerd.metadata.v1.bolt"]',
       'content_sharing_policy = "isolated"',
     ];
@@ -57,13 +57,13 @@ export class Containerd {
   /**
    * Fetches all content of a reference into an empty store, as a node does before it unpacks.
    *
-   * @returns the digests that containerd then has, or the last line of its refusal
+   * @returns the digests that containerd then has, or the last line of its error
    */
   async fetch(
     reference: string,
     login?: { readonly username: string; readonly password: string },
   ): Promise<{ readonly digests: readonly string[] } | { readonly refusal: string }> {
-    // Each fetch has a namespace of its own, so that nothing is there before.
+    // Each fetch uses a new namespace, so that its store is empty.
     this.fetches += 1;
     const user = login === undefined ? [] : ['--user', `${login.username}:${login.password}`];
     const namespace = `fetch-${this.fetches}`;
@@ -95,7 +95,7 @@ export class Containerd {
   }
 }
 
-/** The same refusal at two registries reads the same. */
+/** Normalizes a refusal, so that two registries with the same refusal have the same text. */
 function withoutHost(text: string): string {
   return text.replaceAll(/127\.0\.0\.1:\d+\S*/g, 'REFERENCE').replace(/^time=\S+ /, '');
 }

@@ -15,8 +15,8 @@ import type { WorldVersions } from '../e2e/cluster/world.js';
 import { goToolsAvailable } from '../tools/tool.js';
 
 /**
- * The core rows of docs/engines.md with other versions than those of CI. `WRITE_OUTCOMES=1` writes what was seen into the
- * tables of docs/engines.md and docs/kyverno.md; with `-t VERSION` only the lines of that version.
+ * The core rows of docs/engines.md with other versions than those of CI. `WRITE_OUTCOMES=1` writes the results into the
+ * tables of docs/engines.md and docs/kyverno.md; with `-t VERSION`, it writes only the lines of that version.
  */
 const available = await goToolsAvailable('the matrix of versions');
 const WRITE = process.env['WRITE_OUTCOMES'] !== undefined;
@@ -75,7 +75,7 @@ describe.skipIf(!available)('the policies with other versions', () => {
   });
 });
 
-/** How this engine differs from docs/engines.md. */
+/** Returns the differences between this engine and docs/engines.md. */
 async function outcomeOf(world: World, engine: Engine): Promise<string> {
   const missing = world.missing[engine.name.startsWith('Kyverno') ? 'kyverno' : engine.route];
   if (missing !== undefined) return `does not start: ${firstLine(missing)}`;

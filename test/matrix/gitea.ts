@@ -6,8 +6,8 @@ import { OWNER, RegistryProcess, type StartedRegistry } from './registry-process
 const PASSWORD = 'matrix-password';
 
 /**
- * Gitea's package registry, built from its Go module without the web pages (they need a build of their own); templates and
- * texts are read from the module's folder.
+ * Gitea's package registry, built from its Go module without the web pages, which need a separate build. Gitea reads
+ * templates and texts from the module's folder.
  */
 export async function startGitea(): Promise<StartedRegistry> {
   const [command, module] = await Promise.all([
@@ -47,7 +47,7 @@ function settings(folder: string, port: number, module: string): string {
     packages: { ENABLED: true },
     cron: { ENABLED: false },
   };
-  // Gitea does not run as root, which tests may be.
+  // Gitea refuses to run as root, but tests may run as root.
   const head = ['RUN_MODE = prod', 'I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true'];
   const rest = Object.entries(sections).flatMap(([section, values]) => [
     `[${section}]`,

@@ -18,7 +18,7 @@ import type { VersionBefore } from './version-before.js';
 
 const RELEASE = 'image-swapper';
 
-/** One after the other on one node: each test goes on with the cluster as the one before left it. */
+/** The tests run in order on one node. Each test continues with the cluster of the previous one. */
 describe('a cluster whose Pods run', () => {
   let node: Node;
   let helm: Helm;
@@ -56,7 +56,7 @@ describe('a cluster whose Pods run', () => {
   }
   const args = (...words: string[]) => [...words, '-n', RELEASE, '--wait', '--timeout', '3m'];
 
-  /** The second Pod of a new image, which the node must pull from the mirror. @returns that image */
+  /** Creates the second Pod of a new image, which the node must pull from the mirror. @returns that image */
   async function secondPodFromTheMirror(): Promise<string> {
     const original = await newImage();
     const [first, second] = [pod(original), pod(original)];
@@ -143,7 +143,7 @@ describe('a cluster whose Pods run', () => {
         await restart(node, object);
         await rolledOut(node, object);
         await changed;
-        // The service fails open: a Pod of the moment in which replicas change may keep its image.
+        // The service fails open, so a Pod that is created during a change of replicas may keep its image.
         await isMirrored(original);
         await restart(node, object);
         expect(new Set(await rolledOut(node, object))).toEqual(new Set([mirrored(original)]));

@@ -1,12 +1,12 @@
-/** The outcome of one shape on the way from one registry to another. */
+/** The outcome of a copy of one shape from one registry to another. */
 export type Outcome =
-  /** Every byte is in the mirror, and containerd sees the same content at both ends. */
+  /** The mirror has every byte, and containerd sees the same content in both registries. */
   | { readonly kind: 'same' }
-  /** The source registry does not take the shape, or loses some of it. */
+  /** The source registry does not accept the shape, or loses part of it. */
   | { readonly kind: 'source'; readonly why: string }
-  /** The target registry refuses it; `mirror` says so and puts no tag. */
+  /** The target registry refuses the shape. `mirror` reports this and does not put a tag. */
   | { readonly kind: 'target'; readonly why: string }
-  /** Ours to fix. */
+  /** A bug of image-swapper. */
   | { readonly kind: 'fault'; readonly why: string };
 
 export interface Row {
@@ -30,14 +30,17 @@ export function outcomeTable(rows: readonly Row[], kinds: readonly string[]): st
   return `${table}\n\n${notes.map((note, index) => `${index + 1}. ${note}`).join('\n')}\n`;
 }
 
-/** "yes" when all pairs with that registry agree; otherwise the number of the note that says what the registry does. */
+/**
+ * Returns "yes" when all pairs with that registry succeed, and otherwise the number of the note about the registry's
+ * behavior.
+ */
 function cell(rows: readonly Row[], notes: string[], shape: string, kind: string, end: 'source' | 'target'): string {
   const own = rows.filter((row) => row.shape === shape && row[end] === kind);
   const refused = own.find(({ outcome }) => outcome.kind === end);
   if (refused !== undefined && 'why' in refused.outcome) return noteNumber(notes, refused.outcome.why);
   const faults = own.filter(({ outcome }) => outcome.kind === 'fault');
   if (faults.length > 0) return 'fault';
-  // A refusal of the other end proves nothing about this one.
+  // A refusal by the other registry does not prove anything about this one.
   return own.some(({ outcome }) => outcome.kind === 'same') ? 'yes' : 'not tried';
 }
 

@@ -11,8 +11,8 @@ import { RegistryProcess, type StartedRegistry } from './registry-process.js';
 const PASSWORD = 'matrix-password';
 
 /**
- * pulp_container from PyPI on PostgreSQL: the API takes pushes, a worker stores manifests, and layers are read from the
- * content server at another port. The migrated database is made once and copied for each start.
+ * pulp_container from PyPI on PostgreSQL: the API accepts pushes, a worker stores manifests, and the content server on
+ * another port serves layers. The migrated database is created once and copied for each start.
  */
 export async function startPulp(): Promise<StartedRegistry> {
   const venv = await pythonEnvironment('pulp');
@@ -62,7 +62,7 @@ async function makeDatabase(venv: string, database: string): Promise<void> {
   }
 }
 
-/** Writes pulp's settings; the environment names them. */
+/** Writes pulp's settings. The environment contains their path. */
 async function settings(
   folder: string,
   postgres: Postgres,
@@ -70,7 +70,7 @@ async function settings(
 ): Promise<Readonly<Record<string, string>>> {
   const [key, file] = [join(folder, 'key'), join(folder, 'settings.py')];
   await Promise.all(['media', 'tmp', 'assets'].map((name) => mkdir(join(folder, name), { recursive: true })));
-  // A key of Fernet: 32 bytes in base64 for URLs, with its padding.
+  // A Fernet key: 32 bytes in URL-safe base64 with padding.
   await writeFile(key, `${randomBytes(32).toString('base64url')}=`);
   const database = { ENGINE: 'django.db.backends.postgresql', NAME: 'pulp', USER: 'postgres', HOST: postgres.folder };
   const values = {
@@ -85,7 +85,7 @@ async function settings(
     DATABASES: { default: database },
   };
   const lines = Object.entries(values).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
-  // Basic logins instead of tokens; no messages to the project's own servers.
+  // The settings enable basic authentication instead of tokens, and disable reports to the project's servers.
   await writeFile(file, `${[...lines, 'TOKEN_AUTH_DISABLED = True', 'ANALYTICS = False'].join('\n')}\n`);
   return { PULP_SETTINGS: file };
 }

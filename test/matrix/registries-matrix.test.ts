@@ -16,18 +16,20 @@ import { OWNER, type RegistryKind, type StartedRegistry } from './registry-proce
 import { repositoryOf, SHAPES, UPLOAD_CHUNK, type Shape } from './shapes.js';
 
 /**
- * Every shape from every registry into every registry, by `mirror` of the built bundle; read back over plain HTTP byte for
- * byte. From the first registry, containerd fetches both ends as well. The table of docs/registries.md is what this run saw:
- * `WRITE_REGISTRIES=1 npx vitest run --project matrix` writes it.
+ * The built bundle's `mirror` copies every shape from every registry to every registry. The test reads the copies byte
+ * for byte over plain HTTP. For the first source registry, containerd also fetches from both registries. The table of
+ * docs/registries.md has the results of this run: `WRITE_REGISTRIES=1 npx vitest run --project matrix` writes it.
  */
 const PAGE = fileURLToPath(new URL('../../docs/registries.md', import.meta.url));
 const [BEGIN, END] = ['<!-- matrix: begin -->\n', '<!-- matrix: end -->'];
 const available = await goToolsAvailable('the matrix of real registries');
-/** A file that keeps the rows of earlier runs: with it, pairs can run one by one (`-t`), and the last run writes the table. */
+/**
+ * A file with the rows of earlier runs. With it, pairs can run one by one (`-t`), and the last run writes the table.
+ */
 const KEPT = process.env['MATRIX_ROWS'];
 /** Shapes to copy, by name. */
 const ONLY = new RegExp(process.env['MATRIX_SHAPES'] ?? '');
-/** Blobs of a shape; a slow registry needs many minutes for more. */
+/** Maximum number of blobs of a shape. A slow registry needs many minutes for more. */
 const MAX_SLOW_BLOBS = 50;
 const rows: Row[] = [];
 
@@ -36,7 +38,7 @@ function shapesOf(...kinds: readonly RegistryKind[]): readonly Shape[] {
   return SHAPES.filter(({ name, blobs }) => ONLY.test(name) && (!isSlow || blobs.size <= MAX_SLOW_BLOBS));
 }
 
-/** Of this run and, where they are kept, of those before. */
+/** The rows of this run and, if there is such a file, of earlier runs. */
 async function allRows(): Promise<readonly Row[]> {
   const kept =
     KEPT === undefined
@@ -179,7 +181,7 @@ async function outcomeOf(
   const repository = `${OWNER}/${source.host.replace(':', '_')}/${sourceRepository(shape)}`;
   const result = results.find((one) => one.image === image);
   if (result?.state !== 'mirrored') {
-    // The registry's own refusal of the same push says whose fault it is.
+    // If the registry also refuses the same manual push, the fault is the registry's.
     const refusal = await refusalOf(target, `${OWNER}/by-hand/${repositoryOf(shape)}`, shape);
     if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
     return { kind: 'fault', why: result?.detail ?? 'not in the result' };

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { StartedRegistry } from './registry-process.js';
 import type { Shape } from './shapes.js';
 
-/** Requests at the same time. */
+/** Number of parallel requests. */
 const AT_ONCE = 8;
-/** Of one request. */
+/** Timeout of one request. */
 const MAX_TRIES = 4;
 
-/** The refusal of a registry, in its own words. */
+/** The refusal of a registry with its own message. */
 export class RefusedError extends Error {
   constructor(
     readonly status: number,
@@ -18,7 +18,7 @@ export class RefusedError extends Error {
 }
 
 /**
- * Puts a shape into a registry as a push by hand does: blobs, children, the tag. Plain HTTP, no retries.
+ * Puts a shape into a registry like a manual push: blobs, children, the tag. Plain HTTP, no retries.
  *
  * @throws RefusedError with the first refusal
  */
@@ -43,7 +43,10 @@ export async function push({ host, login }: StartedRegistry, repository: string,
   }
 }
 
-/** Every blob and manifest of the shape that the registry does not give back byte for byte; empty when all are there. */
+/**
+ * Returns every blob and manifest of the shape that the registry does not return byte for byte. Empty when all are
+ * correct.
+ */
 export async function missing(
   { host, login }: StartedRegistry,
   repository: string,
@@ -66,18 +69,18 @@ export async function missing(
     const found = `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
     if (response.status !== 200 || found !== digest) lost.push(`${path.slice(0, 40)}: ${response.status}`);
   };
-  // Some at once: some registries need a tenth of a second for each.
+  // Requests run in parallel because some registries need a tenth of a second for each.
   for (let start = 0; start < wanted.length; start += AT_ONCE) {
     await Promise.all(wanted.slice(start, start + AT_ONCE).map(look));
   }
   for (const { listTag, bytes } of shape.manifests) {
-    // The mirror has a list of its own, of the same entries.
+    // The mirror has a separate list with the same entries.
     if (listTag !== undefined) lost.push(...(await unlisted(base, listTag, bytes, login)));
   }
   return lost.sort();
 }
 
-/** The entries of a list of referrers that the one under the tag lacks. */
+/** Returns the entries of a referrers list that are missing in the list with the tag. */
 async function unlisted(
   base: string,
   tag: string,
@@ -94,14 +97,14 @@ async function unlisted(
   );
 }
 
-/** Basic authentication, as each of the registries with logins takes it. */
+/** Returns basic authentication, which each registry with logins accepts. */
 export function authorizationOf(login: StartedRegistry['login']): Readonly<Record<string, string>> {
   if (login === undefined) return {};
   const pair = Buffer.from(`${login.username}:${login.password}`).toString('base64');
   return { authorization: `Basic ${pair}` };
 }
 
-/** Some servers close a connection while the next request is on its way: it is sent again. */
+/** Some servers close a connection while the next request is being sent, so the request is retried. */
 async function ask(url: URL | string, init: RequestInit): Promise<Response> {
   for (let tries = 1; ; tries += 1) {
     try {

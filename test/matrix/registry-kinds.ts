@@ -8,7 +8,7 @@ import { startGitea } from './gitea.js';
 import { startPulp } from './pulp.js';
 import { RegistryProcess, type RegistryKind, type StartedRegistry } from './registry-process.js';
 
-/** Single programs that start at once. */
+/** Registries that are single programs and start fast. */
 export const QUICK_KINDS: readonly RegistryKind[] = [
   {
     name: 'distribution 2.8.2 (Debian)',
@@ -25,14 +25,17 @@ export const QUICK_KINDS: readonly RegistryKind[] = [
   },
 ];
 
-/** All, with those that need a database: only for the matrix. */
+/** All registries, including those that need a database. Only the matrix uses them. */
 export const REGISTRY_KINDS: readonly RegistryKind[] = [
   ...QUICK_KINDS,
   { name: 'Gitea 1.26.0', isSlow: true, start: startGitea },
   { name: 'pulp_container 2.30.0', isSlow: true, start: startPulp },
 ];
 
-/** The registries to which images of one are copied: the slow ones exchange images with one quick kind. */
+/**
+ * Returns the registries to which images of one registry are copied. Slow registries exchange images only with one fast
+ * kind.
+ */
 export function targetsOf(from: RegistryKind): readonly RegistryKind[] {
   const isTarget = (into: RegistryKind): boolean =>
     from.isSlow === true ? into.name === PARTNER : into.isSlow !== true || from.name === PARTNER;

@@ -7,21 +7,24 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../fakes/free-port.js';
 
-/** A registry that other people wrote, started for a test. */
+/** A third-party registry that a test starts. */
 export interface RegistryKind {
   /** Name and version, as in docs/registries.md. */
   readonly name: string;
-  /** With a database behind it: a request takes a tenth of a second and more. */
+  /** Whether the registry has a database, so that a request takes a tenth of a second or more. */
   readonly isSlow?: boolean;
   start(): Promise<StartedRegistry>;
 }
 
-/** The account that every registry with logins has; repositories are below it, where a registry wants an owner. */
+/**
+ * The account of every registry with logins. If a registry requires an owner for repositories, they are below this
+ * account.
+ */
 export const OWNER = 'mirror';
 
 export interface StartedRegistry {
   readonly host: string;
-  /** Where pushes need one. */
+  /** The login, if pushes need one. */
   readonly login?: { readonly username: string; readonly password: string };
   stop(): Promise<void>;
 }
@@ -35,9 +38,9 @@ export interface Command {
 const START_ATTEMPTS = 2_400;
 
 /**
- * The processes of one registry, with a folder that goes with them.
+ * The processes of one registry, and a folder that is deleted with them.
  *
- * @throws Error with the end of what they wrote when one of them does not start
+ * @throws Error with the end of their output when one of them does not start
  */
 export class RegistryProcess {
   private readonly children: ChildProcess[] = [];
@@ -48,7 +51,7 @@ export class RegistryProcess {
     readonly port: number,
   ) {}
 
-  /** Starts `prepare`'s command and waits for an answer of `/v2/`. */
+  /** Starts the command of `prepare` and waits for a response from `/v2/`. */
   static async start(
     prepare: (process: RegistryProcess) => Promise<Command>,
     login?: StartedRegistry['login'],

@@ -6,16 +6,16 @@ export interface ShapeManifest {
   readonly mediaType: string;
   readonly bytes: Buffer;
   readonly digest: string;
-  /** A list of referrers, put under this tag: clients keep it where a registry has no API for it. */
+  /** A tag with a list of referrers. Clients maintain the list when a registry does not have the referrers API. */
   readonly listTag?: string;
 }
 
-/** Something that a registry stores and that must arrive in the mirror as it is. */
+/** Content that a registry stores and that must arrive in the mirror unchanged. */
 export interface Shape {
   readonly name: string;
   readonly tag: string;
   readonly blobs: ReadonlyMap<string, Buffer>;
-  /** Children before their parents; the tag names the last one. */
+  /** Manifests with children before their parents. The tag names the last one. */
   readonly manifests: readonly ShapeManifest[];
 }
 
@@ -47,7 +47,7 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 const ARM64 = { os: 'linux', architecture: 'arm64' };
 const UNKNOWN = { os: 'unknown', architecture: 'unknown' };
 const MAX_TAG_CHARACTERS = 128;
-/** Bytes of a chunk that targets are sent (`oci.uploadChunk`), and of the layer that takes several. */
+/** Bytes of an upload chunk (`oci.uploadChunk`), and of a layer with several chunks. */
 export const UPLOAD_CHUNK = 65_536;
 const CHUNKED_BYTES = 5 * UPLOAD_CHUNK + 7;
 
@@ -81,7 +81,7 @@ class Draft {
     return { mediaType, digest, size: bytes.length };
   }
 
-  /** @param seed of another shape: the layers are that one's */
+  /** @param seed of another shape, whose layers this shape shares */
   image(types: Types = OCI_TYPES, platform: object = AMD64, more: object = {}, seed = this.seed): Descriptor {
     const layers = [JSON.stringify(platform), 'shared'].map((name) => this.layer(types.layer, name, seed));
     const config = this.config(types, platform, layers);
@@ -181,7 +181,7 @@ const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   'manifest of 3.9 MiB': (draft) =>
     draft.image(OCI_TYPES, AMD64, { annotations: { 'org.example.text': 'x'.repeat(3_900 * 1024) } }),
   'manifest with a subject': (draft) => {
-    // The subject is not part of what the tag names, and need not be there.
+    // The subject is not part of the tagged content, so it may be missing.
     const subject = { mediaType: OCI_TYPES.manifest, digest: `sha256:${'5'.repeat(64)}`, size: 500 };
     draft.artifact(draft.blob(EMPTY, '{}'), [draft.blob('text/plain', 'about it')], {
       artifactType: 'application/vnd.example.note',
@@ -223,13 +223,13 @@ const BUILDERS: Readonly<Record<string, (draft: Draft) => unknown>> = {
   'tag of 128 characters': (draft) => draft.image(),
 };
 
-/** Bytes that do not compress, the same each time. */
+/** Returns bytes that do not compress and are the same each time. */
 function noise(length: number): Buffer {
   const pieces = Array.from({ length: Math.ceil(length / 32) }, (_, n) => createHash('sha256').update(`${n}`).digest());
   return Buffer.concat(pieces).subarray(0, length);
 }
 
-/** A layer that registries do not hold: only its URL is in the manifest. */
+/** A layer that registries do not store. The manifest contains only its URL. */
 function foreignLayer(mediaType: string): Descriptor {
   const digest = `sha256:${createHash('sha256').update('elsewhere').digest('hex')}`;
   return { mediaType, digest, size: 9, urls: ['https://layers.example.com/elsewhere'] };
@@ -242,5 +242,5 @@ export const SHAPES: readonly Shape[] = Object.entries(BUILDERS).map(([name, bui
   return { name, tag, blobs: draft.blobs, manifests: draft.manifests };
 });
 
-/** The shape's repository: its name in the letters that all registries take. */
+/** Returns the shape's repository: its name in characters that all registries accept. */
 export const repositoryOf = ({ name }: Shape): string => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');

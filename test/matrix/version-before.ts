@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { cacheFolder, makeOnce, run } from '../tools/tool.js';
 import { root } from '../tools/docs.js';
 
-/** The last commit before the work on version 0.2, which stands for the release before. */
+/** The last commit before the work on version 0.2, which represents the previous release. */
 const COMMIT = 'c92d657f84748af1113595bfc1072c21c16b7983';
 
 export interface VersionBefore {
-  /** The folder of its chart. */
+  /** The folder of the chart. */
   readonly chart: string;
   /** The built program. */
   readonly bundle: string;
 }
 
-/** Builds that commit beside this checkout, with the packages of its own package-lock.json. */
+/** Builds that commit in a separate folder, with the packages of its own package-lock.json. */
 export async function versionBefore(): Promise<VersionBefore> {
   const folder = join(cacheFolder('version-before', COMMIT), 'checkout');
   await makeOnce(folder, async () => {

@@ -7,9 +7,9 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BUNDLE = join(ROOT, 'extension-service/dist/image-swapper.cjs');
 
 /**
- * Builds the one-file service before the tests that run it as a process, as `npm run build` does, where it is older than
- * its sources. CI builds it once and says so, since two tiers that run side by side must not write it under each other's
- * processes.
+ * Builds the one-file service before the tests that run it as a process, as `npm run build` does, where it is older
+ * than its sources. CI builds it once and sets a variable, because two test tiers that run in parallel must not
+ * overwrite the bundle while the other one runs it.
  */
 export default function setup(): void {
   if (process.env['IMAGE_SWAPPER_BUNDLE'] === 'built' || changedAt(BUNDLE) > lastChange()) return;
@@ -19,7 +19,10 @@ export default function setup(): void {
   });
 }
 
-/** Of the sources, the build and the libraries; folders tell of files that went. Milliseconds since the epoch. */
+/**
+ * Returns the latest modification time of the sources, the build and the libraries in milliseconds since the epoch. The
+ * times of folders show deleted files.
+ */
 function lastChange(): number {
   const sources = join(ROOT, 'extension-service/src');
   const inside = readdirSync(sources, { recursive: true, encoding: 'utf8' }).map((path) => join(sources, path));
@@ -27,7 +30,7 @@ function lastChange(): number {
   return Math.max(...[...inside, ...others.map((path) => join(ROOT, path))].map(changedAt));
 }
 
-/** 0: it is not there. */
+/** Returns 0 if the file does not exist. */
 function changedAt(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }

@@ -1,6 +1,6 @@
 /**
- * Node's own printer of warnings gives way to one that leaves out those of our constructs, which many tests cause on purpose.
- * Runs once per worker.
+ * Replaces Node's own printer of warnings with one that omits the warnings of our constructs, which many tests cause on
+ * purpose. Runs once per worker.
  */
 const installed = Symbol.for('image-swapper.test.warnings');
 const state = globalThis as { [installed]?: boolean };

@@ -3,7 +3,7 @@ import { Node } from '../e2e/node/node.js';
 import { recreateWhileAway } from '../e2e/node/service-away.js';
 import { Helm } from '../tools/helm.js';
 
-/** Seconds; `test/e2e/node/table-node.test.ts` takes a minute. */
+/** Duration of the outage in seconds. `test/e2e/node/table-node.test.ts` uses one minute. */
 const OUTAGE_S = 600;
 const TIMEOUT_MS = 1_800_000;
 

@@ -11,16 +11,18 @@ import { NAMESPACE as TEAM, pod, tryOut } from '../cluster/pods.js';
 import type { Program } from '../cluster/program.js';
 import { until } from '../../fakes/until.js';
 
-/** That of the release. */
+/** The namespace of the release. */
 export const NAMESPACE = 'image-swapper';
 
-/** A new user's cluster: with Kyverno, and without image-swapper. */
+/** A new user's cluster, with Kyverno and without image-swapper. */
 export class ChartCluster {
   private constructor(
     readonly plane: ControlPlane,
     readonly helm: Helm,
     readonly discovery: Discovery,
-    /** The Pod's; Kyverno knows it by the Service's name, whose ports are the container's by default. */
+    /**
+     * The Pod's address. Kyverno resolves the Service's name to it. The Service's ports are the container's by default.
+     */
     readonly address: string,
     private readonly kyverno: Program,
   ) {}
@@ -36,7 +38,7 @@ export class ChartCluster {
     return new ChartCluster(plane, helm, new Discovery(plane.api), address, kyverno);
   }
 
-  /** Releases are identical for both. */
+  /** Returns Helm in this major version. Both versions have the same releases. */
   async helmOf(major: HelmMajor): Promise<Helm> {
     return Helm.create({ KUBECONFIG: this.plane.kubeconfig }, major);
   }
@@ -46,7 +48,7 @@ export class ChartCluster {
     await this.plane.stop();
   }
 
-  /** The container of the Deployment in the API server. @param around variables of the node and the image */
+  /** Starts the container of the Deployment in the API server. @param around variables of the node and the image */
   async container(around: Readonly<Record<string, string>> = {}): Promise<PodProcess> {
     const deployment = await this.object('apps/v1', 'Deployment', 'image-swapper');
     const { template } = deployment['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
@@ -70,7 +72,7 @@ export class ChartCluster {
   }
 
   /**
-   * Acts as the kubelet and the Job controller: runs the Job's Pod and reports that it is complete.
+   * Acts like the kubelet and the Job controller: runs the Job's Pod and reports its completion.
    *
    * @returns the exit code
    */
@@ -98,7 +100,7 @@ export class ChartCluster {
     await this.tellOfJob(name, { startTime: now(), conditions });
   }
 
-  /** The names of the Jobs beside the release. */
+  /** Returns the names of the Jobs in the release's namespace. */
   async jobs(): Promise<string[]> {
     const reply = await this.plane.api.send('GET', `/apis/batch/v1/namespaces/${NAMESPACE}/jobs`);
     const { items } = expectOk(reply, 'Jobs').body as { readonly items: readonly { metadata: { name: string } }[] };
@@ -111,7 +113,7 @@ export class ChartCluster {
     expectOk(reply, `the status of the Job ${name}`);
   }
 
-  /** Policies, with their failure policy, and Deployments in the order of their deletion. */
+  /** Returns the deleted policies (with their failure policy) and Deployments, in the order of deletion. */
   async deletions(): Promise<string[]> {
     const metadata = { name: '', namespace: NAMESPACE };
     const seen = [
@@ -128,7 +130,7 @@ export class ChartCluster {
     return events.map(({ kind, spec }) => [kind, spec.failurePolicy].join(' ').trim());
   }
 
-  /** The image of a new Pod with this image. */
+  /** Returns the image that a new Pod with this image gets. */
   async admitted(image: string): Promise<string> {
     const admission = await tryOut(this.plane.api, pod(image));
     return admission.admitted ? (admission.images['app'] ?? '') : `refused: ${admission.message}`;
@@ -150,7 +152,7 @@ interface WatchEvent {
   };
 }
 
-/** The lines of a watch, as the client that reads whole answers gives them. */
+/** Parses the lines of a watch from the body of a complete response. */
 function eventsOf(body: unknown): WatchEvent[] {
   const one = body as { readonly message?: string; readonly type?: string };
   if (one.type !== undefined) return [body as WatchEvent];

@@ -77,7 +77,7 @@ describe.skipIf(!available)('an install of the chart', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('DeadlineExceeded')]);
     expect(await cluster.has(...policy)).toBe(false);
     await until('Pods are admitted', async () => (await cluster.admitted(image)) === image);
-    // As in the install page: the service exists, and cannot write policies.
+    // As in the install page, the service exists but cannot write policies.
     expect(await cluster.has('apps/v1', 'Deployment', 'image-swapper')).toBe(true);
     const account = { namespace: NAMESPACE, name: 'image-swapper' };
     const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
@@ -147,7 +147,7 @@ describe.skipIf(!available)('an install of the chart', () => {
       const args = words.map((word) =>
         word.replace('image-swapper/image-swapper', CHART).replace('012345678901', ACCOUNT),
       );
-      // The address of AWS; the chart configures that there is no metadata server.
+      // The URL is AWS's address. The chart disables the metadata server.
       const env = { ...world.env, NODE_EXTRA_CA_CERTS: '/etc/proxy-ca/ca.crt' };
       const extraEnv = Object.entries(env)
         .filter(([name]) => name !== 'AWS_EC2_METADATA_DISABLED')

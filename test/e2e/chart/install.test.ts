@@ -117,7 +117,8 @@ describe.skipIf(!available)('helm install', () => {
       const images = async (name: string) => imagesOf(await stored(plane.api, pods.get(name) ?? pod(image)));
       expect([await images('first'), await images('second')]).toEqual([{ app: image }, { app: mirrored }]);
       expect(done).toEqual([
-        // Already exists: the plane runs it, and the Pod runs the build of this checkout.
+        // The test does not really run these commands: the plane already runs Kyverno, and the Pod runs the build of
+        // this checkout.
         ...['helm install kyverno', 'npm run build', 'docker', 'kind'],
         ...[
           'helm install image-swapper',
@@ -155,7 +156,7 @@ describe.skipIf(!available)('helm install', () => {
       expect.stringContaining('policies.engine kyverno: its requests are not authenticated'),
     ]);
 
-    // Nothing answers yet: Pods are admitted unchanged.
+    // The service does not respond yet, so Pods are admitted unchanged.
     await until('the policy is in force', async () => (await cluster.admitted(image)) === image);
     const container = await cluster.container();
     try {
@@ -286,7 +287,7 @@ describe.skipIf(!available)('helm install', () => {
         return map.data?.['ca.crt'] ?? 'nothing yet';
       };
       await until('the policy trusts the authority', async () => (await trusted()) === (await published()));
-      // An upgrade and a rollback leave it there.
+      // An upgrade and a rollback do not delete it.
       const known = await trusted();
       // Helm 4 applies server-side by default, so a field with another owner is a conflict.
       expect(writesOf(await cluster.object(apiVersion, kind, 'image-swapper'), 'helm')).toEqual([
@@ -316,7 +317,7 @@ describe.skipIf(!available)('helm install', () => {
       const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;
       await until('the service wrote its policy', () => cluster.has(...policy));
       expect(JSON.stringify(await cluster.object(...policy))).toContain('\\"filtered\\"');
-      // The service still exists: its objects must not come back.
+      // The service still exists, but its objects must not be recreated.
       const deletions = cluster.deletions();
       const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
       await until('the Job is there', () => cluster.has('batch/v1', 'Job', 'image-swapper-uninstall'));
@@ -370,7 +371,7 @@ describe.skipIf(!available)('helm install', () => {
   });
 });
 
-/** How this manager wrote fields of the object. */
+/** Returns the operations with which this manager wrote fields of the object. */
 function writesOf(object: Record<string, unknown>, manager: string): (string | undefined)[] {
   const { managedFields = [] } = object['metadata'] as {
     readonly managedFields?: readonly { readonly manager?: string; readonly operation?: string }[];
@@ -385,7 +386,7 @@ async function trusts(url: string, ca: string): Promise<boolean> {
   );
 }
 
-/** The Secret that `kubectl create secret docker-registry NAME` makes, for the registry of the test. */
+/** Creates the same Secret as `kubectl create secret docker-registry NAME`, for the registry of the test. */
 function loginSecret(args: readonly string[], host: string): ReturnType<typeof pod> {
   const flag = (name: string): string => args.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
   const auth = Buffer.from(`${flag('--docker-username').replaceAll("'", '')}:word`).toString('base64');

@@ -1,7 +1,7 @@
 import { expectOk } from './kube-api.js';
 import type { KubeApi } from './kube-api.js';
 
-/** A token of an existing ServiceAccount, as requested by the kubelet; valid for an hour. */
+/** Requests a token for an existing ServiceAccount as the kubelet does. It is valid for an hour. */
 export async function tokenOf(api: KubeApi, namespace: string, name: string): Promise<string> {
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } };
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
@@ -17,7 +17,7 @@ export interface Access {
   readonly name?: string;
 }
 
-/** Whether the ServiceAccount may do it, as decided by the API server. */
+/** Returns whether the API server allows the ServiceAccount to do it. */
 export async function may(
   api: KubeApi,
   account: { namespace: string; name: string },

@@ -11,7 +11,7 @@ import { SidecarWebhook } from './sidecar-webhook.js';
 import { TABLE_POLICIES, TABLE_RIGHTS, TableWorld } from './table-world.js';
 
 const available = await goToolsAvailable("the API server's own table of images");
-/** As the chart grants it with `secretReader.enabled`. */
+/** The permissions that the chart grants with `secretReader.enabled`. */
 const READ_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'], verbs: ['get', 'list', 'watch'] };
 
 const POLICY = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'MutatingAdmissionPolicy' };
@@ -40,7 +40,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     return world.plane.api.create(pod, query);
   }
 
-  /** The images of a Pod as the API server would store it. */
+  /** Returns the images of a Pod as the API server would store it. */
   async function admitted(spec: object, metadata: object = {}, namespace = NAMESPACE): Promise<readonly string[]> {
     return imagesOf(expectOk(await create(spec, metadata, namespace, '?dryRun=All'), 'create the Pod'));
   }
@@ -49,7 +49,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     containers: images.map((image, index) => ({ name: `c${index}`, image })),
   });
 
-  /** Runs it once, so that the watch sees it, and waits until the API server swaps it. */
+  /** Runs a new image once, so that the watch sees it, and waits until the API server swaps it. */
   async function inTable(): Promise<string> {
     const image = await world.push();
     expect(imagesOf(expectOk(await create(containers(image)), 'create the Pod'))).toEqual([image]);
@@ -166,7 +166,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
       );
     const before = await versions();
     const writes = await metric('image_swapper_table_writes_total');
-    // Longer than the pause between two writes.
+    // This is longer than the pause between two writes.
     await new Promise((resolve) => setTimeout(resolve, 7_000));
     expect(await versions()).toEqual(before);
     expect(await metric('image_swapper_table_writes_total')).toBe(writes);
@@ -209,7 +209,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await world.serve({ accessCheck: 'pullSecrets' });
     expectOk(await create(spec), 'create the Pod');
     await until('the private image is copied', () => world.isMirrored(closed));
-    // An image that is copied later is in the table; the private image is not.
+    // The table has an image that was copied later, but not the private image.
     await inTable();
     await until('the public image is swapped again', async () => (await admitted(spec))[1] === world.swapped(open));
     expect(await admitted(spec)).toEqual([closed, world.swapped(open)]);
@@ -217,11 +217,11 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     expect(JSON.stringify((await world.plane.api.get(policyNamed('image-swapper-recent'))).body)).not.toContain(
       closed.slice(closed.indexOf('/') + 1, -2),
     );
-    // Without the check it is like any other image.
+    // Without the access check, the private image is treated like any other image.
     await world.service.stop();
     await world.serve();
     await until('the private image is swapped', async () => (await admitted(spec))[0] === world.swapped(closed));
-    // A table of all images is not continued as one of public images.
+    // A table of all images is not reused as a table of public images.
     await world.service.stop();
     await world.serve({ accessCheck: 'pullSecrets' });
     await until('the private image is not swapped', async () => (await admitted(spec))[0] === closed);
@@ -238,7 +238,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     });
   }
 
-  /** Images in both policies, counted in the API server's objects. */
+  /** Returns the number of images in both policies, counted in the API server's objects. */
   async function entries(): Promise<number> {
     let count = 0;
     for (const name of TABLE_POLICIES) {

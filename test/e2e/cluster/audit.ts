@@ -23,13 +23,13 @@ export const AUDIT: ControlPlaneOptions = {
 
 export interface AuditedRequest {
   readonly verb: string;
-  /** With its query. */
+  /** The path and query. */
   readonly uri: string;
-  /** `secrets/NAME`, or `secrets` alone. */
+  /** `secrets/NAME`, or `secrets` for a list. */
   readonly object: string;
 }
 
-/** Requests of an account, in the order of arrival. */
+/** Returns the requests of an account, in the order of arrival. */
 export async function requestsOf(plane: ControlPlane, namespace: string, account: string): Promise<AuditedRequest[]> {
   const lines = (await readFile(join(plane.folder, LOG), 'utf8')).split('\n').filter((line) => line !== '');
   const events = lines.map((line) => JSON.parse(line) as AuditEvent);

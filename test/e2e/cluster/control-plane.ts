@@ -17,22 +17,22 @@ const TOKEN = 'e2e-admin';
 export interface ControlPlaneOptions {
   readonly files?: Readonly<Record<string, string>>;
   readonly flags?: readonly string[];
-  /** Of kube-apiserver. @default the current one */
+  /** Version of kube-apiserver. @default the current one */
   readonly version?: KubernetesVersion;
-  /** Where both run. */
+  /** The environment in which both run. */
   readonly surroundings?: Surroundings;
-  /** Names and addresses of the API server's certificate, beside those of loopback. */
+  /** Names and addresses in the API server's certificate, in addition to those of loopback. */
   readonly hosts?: readonly string[];
-  /** Whether Pods get the token of a service account, which a controller makes. @default false */
+  /** Whether Pods get the token of a service account, which a controller creates. @default false */
   readonly serviceAccounts?: boolean;
 }
 
-/** etcd and kube-apiserver: Pods are admitted and stored, nothing runs them. */
+/** etcd and kube-apiserver. Pods are admitted and stored, but do not run. */
 export class ControlPlane {
   private constructor(
     readonly folder: string,
     readonly api: KubeApi,
-    /** Path of a kubeconfig with every right. */
+    /** Path of a kubeconfig with all permissions. */
     readonly kubeconfig: string,
     private readonly programs: readonly Program[],
   ) {}
@@ -75,7 +75,7 @@ export class ControlPlane {
   }
 }
 
-/** Pods need no service account then, which a controller would have to make. */
+/** Flags with which Pods do not need a service account, which a controller would have to create. */
 const WITHOUT_ACCOUNTS = ['--disable-admission-plugins=ServiceAccount'];
 
 function etcdFlags(folder: string, client: number, peer: number): string[] {
@@ -101,7 +101,7 @@ function apiserverFlags(etcd: number, port: number): string[] {
     '--service-account-key-file=service-account.pub',
     '--service-account-signing-key-file=service-account.key',
     '--token-auth-file=tokens.csv',
-    // The kubeconfig's user may do everything (system:masters), service accounts only what was granted.
+    // The kubeconfig's user may do everything (system:masters). Service accounts have only granted permissions.
     '--authorization-mode=RBAC',
     '--v=1',
   ];
@@ -143,7 +143,7 @@ async function writeFiles(
 }
 
 async function stop(programs: readonly Program[], folder: string): Promise<void> {
-  // The API server first: without its store it would only log errors.
+  // The API server stops first, because without etcd it would only log errors.
   for (const program of [...programs].reverse()) await program.stop();
   await rm(folder, { recursive: true, force: true });
 }

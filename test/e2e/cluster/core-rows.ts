@@ -14,8 +14,8 @@ export type CoreRows = Readonly<Record<string, string>>;
 const INSTALL_SECONDS = 30;
 
 /**
- * The rows of docs/engines.md that differ between versions, as observed in this world, with one Pod for each. Asserts
- * nothing.
+ * The rows of docs/engines.md that differ between versions, as observed in this world, with one Pod for each. It does
+ * not assert anything.
  */
 export async function seeCoreRows(world: World, engine: Engine): Promise<CoreRows> {
   const rows: Record<string, string> = {};
@@ -82,7 +82,7 @@ async function absentImage(world: World, engine: Engine): Promise<string> {
 
 async function labelled(world: World, engine: Engine): Promise<string> {
   const { api } = world.plane;
-  // Swapped if it were new.
+  // A new Pod with this image would be swapped.
   const image = await world.probe();
   const live = pod(image, {}, { labels: { 'image-swapper.io/skip': 'true' } });
   await create(api, live);

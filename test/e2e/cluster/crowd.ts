@@ -6,7 +6,7 @@ import { pod } from './pods.js';
 
 export interface Image {
   readonly reference: string;
-  /** The location of its copy in the target, with the tag `1`. */
+  /** The repository of the copy in the target, which has the tag `1`. */
   readonly repository: string;
   readonly digest: string;
 }
@@ -16,7 +16,10 @@ export interface ImageSize {
   readonly layersPerPlatform?: number;
 }
 
-/** Different images in the source, none of which shares a blob with another. `host` is how the service reaches it. */
+/**
+ * Puts different images into the source. They do not share blobs. `host` is the address at which the service reaches
+ * the source.
+ */
 export function images(source: FakeRegistry, host: string, prefix: string, count: number, size: ImageSize): Image[] {
   return Array.from({ length: count }, (_, index) => {
     const name = `${prefix}-${index}`;
@@ -26,7 +29,7 @@ export function images(source: FakeRegistry, host: string, prefix: string, count
   });
 }
 
-/** Creates a Pod for each image at the API server, this many in parallel. */
+/** Creates a Pod for each image, this many in parallel. */
 export async function createPods(api: KubeApi, references: readonly string[], atOnce = 20): Promise<object[]> {
   const left = references.map((reference) => pod(reference));
   const created: object[] = [];

@@ -7,13 +7,13 @@ interface Resource {
   readonly namespaced: boolean;
 }
 
-/** The paths of objects of any kind, as the API server itself tells them. */
+/** The paths of objects of any kind, from the API server's discovery. */
 export class Discovery {
   readonly #resources = new Map<string, Promise<readonly Resource[]>>();
 
   constructor(private readonly api: KubeApi) {}
 
-  /** Path of the object, or of its collection. @throws Error for a kind that the cluster does not have */
+  /** Returns the path of the object or of its collection. @throws Error for a kind that the cluster does not have */
   async path(object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>, part: 'object' | 'collection' = 'object') {
     const { apiVersion, kind, metadata } = object;
     const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
@@ -28,7 +28,7 @@ export class Discovery {
     return this.api.send('GET', await this.path(object));
   }
 
-  /** The API server's response to a dry run of the object, with unknown fields as errors. */
+  /** Returns the API server's response to a dry run of the object. Unknown fields are errors. */
   async dryRun(object: ApiObject): Promise<ApiReply> {
     const path = await this.path(object, 'collection');
     return this.api.send('POST', `${path}?dryRun=All&fieldValidation=Strict`, object);

@@ -8,12 +8,12 @@ import type { World } from './world.js';
 export interface InstallOptions {
   readonly failClosed: boolean;
   readonly timeoutSeconds?: number;
-  /** Seconds until the engine must have swapped a Pod. @default 120 */
+  /** Time limit in seconds for the first swap of a Pod. @default 120 */
   readonly withinSeconds?: number;
 }
 
 /**
- * Applies the engine's objects and waits until all of them act: Gatekeeper learns of its mutators one by one.
+ * Applies the engine's objects and waits until all of them have an effect. Gatekeeper loads its mutators one by one.
  *
  * @throws Error when a new Pod is not swapped in time
  */
@@ -29,7 +29,7 @@ export async function installEngine(world: World, engine: Engine, options: Insta
   );
 }
 
-/** Deletes the engine's objects and waits until they no longer act. */
+/** Deletes the engine's objects and waits until they no longer have an effect. */
 export async function uninstallEngine(world: World, engine: Engine): Promise<void> {
   for (const object of [...objectsOf(world, engine, { failClosed: false })].reverse())
     await world.plane.api.remove(object);
@@ -37,7 +37,7 @@ export async function uninstallEngine(world: World, engine: Engine): Promise<voi
   await until(`${engine.name} is gone`, async () => (await imagesOfNewPod(world, image)).every((one) => one === image));
 }
 
-/** The images that a new Pod with this image in each place gets; `refused` when it is. */
+/** Returns the images of a new Pod that has this image in each place, or `refused` when the Pod is refused. */
 async function imagesOfNewPod(world: World, image: string): Promise<readonly string[]> {
   const probe = pod(image, {
     initContainers: [{ name: 'init', image }],
@@ -45,7 +45,7 @@ async function imagesOfNewPod(world: World, image: string): Promise<readonly str
   });
   const admission = await tryOut(world.plane.api, probe);
   if (!admission.admitted) return ['refused'];
-  // A Kubernetes that does not know image volumes drops their reference.
+  // A Kubernetes version without image volumes drops their reference.
   return [...Object.values(admission.images), ...Object.values(volumesOf(admission.object))];
 }
 

@@ -20,27 +20,29 @@ export interface EngineOptions {
 /** One way of calling the service, and its features. */
 export interface Engine {
   readonly name: string;
-  /** The route that it asks, as the service's metrics call it. */
+  /** The route that the engine calls, by its name in the service's metrics. */
   readonly route: 'kyverno' | 'gatekeeper' | 'webhook';
   readonly scheme: 'http' | 'https';
-  /** Ephemeral containers, of which Gatekeeper cannot tell new ones from old ones. */
+  /** Whether the engine swaps ephemeral containers. Gatekeeper cannot distinguish new ones from old ones. */
   readonly ephemeral: boolean;
-  /** Whether it checks the answer before it applies it. */
+  /** Whether the engine checks the response before it applies it. */
   readonly guarded: boolean;
-  /** Whether it calls again after a later webhook changed the Pod. */
+  /** Whether the engine calls again after a later webhook has changed the Pod. */
   readonly reinvoked: boolean;
-  /** Starts copies: Gatekeeper sends neither the Pod nor whether it is a dry run. */
+  /**
+   * Whether requests of the engine start copies. Gatekeeper sends neither the Pod nor whether the request is a dry run.
+   */
   readonly copies: boolean;
   objects(options: EngineOptions): readonly ApiObject[];
 }
 
-/** Seconds that engines wait: short, so that a slow service costs the tests little. */
+/** Timeout of engines in seconds. It is short, so that a slow service does not slow down the tests. */
 export const TIMEOUT = 2;
-/** Where ClusterPolicy reads the CA certificate of the service. */
+/** The place from which a ClusterPolicy reads the CA certificate of the service. */
 export const CA_CONFIG_MAP = { name: 'image-swapper-ca', namespace: 'image-swapper' };
 
 function common({ address, targets, ca, ...options }: EngineOptions, scheme: 'http' | 'https') {
-  // Each engine says for itself whether it takes these.
+  // Each engine declares whether it supports these.
   void [targets, ca];
   return { ...options, url: `${scheme}://${address}` };
 }

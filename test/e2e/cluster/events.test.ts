@@ -22,7 +22,10 @@ interface Event {
   readonly [key: string]: unknown;
 }
 
-/** Written with the rights of the service's ServiceAccount; read by another client as kubectl selects them. */
+/**
+ * The tests write Events with the permissions of the service's ServiceAccount. Another client reads them with kubectl's
+ * selectors.
+ */
 describe.skipIf(!available)('Events at a real API server', () => {
   let plane: ControlPlane;
   let log: string[] = [];
@@ -68,7 +71,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     return { apiVersion: 'apps/v1', kind: 'Deployment', namespace, name, uid };
   }
 
-  /** As `kubectl describe` asks for them. */
+  /** Returns the Events that `kubectl describe` requests. */
   async function eventsOn({ uid, namespace, name, kind }: ObjectReference): Promise<readonly Event[]> {
     const selector = `involvedObject.uid=${uid},involvedObject.name=${name},involvedObject.kind=${kind}`;
     const path = `/api/v1/namespaces/${namespace}/events?fieldSelector=${encodeURIComponent(selector)}`;
@@ -148,7 +151,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
 
   it('of a namespace that goes are dropped, others are written', async () => {
     const [gone, here] = [await deployment('web', 'doomed'), await deployment('here')];
-    // Without a controller that empties it, it stays on its way.
+    // Without a controller that empties it, the namespace keeps terminating.
     expectOk(await plane.api.send('DELETE', '/api/v1/namespaces/doomed'), 'delete the namespace');
     const nowhere = { ...gone, namespace: 'never-there', uid: 'nowhere' };
     const told = await recorder();

@@ -5,14 +5,14 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Certificates } from '../../fakes/certificates.js';
 
-/** Faulty behavior of a service instead of an answer. */
+/** Faulty behavior of a service instead of a response. */
 export const FAULTS = ['slow', '500', 'garbage'] as const;
 export type Fault = (typeof FAULTS)[number];
 
-/** Longer than any timeout in these tests; Kyverno never waits less than 10 s for a ClusterPolicy. */
+/** A delay that is longer than any timeout in these tests. Kyverno waits at least 10 s for a ClusterPolicy. */
 const SLOW = 12_000;
 
-/** A service that answers every route with one kind of fault, or with lies. */
+/** A service that responds to every route with one kind of fault, or with false data. */
 export class FaultyService {
   calls = 0;
 
@@ -70,7 +70,7 @@ async function answer(
   }
 }
 
-/** Responses of a compromised service: another image, and more than images where there is room for it. */
+/** Responses of a compromised service: another image, and changes beyond images where the format allows them. */
 function lie(path: string, body: string, image: string): unknown {
   const patches = [
     { op: 'replace', path: '/spec/containers/0/image', value: image },

@@ -20,7 +20,7 @@ describe.skipIf(!available)('a CA certificate that the service wrote into an obj
   });
   afterAll(async () => plane?.stop());
 
-  /** As Helm 4 does it: server-side, without force. */
+  /** Applies an object like Helm 4, server-side and without force. */
   async function apply(authority: string): Promise<ApiReply> {
     const object = {
       apiVersion: 'admissionregistration.k8s.io/v1',

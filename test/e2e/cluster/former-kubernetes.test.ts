@@ -26,7 +26,7 @@ describe.skipIf(!available)(`the policies with Kubernetes ${FORMER_KUBERNETES}`,
     expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((row) => [row, documented[row]])));
   });
 
-  // Last, because it stops the source.
+  // This test is last because it stops the source.
   it('policies that verify signatures do beside a swap what docs/kyverno.md says', async () => {
     const engines = ENGINES.filter(({ name }) => name === 'Kyverno MutatingPolicy, http');
     const seen = verificationLines(await seeVerification(world, engines));

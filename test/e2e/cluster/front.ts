@@ -3,8 +3,8 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 
 /**
- * The address in the policies, in front of whichever server answers there: bytes pass unchanged, so TLS ends at the
- * server. Connections that engines keep open are cut when another server takes over.
+ * The address in the policies, in front of the server that currently responds. Bytes pass unchanged, so the server
+ * terminates TLS. Connections that engines keep open are cut when another server takes over.
  */
 export class Front {
   private readonly sockets = new Set<Socket>();
@@ -15,7 +15,7 @@ export class Front {
     private backends: readonly number[],
   ) {}
 
-  /** In front of ports of 127.0.0.1, which get connections in turn. */
+  /** Starts a front for ports of 127.0.0.1, which get connections in turn. */
   static async start(...backends: readonly number[]): Promise<Front> {
     const server = createServer((incoming) => front.pass(incoming));
     const front: Front = new Front(server, backends);
@@ -27,7 +27,7 @@ export class Front {
     return this.#port;
   }
 
-  /** Sends new connections to this port, and ends the old ones. */
+  /** Sends new connections to this port and closes the old ones. */
   async pointTo(port: number): Promise<void> {
     this.backends = [port];
     this.cut();

@@ -20,13 +20,13 @@ export interface GatekeeperWebhookValues {
 
 export interface GatekeeperProcess {
   readonly program: Program;
-  /** The folder with its `tls.crt`, `tls.key` and their authority's `ca.crt`, as its Secret has them. */
+  /** The folder with Gatekeeper's `tls.crt`, `tls.key` and `ca.crt`, as in its Secret. */
   readonly certificates: string;
-  /** PEM text of that authority, as it was at the start. */
+  /** The CA certificate at the start, PEM. */
   readonly ca: string;
-  /** Of its webhook, on 127.0.0.1. */
+  /** The port of the webhook on 127.0.0.1. */
   readonly port: number;
-  /** Makes the API server trust another CA for its certificate. */
+  /** Makes the API server trust another CA for the webhook's certificate. */
   trust(pem: string): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export async function gatekeeperManager(): Promise<string> {
   return goTool({ module: 'gatekeeper', package: GATEKEEPER_MODULE, command: 'gatekeeper' });
 }
 
-/** Gatekeeper's manager beside the API server, with the webhook that its chart makes of these values. */
+/** Starts Gatekeeper's manager beside the API server, with the webhook that its chart renders from these values. */
 export async function startGatekeeper(
   plane: ControlPlane,
   values: GatekeeperWebhookValues,
@@ -84,7 +84,7 @@ export async function startGatekeeper(
   return { program: manager, certificates, ca, port, trust };
 }
 
-/** What Gatekeeper's chart renders, with an address instead of a Service. */
+/** Returns the objects that Gatekeeper's chart renders, with an address instead of a Service. */
 function webhook(url: string, ca: string, values: GatekeeperWebhookValues): ApiObject {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',

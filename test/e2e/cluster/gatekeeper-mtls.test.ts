@@ -29,14 +29,17 @@ const available = await goToolsAvailable('mTLS with the real Gatekeeper');
 const PREFIX = 'registry.example.com/mirror/';
 const swapped = (image: string): string => `${PREFIX}docker.io/library/${image}`;
 
-/** The Secret that Gatekeeper has its certificate from is what the service knows it by: a folder, here. */
+/** The service trusts the CA certificate in the Secret with Gatekeeper's certificate. Here, the Secret is a folder. */
 describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
   let plane: ControlPlane;
   let gatekeeper: GatekeeperProcess;
   let service: RunningService;
   let front: Front;
   let port: number;
-  /** Has a connection that is used at the beginning and at the end; a change of authorities would close it. */
+  /**
+   * A service with a connection that is used at the beginning and at the end. A change of CA certificates would close
+   * it.
+   */
   let idle: RunningService;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let openedAt = 0;
@@ -58,7 +61,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect(await askKept()).toMatchObject({ status: 200, reused: false });
     openedAt = Date.now();
     front = await Front.start(port);
-    // Fail closed: a failed call means a refused Pod.
+    // The mutators fail closed, so a failed call means a refused Pod.
     const url = `https://127.0.0.1:${front.port}`;
     for (const object of renderGatekeeper({ url, caBundle: service.ca, failClosed: true })) {
       await plane.api.apply(object as unknown as ApiObject);
@@ -116,13 +119,13 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
         const admission = await create(plane.api, pod(image));
         if (!admission.admitted || admission.images['app'] !== swapped(image)) failed.push(admission);
         created += 1;
-        // Each with a new connection now and then: a change of CAs could break handshakes.
+        // Some calls use a new connection, because a change of CAs could break handshakes.
         if (created % 10 === 0) await front.pointTo(port);
         await sleep(50);
       }
     })();
     await sleep(1_000);
-    // The kubelet updates the files of the two Pods at different times: here the service's first.
+    // The kubelet updates the files of the two Pods at different times. Here, the service's files are first.
     await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
     const reloads = async () => (await get(`${service.operations}/metrics`)).text;
     await until('the service has the new authority', async () => /config_reload_success_total 1/.test(await reloads()));
@@ -135,7 +138,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     await load;
     expect(failed).toEqual([]);
     expect(created).toBeGreaterThan(60);
-    // Not because the old CA is still accepted: Gatekeeper sends the new certificate.
+    // Calls succeed because Gatekeeper sends the new certificate, not because the old CA is still accepted.
     const sent = await seenBy((socket) => socket.getPeerX509Certificate());
     expect(sent.at(-1)?.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
@@ -147,7 +150,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     agent.destroy();
   });
 
-  /** Gatekeeper's connections, as seen by a server with the service's certificate in its place. */
+  /** Returns Gatekeeper's connections, as seen by a server that replaces the service and has its certificate. */
   async function seenBy<T>(look: (socket: TLSSocket) => T): Promise<T[]> {
     const read = (file: string) => readFile(join(service.folder, file), 'utf8');
     const seen: T[] = [];
@@ -176,7 +179,7 @@ async function serve(caFile: string, port: number, like?: RunningService): Promi
     target: { type: 'oci', oci: { registry: 'registry.example.com', prefix: 'mirror' } },
     tls: { clients: { gatekeeper: { caFile } } },
   });
-  // With the certificate of another one: of two same flags the later counts.
+  // The process uses another client's certificate. Of two identical flags, the last one applies.
   const flags = like === undefined ? [] : certificateFlags(like.folder);
   return RunningService.start({ config, listen: `127.0.0.1:${port}`, flags });
 }

@@ -53,7 +53,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     });
   });
 
-  // Of two mutators for each list, both match the first Pod, and one the next two.
+  // Each list has two mutators. Both match the first Pod, and one of them matches each of the next two.
   const cases: readonly (readonly [Readonly<Record<string, string>>, number])[] = [
     [{}, 1],
     [{ team: 'platform', stage: 'production' }, 1],
@@ -69,16 +69,18 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
   });
 
   it('those that are left over of a longer row do nothing: the service knows whose they are', async () => {
-    // The configuration in force keeps the filter; policies of another one come over ours, shorter and longer.
+    // The active configuration keeps its filter. Policies of another configuration, first with more and then with fewer
+    // mutators, replace ours.
     const other = ["obj.metadata.labels.a == '1' && obj.metadata.labels.b == '2' && obj.metadata.labels.c == '3'"];
     await apply(other);
     await apply(FILTERS);
-    // The third of the others is still there, and last in order.
+    // The third mutator of the other configuration still exists, and is the last one in order.
     const left = (await plane.api.send('GET', '/apis/mutations.gatekeeper.sh/v1/assign')).body as {
       readonly items: readonly ApiObject[];
     };
     expect(left.items.map(({ metadata }) => metadata.name)).toContain('zz-image-swapper-containers-3');
-    // Gatekeeper takes changes in one by one: ours act, and the one that is left over asks about the Pods of its condition.
+    // Gatekeeper loads changes one by one. Our mutators take effect, and the leftover mutator calls the service for
+    // Pods that match its condition.
     await until('ours act again, and the one that is left over asks the service', async () => {
       await tryOut(plane.api, labelled({ team: 'platform' }));
       const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
@@ -106,7 +108,7 @@ function labelled(labels: Readonly<Record<string, string>>): PodObject {
   return pod('nginx:1', {}, { labels });
 }
 
-/** Somebody else's mutator that adds a container, as Gatekeeper's users write one. */
+/** A mutator of another owner that adds a container, as Gatekeeper's users write it. */
 function injector(name: string): ApiObject {
   return {
     apiVersion: 'mutations.gatekeeper.sh/v1',

@@ -18,7 +18,7 @@ import { until } from '../../fakes/until.js';
 const available = await goToolsAvailable('Gatekeeper and the watch of Pods');
 const [USER, PASSWORD] = ['robot', 'only-in-the-secret'];
 
-/** Gatekeeper sends no Pod, so its requests start no copies: the watch sees the Pod, and its secrets. */
+/** Gatekeeper does not send the Pod, so its requests do not start copies. The watch sees the Pod and its secrets. */
 describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
   let plane: ControlPlane;
   let manager: GatekeeperProcess;

@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * The command line of a program that looks names up as in a cluster: its own /etc/hosts, in a mount namespace of its own,
- * tells the addresses. Without names, the command itself. Needs root and util-linux.
+ * Returns the command line of a program that resolves names as in a cluster, with a separate /etc/hosts in a separate
+ * mount namespace. Without names, it returns the command unchanged. Needs root and util-linux.
  */
 export async function withHosts(
   command: string,

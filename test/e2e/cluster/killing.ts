@@ -11,7 +11,7 @@ export interface Killing {
   readonly images: number;
   /** Seconds from the first kill to the last. */
   readonly seconds: number;
-  /** Bytes a second of each blob that the source sends. */
+  /** Bytes per second at which the source sends each blob. */
   readonly rate: number;
   readonly layerSize: number;
 }
@@ -22,8 +22,8 @@ const EVERY = 5;
 const RESTART = 1_000;
 
 /**
- * Kills one of three replicas with SIGKILL every five seconds while they copy: the leader each other time, as nothing is
- * lost with a follower. A killed one comes back in the same Pod or as a new one, in turn.
+ * Kills one of three replicas with SIGKILL every five seconds while they copy. Every other time it kills the leader,
+ * because the loss of a follower loses no work. A killed replica alternately returns in the same Pod or in a new one.
  */
 export async function killReplicas(plane: ControlPlane, options: Killing): Promise<string> {
   const [source, target] = [await FakeRegistry.start(), await RealRegistry.start()];
@@ -60,9 +60,9 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
     expect(puller.broken).toEqual([]);
     expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
     const uploads = blobUploads(target);
-    // A copy that is interrupted sends its small blobs again without a question (docs/decisions/0012-new-repositories.md).
+    // A restarted copy sends its small blobs again without checking for them (docs/decisions/0012-new-repositories.md).
     expect([...uploads].filter(([, times]) => times > 1 + leadersKilled)).toEqual([]);
-    // Most of the kills met copies: a run in which all was done before proves nothing.
+    // Most kills must interrupt copies, because a run whose copies are already complete proves nothing.
     expect(inFlight).toBeGreaterThan(kills / 2);
     const again = [...uploads].filter(([, times]) => times > 1).length;
     const begun = target.accessLog().filter(({ method, status }) => method === 'POST' && status === 202).length;
@@ -74,7 +74,7 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
   }
 }
 
-/** Finished uploads by repository and digest, as the registry logged them. */
+/** Returns finished uploads by repository and digest from the registry's log. */
 function blobUploads(registry: RealRegistry): Map<string, number> {
   const uploads = new Map<string, number>();
   for (const { method, path, status } of registry.accessLog()) {

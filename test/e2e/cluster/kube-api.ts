@@ -44,7 +44,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   Assign: 'assign',
 };
 
-/** A kube-apiserver over HTTP, with a bearer token, as a client sees it. */
+/** A client of a kube-apiserver over HTTP with a bearer token. */
 export class KubeApi {
   private readonly agent: Agent;
 
@@ -56,7 +56,7 @@ export class KubeApi {
     this.agent = new Agent({ ca, keepAlive: true, maxSockets: 64 });
   }
 
-  /** @throws Error when there is no answer; any status is one */
+  /** @throws Error when there is no response. A response may have any status. */
   async send(method: string, path: string, body?: unknown, type = 'application/json'): Promise<ApiReply> {
     const text = body === undefined ? '' : JSON.stringify(body);
     return new Promise<ApiReply>((resolve, reject) => {
@@ -79,7 +79,7 @@ export class KubeApi {
     return this.send('POST', `${collection(object)}${query}`, object);
   }
 
-  /** Creates or changes it by server-side apply. @throws Error when the API server refuses it */
+  /** Creates or changes the object by server-side apply. @throws Error when the API server refuses it */
   async apply(object: ApiObject): Promise<ApiReply> {
     const path = `${pathOf(object)}?fieldManager=e2e&force=true`;
     return expectOk(await this.send('PATCH', path, object, 'application/apply-patch+yaml'), `apply ${object.kind}`);
@@ -89,7 +89,7 @@ export class KubeApi {
     return this.send('GET', pathOf(object));
   }
 
-  /** Deletes it at once; a missing object is fine. */
+  /** Deletes the object at once. A missing object is not an error. */
   async remove(object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>): Promise<void> {
     const reply = await this.send('DELETE', `${pathOf(object)}?gracePeriodSeconds=0`);
     if (reply.status !== 404) expectOk(reply, `delete ${object.kind}`);
@@ -99,7 +99,7 @@ export class KubeApi {
     return `https://127.0.0.1:${this.port}`;
   }
 
-  /** For another client of the same API server. */
+  /** Returns another client of the same API server. */
   kubeconfig(token: string, namespace: string): string {
     return kubeconfigOf(this.address, this.ca, token, namespace);
   }
@@ -115,7 +115,7 @@ export function expectOk(reply: ApiReply, what: string): ApiReply {
   return reply;
 }
 
-/** Why the API server refused. */
+/** Returns the reason why the API server refused the request. */
 export function messageOf({ body }: ApiReply): string {
   const { message } = body as { readonly message?: string };
   return message ?? JSON.stringify(body);

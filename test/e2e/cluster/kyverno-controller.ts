@@ -14,7 +14,7 @@ const SERVICE = 'kyverno-svc';
 const CA_SECRET = `${SERVICE}.${NAMESPACE}.svc.kyverno-tls-ca`;
 const PAIR_SECRET = `${SERVICE}.${NAMESPACE}.svc.kyverno-tls-pair`;
 
-/** As its Helm chart writes it, for what these tests need. */
+/** The parts of the configuration in Kyverno's Helm chart that these tests need. */
 const CONFIGURATION = {
   generateSuccessEvents: 'false',
   resourceFilters: '[Event,*,*][*/*,kube-system,*][*/*,kyverno,*][Node,*,*][Lease,*,*]',
@@ -23,17 +23,17 @@ const CONFIGURATION = {
 };
 
 export interface KyvernoOptions {
-  /** PEM text of what its trust store holds. */
+  /** CA certificates in Kyverno's trust store, PEM. */
   readonly trusted: string;
-  /** Names that it can look up, as the cluster's DNS would tell them: name → address. Needs root. */
+  /** Names that Kyverno can resolve, as with the cluster's DNS: name → address. Needs root. */
   readonly hosts?: Readonly<Record<string, string>>;
-  /** Namespace of the PolicyExceptions that count. @default none count, as by Kyverno's own default */
+  /** Namespace of the PolicyExceptions that Kyverno applies. @default none, like Kyverno's own default */
   readonly exceptions?: string;
   /** @default the current one */
   readonly version?: KyvernoVersion;
 }
 
-/** Kyverno's admission controller beside the API server, which calls it at its address on loopback. */
+/** Starts Kyverno's admission controller beside the API server, which calls it at a loopback address. */
 export async function startKyverno(
   plane: ControlPlane,
   { trusted, hosts, exceptions, version }: KyvernoOptions,
@@ -62,7 +62,7 @@ export async function startKyverno(
     `--tlsSecretName=${PAIR_SECRET}`,
     '--controllerRuntimeMetricsAddress=0',
     '--disableMetrics=true',
-    // Its default is a port that another one on this machine may have.
+    // Another Kyverno on this machine may use the default port.
     `--metricsPort=${await freePort()}`,
     '--admissionReports=false',
     '--disableLogColor',
@@ -80,7 +80,7 @@ export async function startKyverno(
       INIT_CONFIG: 'kyverno',
       METRICS_CONFIG: 'kyverno-metrics',
       SSL_CERT_FILE: join(folder, 'kyverno-trusted.crt'),
-      // The list of addresses that policies may not call has loopback on it by default.
+      // By default, Kyverno does not let policies call loopback addresses.
       FLAG_HTTP_BLOCKLIST: '169.254.169.254/32',
     },
   });

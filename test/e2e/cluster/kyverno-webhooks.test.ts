@@ -23,7 +23,10 @@ interface Webhook {
   readonly timeoutSeconds: number;
 }
 
-/** Before any Pod: the webhooks that Kyverno configures for our policies among those of others. */
+/**
+ * The webhooks that Kyverno configures for our policies when there are also policies of others. These tests need no
+ * Pod.
+ */
 describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', () => {
   const url = 'https://image-swapper.image-swapper.svc:8443';
   const targets = ['registry.example.com/mirror/'];
@@ -36,7 +39,8 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     ({ ca } = await makeCertificates({ hosts: ['127.0.0.1'] }));
     plane = await ControlPlane.start();
     kyverno = await startKyverno(plane, { trusted: ca });
-    // Owned by others: with one that fails open and one that fails closed, policies of shared webhooks run twice.
+    // Policies of other owners. With one that fails open and one that fails closed, policies in shared webhooks run
+    // twice.
     for (const failurePolicy of ['Fail', 'Ignore']) await plane.api.apply(somebodyElses(failurePolicy));
     applied = [];
   });
@@ -66,7 +70,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
 
   it('a MutatingPolicy for Pods is not extended to Deployments and similar kinds', async () => {
     const { spec, ...policy } = renderKyvernoMutatingPolicy({ url, targets });
-    // With two rules Kyverno would not change it anyway.
+    // Kyverno would not change a policy with two rules.
     const resourceRules = spec.matchConstraints.resourceRules.slice(0, 1);
     const object = { ...policy, spec: { ...spec, matchConstraints: { ...spec.matchConstraints, resourceRules } } };
     const webhooks = await apply(object);
@@ -77,7 +81,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
 
   it.each([
     { kind: 'MutatingPolicy', seconds: 3, render: () => renderKyvernoMutatingPolicy({ url, targets }) },
-    // Kyverno's --webhookTimeout, which a ClusterPolicy can only raise.
+    // This is Kyverno's --webhookTimeout, which a ClusterPolicy can only increase.
     { kind: 'ClusterPolicy', seconds: 10, render: () => renderKyvernoClusterPolicy({ url, targets, caBundle: ca }) },
   ])('a $kind by default holds a Pod up for $seconds s at most', async ({ seconds, render }) => {
     const policy = render();
@@ -90,7 +94,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     const webhooks = await apply(renderKyvernoClusterPolicy({ url, targets, caBundle: ca, timeoutSeconds: 12 }));
     expect(webhooks).toHaveLength(1);
     expect(webhooks[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 12 });
-    // Ephemeral containers are never created with their Pod: the third, which Kyverno adds, asks about nothing.
+    // Ephemeral containers are never created with their Pod, so the third webhook, which Kyverno adds, never matches.
     const all = ['CREATE pods', 'CREATE pods/ephemeralcontainers', 'UPDATE pods/ephemeralcontainers'];
     expect(asked(webhooks)).toEqual(all);
   });
@@ -103,7 +107,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     return ofOurs();
   }
 
-  /** Those that can lead to our policies: not those of the other policies, which match nothing but Secrets. */
+  /** Returns the webhooks that can call our policies. Webhooks of the other policies match only Secrets. */
   async function ofOurs(): Promise<readonly Webhook[]> {
     const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
     const { body } = await plane.api.send('GET', `${path}/kyverno-resource-mutating-webhook-cfg`);
@@ -114,7 +118,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
   }
 });
 
-/** Operations and resources that a list of webhooks gets, once each. */
+/** Returns the distinct operations and resources of a list of webhooks. */
 function asked(webhooks: readonly Webhook[]): readonly string[] {
   const pairs = webhooks.flatMap(({ rules }) =>
     rules.flatMap(({ operations, apiGroups, resources }) =>

@@ -15,7 +15,7 @@ const LEASE = {
   metadata: { name: 'image-swapper', namespace: 'image-swapper' },
 } as const;
 
-/** The built service, several times, with the rights of its ServiceAccount; the Lease is read with another client. */
+/** Several replicas of the built service with the permissions of its ServiceAccount. Another client reads the Lease. */
 describe.skipIf(!available)('the Lease at a real API server', () => {
   let plane: ControlPlane;
   const services = new Set<RunningService>();
@@ -49,7 +49,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     return status === 200 ? (body as { readonly spec: Readonly<Record<string, string | number>> }).spec : {};
   }
 
-  /** @returns the milliseconds until the Lease is held by that Pod and another process than `not` */
+  /** @returns the milliseconds until that Pod holds the Lease with a process other than `not` */
   async function heldBy(pod: string, not = ''): Promise<number> {
     const begin = performance.now();
     for (;;) {
@@ -80,7 +80,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     await first.stop('SIGKILL');
     const taken = await heldBy('pod-b');
     process.stderr.write(`taken over ${Math.round(taken)} ms after a kill\n`);
-    // Not before the holder can have stopped, and soon after the expiry.
+    // The takeover must not happen before the holder has certainly stopped, but soon after the expiry.
     expect(taken).toBeGreaterThan(5_000);
     expect(taken).toBeLessThan(11_000);
     expect(await spec()).toMatchObject({ leaseTransitions: 1 });
@@ -116,7 +116,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
       if (tries > 200) throw new Error(service.log.map((line) => JSON.stringify(line)).join('\n'));
       await sleep(100);
     }
-    // Others may have the right: for a while it waits for them instead of copying in parallel.
+    // Other replicas may have the permission. For a while, this one waits for them instead of copying in parallel.
     const copies = async (): Promise<boolean> =>
       (await get(`${service.operations}/metrics`)).text.includes('\nimage_swapper_leader 1\n');
     const begin = performance.now();

@@ -26,12 +26,12 @@ import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('managed policies in a real cluster');
 const OWN = 'image-swapper';
-/** As in docs/kyverno.md. */
+/** The permissions in docs/kyverno.md. */
 const EXCEPTIONS = 'kyverno-exceptions';
 const TARGETS = ['mirror.test/'];
 const SWAPPED = 'mirror.test/docker.io/library/nginx:1';
 
-/** By name alone, as the chart grants it. */
+/** The permissions that the chart grants, which are restricted to object names. */
 function managing(group: string, resource: string, resourceNames: readonly string[]): readonly PolicyRule[] {
   const verbs = ['get', 'create', 'patch', 'update', 'delete'];
   return [{ apiGroups: [group], resources: [resource], verbs, resourceNames }];
@@ -75,7 +75,7 @@ interface Metadata {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** kube-apiserver, Kyverno, and two replicas of the service with the rights above and no others. */
+/** The cluster has kube-apiserver, Kyverno, and two replicas of the service with only the permissions above. */
 describe.skipIf(!available)('managed policies in a real cluster', () => {
   let plane: ControlPlane;
   let kyverno: Program;
@@ -182,7 +182,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
       const admission = await create(plane.api, pod('nginx:1', {}, { namespace: 'build' }));
       return admission.admitted ? admission.images['app'] : undefined;
     };
-    // In another namespace it has no effect.
+    // A policy in another namespace does not have an effect.
     const elsewhere = { ...exception, metadata: { ...exception.metadata, namespace: NAMESPACE } };
     expectOk(await plane.api.create(elsewhere), 'an exception that nobody reads');
     await sleep(3_000);
@@ -199,7 +199,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     // Kyverno writes the status of a new policy.
     await sleep(5_000);
     const { resourceVersion } = await metadataOf(MUTATING_POLICY);
-    // Longer than the pause between two checks.
+    // This is longer than the pause between two checks.
     await sleep(33_000);
     expect((await metadataOf(MUTATING_POLICY)).resourceVersion).toBe(resourceVersion);
     expect(said().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
@@ -261,7 +261,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   });
 
   it('stay when the next engine is not installed, and give way once it is', async () => {
-    // Someone else's, although it has our labels.
+    // This policy belongs to someone else although it has our labels.
     const { labels } = await metadataOf(MUTATING_POLICY);
     const foreign = (await plane.api.get(MUTATING_POLICY)).body as ApiObject;
     expectOk(
@@ -374,7 +374,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   it('are deleted by a command, all of them and nothing else', async () => {
     const file = join(plane.folder, 'delete.yaml');
     await writeFile(file, config('webhook'));
-    // As a person would do it, with rights that the service does not have: it may not list policies.
+    // The command runs with a user's permissions. The service itself cannot list policies.
     const command = ['policies', '--delete-managed', '--config', file, '--namespace', OWN];
     const remove = () => runProgram(command, { KUBECONFIG: plane.kubeconfig });
     const { labels } = await metadataOf(WEBHOOK);

@@ -17,7 +17,9 @@ const outcomes = new Outcomes(ENGINES.map(({ name }) => name));
 /** The suite writes docs/engines.md instead of comparing with it. */
 const WRITE = process.env['WRITE_OUTCOMES'] !== undefined;
 
-/** kube-apiserver, Kyverno, Gatekeeper and the service in their released form; only their faults are simulated. */
+/**
+ * The tests use kube-apiserver, Kyverno, Gatekeeper and the service in their released form. Only faults are simulated.
+ */
 describe.skipIf(!available)('the policies in a real cluster', () => {
   let world: World;
   beforeAll(async () => {
@@ -67,7 +69,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         const made = pod(app, {
           volumes: [
             { name: 'scratch', emptyDir: {} },
-            // Of the container's name: they are different images.
+            // This volume has the same name as a container, but a different image.
             { name: 'app', image: { reference: model, pullPolicy: 'Always' } },
             { name: 'filtered', image: { reference: `${world.source.host}/filtered:1` } },
             { name: 'odd', image: { reference: 'NOT a ref!!' } },
@@ -85,7 +87,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           { name: 'app', image: { reference: world.swapped(model), pullPolicy: 'Always' } },
         ]);
         expect((await world.requests(engine.route)) - before).toBe(1);
-        // A webhook that changed it at updates would cause an error for each of them.
+        // A webhook that changed the image at updates would cause an error for each update.
         expect(await label(api, made, { touched: 'yes' })).toMatchObject({ admitted: true });
         saw('new Pod: image volumes', 'swapped, same call');
       });
@@ -156,7 +158,8 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           images: { app: world.swapped(app) },
         });
         const calls = (await world.requests(engine.route)) - before;
-        // Gatekeeper cannot look at an image before it asks, and a webhook that does is not asked again about sidecars.
+        // Gatekeeper cannot check an image before it calls the service. A webhook that does is not called again for
+        // sidecars.
         expect(calls).toBe(engine.route === 'kyverno' ? 0 : 1);
         saw('Pod whose images are in the target', calls === 0 ? 'unchanged, no call' : 'unchanged, 1 call');
       });
@@ -182,7 +185,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(await create(api, live)).toMatchObject({ images: { app: image } });
         if (engine.copies) await world.waitUntilMirrored(image);
         else await world.mirror(image);
-        // An image that was absent a moment ago is not looked up again for some seconds.
+        // After a lookup without a result, the service does not look up the image again for some seconds.
         await until('a new Pod is swapped', async () => {
           const admission = await tryOut(api, pod(image));
           return admission.admitted && admission.images['app'] === world.swapped(image);
@@ -225,7 +228,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
             images: { app: world.swapped(app), sidecar: engine.reinvoked ? world.swapped(sidecar) : sidecar },
           };
           expect(await create(api, made())).toMatchObject(expected);
-          // Its own images are already in the target.
+          // The target already has the Pod's own images.
           const mirrored = pod(world.swapped(app), {}, { labels: { sidecar: 'wanted' } });
           expect(await create(api, mirrored)).toMatchObject(expected);
         } finally {
@@ -349,7 +352,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     expect(await Outcomes.table.text()).toBe(table);
   });
 
-  /** The images of its template. */
+  /** Returns the images in the Pod template. */
   async function createDeployment(image: string): Promise<Record<string, string>> {
     const { metadata, spec } = pod(image);
     const selector = { matchLabels: { app: 'x' } };

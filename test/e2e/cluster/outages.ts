@@ -10,22 +10,22 @@ import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
 
 export interface Outages {
-  /** Seconds that each lasts. */
+  /** Duration of each outage in seconds. */
   readonly seconds: number;
-  /** New images during each. */
+  /** New images during each outage. */
   readonly images: number;
   /** Time limit in seconds for everything to arrive after recovery. */
   readonly patience: number;
 }
 
-/** Milliseconds between two admissions at each replica. */
+/** Milliseconds between two admissions for each replica. */
 const EVERY = 100;
 /** Maximum warning lines per replica and outage that remain readable. */
 const READABLE = 20;
 
 /**
  * The source refuses connections, then the target answers 429, then the replicas cannot reach the API server. Pods are
- * admitted all the while, in the cluster and at each replica; the service is not notified of the recovery.
+ * admitted during all outages, in the cluster and by each replica. The service is not notified of the recovery.
  */
 export async function sufferOutages(plane: ControlPlane, options: Outages): Promise<string> {
   const [source, target] = [await FakeRegistry.start(), await FakeRegistry.start()];
@@ -48,7 +48,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     await createPods(plane.api, references);
     await sleep(options.seconds * 1_000);
   };
-  /** Nothing announces the recovery: all images so far arrive by themselves. */
+  /** Waits until all images so far have arrived. Nothing announces the recovery to the service. */
   const recovery = async (batches: number): Promise<void> => {
     const count = batches * options.images;
     const over = performance.now();
@@ -75,7 +75,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
 
     await replicas.apiFront.goDown();
     await outage();
-    // No replica gets requests for these: the leader finds them when it sees the cluster again.
+    // No replica gets requests for these images. The leader finds them when it can read the cluster again.
     await createPods(
       plane.api,
       (batches[2] ?? []).map(({ reference }) => reference),
@@ -103,7 +103,10 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
   }
 }
 
-/** Admissions that the service itself says took longer than half a second: the budget is 200 ms, and the machine busy. */
+/**
+ * Returns the number of admissions that took longer than half a second, according to the service. The budget is 200 ms,
+ * but the machine is busy.
+ */
 export async function overBudget(replicas: Replicas): Promise<number> {
   const all = await replicas.sum('image_swapper_resolve_duration_seconds_count', 'route="webhook"');
   const within = await replicas.sum('image_swapper_resolve_duration_seconds_bucket', 'route="webhook"', 'le="0.5"');

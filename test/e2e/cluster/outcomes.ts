@@ -1,25 +1,28 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
-/** A table between two comments of a page: `<!-- NAME -->` and `<!-- /NAME -->`. Tests compare it with what they see. */
+/**
+ * A table between two comments of a page: `<!-- NAME -->` and `<!-- /NAME -->`. Tests compare the table with the
+ * observed behavior.
+ */
 export class DocumentedTable {
   private readonly page: URL;
   private readonly marks: readonly [string, string];
 
-  /** @param page relative to the repository */
+  /** @param page path relative to the repository */
   constructor(page: string, name: string) {
     this.page = new URL(`../../../${page}`, import.meta.url);
     this.marks = [`<!-- ${name} -->`, `<!-- /${name} -->`];
   }
 
-  /** The table as text. */
+  /** Returns the table as text. */
   async text(): Promise<string> {
     const text = await readFile(this.page, 'utf8');
     const [begin, end] = this.#ends(text);
     return text.slice(begin, end).trim();
   }
 
-  /** Its lines, the head first. */
+  /** Returns the lines of the table, header first. */
   async lines(): Promise<string[][]> {
     const lines = (await this.text()).split('\n').map((line) =>
       line
@@ -30,7 +33,7 @@ export class DocumentedTable {
     return lines.filter((_, index) => index !== 1);
   }
 
-  /** Puts a table there, when the page is to be changed on purpose. */
+  /** Writes a table into the page, when the page must change. */
   async write(table: string): Promise<void> {
     const text = await readFile(this.page, 'utf8');
     const [begin, end] = this.#ends(text);
@@ -44,14 +47,14 @@ export class DocumentedTable {
   }
 }
 
-/** As the pages have them. @param lines the head first */
+/** Formats a table as in the pages. @param lines header first */
 export async function markdownTable(lines: readonly (readonly string[])[]): Promise<string> {
   const [head = [], ...rows] = lines;
   const text = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   return (await format(text, { parser: 'markdown', printWidth: 120 })).trim();
 }
 
-/** The observed behavior of each engine, by case, as the table of docs/engines.md. */
+/** Returns the observed behavior of each engine by case, as the table of docs/engines.md. */
 export class Outcomes {
   static readonly table = new DocumentedTable('docs/engines.md', 'outcomes');
 
@@ -65,7 +68,7 @@ export class Outcomes {
     this.rows.set(what, row);
   }
 
-  /** @throws Error naming a case that was not seen in an engine: the table must have no holes */
+  /** @throws Error that names a case without a result for an engine, because the table must be complete */
   async table(): Promise<string> {
     const rows = [...this.rows].map(([what, row]) => [
       what,
@@ -78,7 +81,7 @@ export class Outcomes {
     return markdownTable([['', ...this.engines], ...rows]);
   }
 
-  /** The documented column of an engine: row → outcome. */
+  /** Returns the documented column of an engine: row → outcome. */
   static async documented(engine: string): Promise<Record<string, string>> {
     const [head = [], ...rows] = await Outcomes.table.lines();
     const column = head.indexOf(engine);

@@ -46,7 +46,7 @@ export interface PodTemplateSpec {
 }
 
 /**
- * Runs a Pod's container as a process of this machine, from the API server's object, as the kubelet would, as far as
+ * Runs a Pod's container from the API server's object as a process of this machine. It acts like the kubelet, as far as
  * possible without containers. Its files are those of its mounted ConfigMaps and Secrets, replaced as a whole when
  * these change. Its environment, arguments and user are the Pod's; `:PORT` in its arguments is that port of a separate
  * address. It reaches the API server with a kubeconfig that contains a token of its ServiceAccount, since the files of
@@ -69,7 +69,7 @@ export class PodProcess {
     namespace: string,
     spec: PodTemplateSpec,
     address = loopbackAddress(),
-    /** Of the node and the image, such as authorities that are trusted there. */
+    /** Variables of the node and the image, such as CA certificates that they trust. */
     around: Readonly<Record<string, string>> = {},
   ): Promise<PodProcess> {
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-pod-'));
@@ -106,7 +106,7 @@ export class PodProcess {
     return this.#output;
   }
 
-  /** The probe's status, as seen by the kubelet; 0 if nothing answers. */
+  /** Returns the probe's status as the kubelet sees it, or 0 if nothing responds. */
   async probe(which: 'startupProbe' | 'livenessProbe' | 'readinessProbe'): Promise<number> {
     const { path, port } = this.container[which]?.httpGet ?? { path: '', port: '' };
     return fetch(`http://${this.address}:${this.port(port)}${path}`).then(
@@ -115,7 +115,7 @@ export class PodProcess {
     );
   }
 
-  /** The number of a named port. @throws Error if the container has none with that name */
+  /** Returns the number of a named port. @throws Error if the container has none with that name */
   port(name: string): number {
     const found = this.container.ports?.find((port) => port.name === name);
     if (found === undefined) throw new Error(`the container has no port ${name}`);
@@ -133,38 +133,38 @@ export class PodProcess {
     });
   }
 
-  /** The kubelet's update within a minute: mounted files become those of the API server's objects. */
+  /** Updates the mounted files from the API server's objects, which the kubelet does within a minute. */
   async refresh(): Promise<void> {
     await this.mounts.refresh();
   }
 
-  /** The exit code, once it ends by itself. */
+  /** Returns the exit code once the process ends by itself. */
   async end(): Promise<number | null> {
     const code = await this.exited;
     await rm(this.folder, { recursive: true, force: true });
     return code;
   }
 
-  /** Ends it as the kubelet does. */
+  /** Stops the process as the kubelet does. */
   async stop(): Promise<number | null> {
     this.process.kill('SIGTERM');
     return this.end();
   }
 }
 
-/** An address of this machine that nothing else is likely to use: every one of 127.0.0.0/8 is. */
+/** Returns an address of this machine that nothing else is likely to use. All addresses in 127.0.0.0/8 are local. */
 export function loopbackAddress(): string {
   const part = (): number => 1 + Math.floor(Math.random() * 250);
   return `127.77.${part()}.${part()}`;
 }
 
-/** An IPv4 address of this machine that others could also reach; undefined if it has none. */
+/** Returns an IPv4 address of this machine that others can also reach, or undefined if it has none. */
 export function outsideAddress(): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address;
 }
 
-/** The volumes of a Pod as folders, written as the kubelet writes them: everything at once, by a symbolic link. */
+/** Writes the volumes of a Pod as folders like the kubelet, which replaces everything at once with a symbolic link. */
 class Mounts {
   #version = 0;
 
@@ -175,7 +175,7 @@ class Mounts {
     private readonly root: string,
   ) {}
 
-  /** An argument or variable with a path in the container, with where that is here. */
+  /** Replaces the container path in an argument or variable with the path on this machine. */
   inRoot(argument: string): string {
     const paths = (this.spec.containers[0].volumeMounts ?? []).map(({ mountPath }) => mountPath);
     const mount = paths.sort((a, b) => b.length - a.length).find((path) => argument.includes(`${path}/`));
@@ -208,7 +208,7 @@ class Mounts {
   }
 }
 
-/** The keys of a ConfigMap or Secret, decoded. */
+/** Returns the decoded values of a ConfigMap or Secret by key. */
 async function read(
   plane: ControlPlane,
   namespace: string,

@@ -25,7 +25,7 @@ export interface PodObject extends ApiObject {
 export const NAMESPACE = 'team-a';
 let made = 0;
 
-/** A Pod of one container `app` unless `spec` says otherwise; each has a name of its own. */
+/** A Pod of one container `app` unless `spec` says otherwise; each Pod has a unique name. */
 export function pod(image: string, spec: Partial<PodSpec> = {}, metadata: object = {}): PodObject {
   made += 1;
   return {
@@ -36,7 +36,7 @@ export function pod(image: string, spec: Partial<PodSpec> = {}, metadata: object
   };
 }
 
-/** Reference by volume, of the image volumes. */
+/** Returns the references of image volumes by volume name. */
 export function volumesOf(object: unknown): Record<string, string> {
   const { volumes = [] } = (object as { readonly spec: PodSpec }).spec;
   return Object.fromEntries(
@@ -44,7 +44,7 @@ export function volumesOf(object: unknown): Record<string, string> {
   );
 }
 
-/** Image by container, of all three lists. */
+/** Returns the images of all three container lists by container name. */
 export function imagesOf(object: unknown): Record<string, string> {
   const { spec } = object as { readonly spec: PodSpec };
   const lists = [spec.containers, spec.initContainers, spec.ephemeralContainers];
@@ -70,7 +70,7 @@ export async function tryOut(api: KubeApi, object: ApiObject): Promise<Admission
   return admissionOf(await api.create(object, '?dryRun=All'));
 }
 
-/** Adds an ephemeral container, as `kubectl debug` does. */
+/** Adds an ephemeral container like `kubectl debug`. */
 export async function debug(api: KubeApi, object: ApiObject, container: ContainerSpec): Promise<Admission> {
   const path = `${pathOf(object)}/ephemeralcontainers`;
   const patch = { spec: { ephemeralContainers: [container] } };

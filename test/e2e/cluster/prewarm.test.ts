@@ -54,7 +54,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     await deploy('deployed', 'team-a', `${open.host}/deployed:1`);
     await deploy('system', 'kube-system', `${open.host}/system:1`);
     await deploy('filtered', 'team-a', `${open.host}/deployed:none`, {}, { mirror: 'no' });
-    // Two users of one image, of which only the second may pull it.
+    // Two Deployments use the image, but only the second may pull it.
     await deploy('a-refused', 'team-a', `${closed.host}/private:1`);
     await deploy('b-allowed', 'team-a', `${closed.host}/private:1`, { imagePullSecrets: [{ name: 'pull' }] });
     const auths = { [closed.host]: { auth: Buffer.from(`${user}:${password}`).toString('base64') } };

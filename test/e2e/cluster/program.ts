@@ -10,7 +10,7 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** The kept part of a program's output: enough to see why it ended, without hours of logs. */
+/** Maximum number of characters kept from a program's output. They show why it ended, without hours of logs. */
 const KEPT = 60_000;
 
 /** A program of the cluster that runs until it is stopped. */
@@ -36,12 +36,12 @@ export class Program {
     return program;
   }
 
-  /** The end of what it wrote. */
+  /** The end of the program's output. */
   get output(): string {
     return this.#output;
   }
 
-  /** @throws Error with its last words when `ready` does not come true in time, or it ends */
+  /** @throws Error with the end of the output when `ready` is not true in time, or when the program ends */
   async waitFor(what: string, seconds: number, ready: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + seconds * 1000;
     while (Date.now() < deadline && this.running) {
@@ -56,7 +56,7 @@ export class Program {
     return this.child.exitCode === null && this.child.signalCode === null && this.child.pid !== undefined;
   }
 
-  /** Ends it, by force when it takes its time. */
+  /** Stops the program, and kills it when it does not stop in time. */
   async stop(): Promise<void> {
     if (!this.running) return;
     const exited = new Promise((resolve) => this.child.once('exit', resolve));

@@ -18,10 +18,10 @@ import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('pull secrets at a real API server');
 const ACCOUNT = 'image-swapper';
-/** `auth.webhook.path` */
+/** Value of `auth.webhook.path`. */
 const CALLER = 'c'.repeat(32);
 
-/** The rules of the chart. */
+/** The RBAC rules of the chart. */
 const ALL: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list', 'watch'] },
@@ -53,7 +53,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await Promise.all([plane?.stop(), source?.stop(), target?.stop()]);
   }, 60_000);
 
-  /** The service in a namespace of its own, with these rights to Secrets. */
+  /** Starts the service in a separate namespace with these permissions for Secrets. */
   async function serve(namespace: string, rules: readonly PolicyRule[], config: object = {}): Promise<RunningService> {
     const own = [...(WATCHING.own ?? []), ...('own' in config ? (config.own as PolicyRule[]) : [])];
     const rights = { cluster: [...(WATCHING.cluster ?? []), ...rules], own };
@@ -101,7 +101,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await plane.api.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata, imagePullSecrets });
   }
 
-  /** A Pod with a new private image. @returns its repository in the source */
+  /** Creates a Pod with a new private image. @returns its repository in the source */
   async function putPod(namespace: string, secrets: readonly string[] = []): Promise<string> {
     pushed += 1;
     const name = `app-${pushed}`;
@@ -131,7 +131,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     });
   }
 
-  /** Statuses that the source gave to anyone who asked for manifests of a repository, since it was pushed. */
+  /** Returns the statuses of all manifest requests for a source repository since the push. */
   const statuses = (name: string): number[] =>
     source
       .accessLog()
@@ -154,7 +154,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await plane.api.apply({ apiVersion: 'v1', kind: 'Secret', ...opaque });
     const running = await serve('swapper-all', ALL);
 
-    // Until the watches have come, the first Pod's Secrets may be read by name.
+    // Until the watches have delivered the Secrets, the service may read the first Pod's Secrets by name.
     await mirrored(await putPod('by-account'));
     await until('the watches', async () => {
       const watched = (await asked('swapper-all')).filter(({ verb }) => verb === 'watch');
@@ -166,7 +166,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     await mirrored(await putPod('by-account'));
     const several = await putPod('by-pod', ['wrong', 'right']);
     await mirrored(several);
-    // The challenge, the first Secret, and the second from then on.
+    // The service gets the challenge, then tries the first Secret, and then uses the second.
     expect(statuses(several).slice(0, 3)).toEqual([401, 401, 200]);
     expect(statuses(several).slice(3)).not.toContain(401);
 
@@ -233,7 +233,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     try {
       const image = `${source.host}/${name}:1`;
       const place = `${target.host}/mirror/127.0.0.1_${source.port}/${name}:1`;
-      /** The Pod that the API server would store, or its refusal. */
+      /** Returns the Pod that the API server would store, or its refusal. */
       const create = async (namespace: string, wanted: string): Promise<string> => {
         const spec = { containers: [{ name: 'app', image: wanted }] };
         const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { namespace, name: 'asked' }, spec };

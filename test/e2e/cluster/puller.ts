@@ -14,17 +14,17 @@ interface Manifest {
 }
 
 /**
- * Polls a registry for tags, and pulls each as soon as it exists, as a node would: a visible tag must be complete from
- * the first moment on.
+ * Polls a registry for tags and pulls each tag as soon as it exists, as a node would. A tag must be complete as soon as
+ * it is visible.
  */
 export class Puller {
   readonly pulled = new Map<string, string>();
-  /** Tags that could be read, and the parts that could not. */
+  /** Visible tags with missing parts, and the missing parts. */
   readonly broken: string[] = [];
   private stopped = false;
   private running: Promise<void> | undefined;
 
-  /** @param repositories each with the tag `1` */
+  /** @param repositories each has the tag `1` */
   constructor(
     private readonly registry: string,
     private readonly repositories: readonly string[],
@@ -39,7 +39,7 @@ export class Puller {
     await this.running;
   }
 
-  /** @throws Error with what is missing when not all can be pulled in time */
+  /** @throws Error that lists the missing images when the time limit is reached */
   async complete(seconds: number, why: () => string): Promise<void> {
     const deadline = Date.now() + seconds * 1_000;
     while (this.pulled.size < this.repositories.length && this.broken.length === 0) {
@@ -66,7 +66,7 @@ export class Puller {
   private async pull(repository: string): Promise<void> {
     const top = await fetch(`http://${this.registry}/v2/${repository}/manifests/1`, { headers: { accept: TYPES } });
     const bytes = Buffer.from(await top.arrayBuffer());
-    // Throttled, or not available yet.
+    // The registry throttles, or the tag is not available yet.
     if (top.status !== 200) return;
     await this.pullManifest(repository, bytes);
     this.pulled.set(repository, digestOf(bytes));

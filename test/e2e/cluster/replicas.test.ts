@@ -18,7 +18,7 @@ import { until } from '../../fakes/until.js';
 
 const available = await goToolsAvailable('several replicas at a real API server');
 
-/** Shorter than `npm run test:soak`, which runs the same for minutes. */
+/** A shorter version of `npm run test:soak`, which runs the same test for minutes. */
 describe.skipIf(!available)('several replicas at a real API server', () => {
   let plane: ControlPlane;
   beforeAll(async () => {
@@ -42,7 +42,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       const wanted = images(source, source.host, 'many', 100, { layerSize: 2_000, layersPerPlatform: 1 });
       await plane.api.apply(webhook);
       const first = wanted[0]?.reference ?? '';
-      // The API server takes a new webhook within a second or two.
+      // The API server applies a new webhook within a second or two.
       await until('the webhook is asked', async () => {
         await tryOut(plane.api, pod(first));
         return (await replicas.sum('image_swapper_resolve_requests_total', 'route="webhook"')) > 0;
@@ -58,7 +58,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
         const { text } = await get(`${service.operations}/metrics`);
         expect(text).toMatch(/image_swapper_resolve_requests_total\{[^}]*route="webhook"[^}]*\} [1-9]/);
       }
-      // A property of the machine, not of the program: see npm run bench -- admission.
+      // The latency depends on the machine, not on the program: see npm run bench -- admission.
       process.stderr.write(`${await overBudget(replicas)} admissions took more than half a second\n`);
 
       await until('all are mirrored', () => Promise.resolve(tagPuts(target).size === 100));
@@ -146,7 +146,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
   }, 180_000);
 });
 
-/** Finished PUTs of each tag `1`, as the registry logged them. */
+/** Returns the finished PUTs of each tag `1` from the registry's log. */
 function tagPuts(registry: RealRegistry): ReadonlyMap<string, number> {
   const puts = new Map<string, number>();
   for (const { method, path, status } of registry.accessLog()) {

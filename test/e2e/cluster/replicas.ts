@@ -13,7 +13,7 @@ import { WATCHING, serviceAccount } from './service-account.js';
 export interface ReplicaOptions {
   readonly source: string;
   readonly target: string;
-  /** Further keys of the configuration. */
+  /** Additional keys of the configuration. */
   readonly config?: object;
   readonly plain?: boolean;
 }
@@ -24,22 +24,22 @@ interface Replica {
 }
 
 const LEASE = '/apis/coordination.k8s.io/v1/namespaces/image-swapper/leases/image-swapper';
-/** As the chart grants it with `secretReader.enabled`. */
+/** The permissions that the chart grants with `secretReader.enabled`. */
 const PULL_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'], verbs: ['get', 'list', 'watch'] };
 let named = 0;
 
 /**
- * Replicas of the built service at a real API server, with the rights of their ServiceAccount, killed and restarted as
- * by a kubelet: with the same Pod name for a restarted container, and another one for a new Pod.
+ * Replicas of the built service at a real API server, with the permissions of their ServiceAccount. They are killed and
+ * restarted as by a kubelet: a restarted container has the same Pod name, and a new Pod has another one.
  */
 export class Replicas {
   readonly running: Replica[] = [];
-  /** All replicas that ever ran: their logs are checked at the end. */
+  /** All replicas that ever ran. The test checks their logs at the end. */
   readonly all: Replica[] = [];
 
   private constructor(
     readonly plane: ControlPlane,
-    /** Between the replicas and the API server. */
+    /** A relay between the replicas and the API server. */
     readonly apiFront: Front,
     private readonly kubeconfig: string,
     private readonly options: ReplicaOptions,
@@ -49,7 +49,7 @@ export class Replicas {
     const cluster = [...(WATCHING.cluster ?? []), PULL_SECRETS];
     const account = { namespace: 'image-swapper', name: 'image-swapper', rights: { ...WATCHING, cluster } };
     const text = await serviceAccount(plane.api, account);
-    // A controller makes it in every namespace of a real cluster.
+    // In a real cluster, a controller creates this ServiceAccount in every namespace.
     await plane.api.apply({
       apiVersion: 'v1',
       kind: 'ServiceAccount',
@@ -93,14 +93,14 @@ export class Replicas {
     return replica.service.stop(signal);
   }
 
-  /** According to the Lease, as another client reads it. */
+  /** The holder of the Lease, as another client reads it. */
   async holder(): Promise<string> {
     const { status, body } = await this.plane.api.send('GET', LEASE);
     if (status === 404) return '';
     return (body as { readonly spec: { readonly holderIdentity?: string } }).spec.holderIdentity ?? '';
   }
 
-  /** The replica that leads, once one of those that run does. */
+  /** Waits until a running replica is the leader and returns it. */
   async leader(seconds = 30): Promise<Replica> {
     const deadline = Date.now() + seconds * 1_000;
     while (Date.now() < deadline) {
@@ -112,7 +112,7 @@ export class Replicas {
     throw new Error(`no replica leads after ${seconds} s\n${this.lastWords()}`);
   }
 
-  /** The sum of a metric over the replicas that run, of the series with these labels. */
+  /** Returns the sum of a metric over the running replicas, for the series with these labels. */
   async sum(metric: string, ...labels: readonly string[]): Promise<number> {
     let sum = 0;
     for (const { service } of this.running) {
@@ -125,7 +125,7 @@ export class Replicas {
     return sum;
   }
 
-  /** Log lines for users. */
+  /** Returns the warnings and errors in the logs of all replicas. */
   warnings(): readonly string[] {
     return this.all.flatMap(({ service }) =>
       service.log.filter(({ level }) => level === 'warn' || level === 'error').map((line) => JSON.stringify(line)),
@@ -136,7 +136,7 @@ export class Replicas {
     return this.all.map(({ pod, service }) => `${pod}: ${JSON.stringify(service.log.slice(-12))}`).join('\n');
   }
 
-  /** Stops all, and deletes what they wrote to the API server. */
+  /** Stops all replicas and deletes the objects that they wrote to the API server. */
   async stop(): Promise<void> {
     await Promise.all(this.running.splice(0).map(({ service }) => service.stop('SIGKILL')));
     await this.apiFront.stop();

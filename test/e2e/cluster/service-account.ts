@@ -12,13 +12,16 @@ export interface PolicyRule {
 }
 
 export interface Rights {
-  /** In every namespace. */
+  /** Rules for every namespace. */
   readonly cluster?: readonly PolicyRule[];
-  /** In the account's own. */
+  /** Rules for the account's own namespace. */
   readonly own?: readonly PolicyRule[];
 }
 
-/** The chart's default permissions of the service, from its snapshot: to watch workloads, take part in the election, write Events. */
+/**
+ * The chart's default permissions of the service, from its snapshot: to watch workloads, take part in the leader
+ * election, write Events.
+ */
 export const WATCHING: Rights = {
   cluster: chartRules('ClusterRole'),
   own: chartRules('Role'),
@@ -34,7 +37,7 @@ function chartRules(kind: 'ClusterRole' | 'Role'): readonly PolicyRule[] {
   return rules;
 }
 
-/** A ServiceAccount with these rights and no others. @returns a kubeconfig with its token */
+/** Creates a ServiceAccount with only these permissions. @returns a kubeconfig with its token */
 export async function serviceAccount(
   api: KubeApi,
   { namespace, name, rights }: { readonly namespace: string; readonly name: string; readonly rights: Rights },
@@ -73,7 +76,7 @@ function rbac(namespace: string, name: string, { cluster = [], own = [] }: Right
   ];
 }
 
-/** A kubeconfig of nothing but an address, its authority and a token. */
+/** Returns a kubeconfig with only an address, its CA certificate and a token. */
 export function kubeconfigOf(server: string, ca: string, token: string, namespace: string): string {
   const name = 'e2e';
   return stringify({

@@ -34,10 +34,10 @@ const CONFIG_MAP: ApiObject = {
   metadata: { name: 'image-swapper-ca', namespace: OWN },
 };
 
-/** Dense enough to hit each moment of a rotation, and cheap enough for parallel tests. */
+/** This interval is short enough to hit each phase of a rotation, and long enough for parallel tests. */
 const BETWEEN_CALLS_MS = 50;
 
-/** By name, and nothing else: the minimum that the certificate needs, with the webhook engine. */
+/** The minimum permissions that the certificate needs with the webhook engine. They are restricted to object names. */
 const RIGHTS: Rights = {
   cluster: [
     {
@@ -54,7 +54,7 @@ const RIGHTS: Rights = {
   ],
 };
 
-/** kube-apiserver asks two replicas by a webhook that fails closed; each has the rights above and no others. */
+/** kube-apiserver calls two replicas with a webhook that fails closed. Each replica has only the permissions above. */
 describe.skipIf(!available)('the serving certificate in a real cluster', () => {
   let plane: ControlPlane;
   let front: Front;
@@ -67,7 +67,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     plane = await ControlPlane.start();
     kubeconfig = await account(OWN, RIGHTS);
     await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
-    // As the chart makes them: empty, so that the service needs no right to create.
+    // The objects are empty, as in the chart, so that the service does not need permission to create them.
     await plane.api.create(SECRET);
     await plane.api.create(CONFIG_MAP);
     noSecret = withoutSecret();
@@ -111,8 +111,8 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
   let hurried = 0;
 
   /**
-   * Waits as `until` does, and changes the configuration now and then: replicas check the Secret when the configuration
-   * changes, else every 30 seconds.
+   * Waits like `until`, and changes the configuration from time to time. Replicas check the Secret when the
+   * configuration changes, and otherwise every 30 seconds.
    */
   async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
     let next = 0;
@@ -132,7 +132,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     return RunningService.start({ config: config(), env: { KUBECONFIG: kubeconfig }, plain: true, listen });
   }
 
-  /** The messages of serve without permission to read the Secret. */
+  /** Runs `serve` without permission to read the Secret. */
   async function withoutSecret(): ReturnType<typeof runProgram> {
     const file = join(plane.folder, 'no-secret.yaml');
     await writeFile(file, config());
@@ -170,7 +170,10 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     return Buffer.from(webhooks[0]?.clientConfig.caBundle ?? '', 'base64').toString('utf8');
   }
 
-  /** The certificate that a replica presents to a client that trusts this bundle. @throws Error when the client refuses it */
+  /**
+   * Returns the certificate that a replica presents to a client that trusts this bundle. @throws Error when the client
+   * refuses it
+   */
   function presented(port: number, ca: string): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca, minVersion: 'TLSv1.3' }, () => {
@@ -187,7 +190,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expectOk(await plane.api.send('PATCH', path, { metadata }, 'application/merge-patch+json'), rotate);
   }
 
-  /** Skips the overlap of two CAs: the Secret contains its end. */
+  /** Skips the overlap of two CAs by changing its end in the Secret. */
   async function age(): Promise<void> {
     const record = JSON.parse((await secret())['rotation.json'] ?? '{}') as { next: { reason: string } };
     const next = { ...record.next, signFrom: new Date(Date.now() - 1_000).toISOString() };
@@ -234,7 +237,8 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
         await sleep(BETWEEN_CALLS_MS);
       }
     };
-    // As engines that open a connection for each call do, with what is published at that moment.
+    // Calls with a new connection each time, as some engines do, and with the CA certificates that are published at
+    // that moment.
     const shake = async (port: number): Promise<void> => {
       while (!done.signal.aborted) {
         const bundle = await published();
@@ -270,7 +274,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expect(authorities.size).toBe(3);
     expect(certificates.size).toBe(5);
     expect(Math.min(admissions, handshakes)).toBeGreaterThan(30);
-    // The old authorities stay for anyone who still presents what they signed.
+    // The old CA certificates remain for replicas that still present certificates that they signed.
     expect((await published()).match(/BEGIN CERTIFICATE/g)).toHaveLength(3);
     process.stdout.write(`${admissions} admissions and ${handshakes} handshakes over 4 rotations: 0 failed\n`);
   }, 600_000);

@@ -6,11 +6,11 @@ import type { ApiObject } from './kube-api.js';
 import { NAMESPACE } from './pods.js';
 import type { PodObject } from './pods.js';
 
-/** Someone else's webhook that runs after ours and adds a container, as service meshes do. */
+/** A webhook of another owner that runs after ours and adds a container, as service meshes do. */
 export class SidecarWebhook {
   private constructor(
     private readonly server: Server,
-    /** To be applied; its name puts it behind all others. */
+    /** The object to apply. Its name sorts it after all other webhooks. */
     readonly configuration: ApiObject,
   ) {}
 

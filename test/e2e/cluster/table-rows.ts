@@ -7,10 +7,12 @@ import { SidecarWebhook } from './sidecar-webhook.js';
 import { EXCLUDED_NAMESPACE } from './table-world.js';
 import type { TableWorld } from './table-world.js';
 
-/** A row of docs/engines.md → what was seen with the table in the API server, in the words of that page. */
+/** A row of docs/engines.md → the observed result with the table in the API server, in the words of that page. */
 export type TableRows = Readonly<Record<string, string>>;
 
-/** It asserts nothing. The service has another configuration after it, and does not run. */
+/**
+ * Observes the rows without asserting anything. Afterwards, the service is stopped and has a different configuration.
+ */
 export async function seeTableRows(world: TableWorld): Promise<TableRows> {
   const rows: Record<string, string> = {};
   const image = await world.push();
@@ -141,7 +143,7 @@ async function many(world: TableWorld, image: string): Promise<string> {
   return `${made.every((one) => one === 'swapped') ? 'all swapped' : 'not all swapped'}, ${await callsSince(world, before)}`;
 }
 
-/** `policies.failClosed` is in the cluster's policies. */
+/** Waits until `policies.failClosed` has an effect in the cluster's policies. */
 async function failsClosed(world: TableWorld): Promise<void> {
   const object = {
     apiVersion: 'admissionregistration.k8s.io/v1',

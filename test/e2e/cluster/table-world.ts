@@ -13,11 +13,11 @@ import { serviceAccount, WATCHING } from './service-account.js';
 import type { Rights } from './service-account.js';
 import type { KubernetesVersion } from './versions.js';
 
-/** The policies that hold the table: the large part, then what has come since it was written. */
+/** The policies that contain the table: the large part, and the entries added since that part was written. */
 export const TABLE_POLICIES = ['image-swapper', 'image-swapper-recent'] as const;
 export const EXCLUDED_NAMESPACE = 'monitoring';
 
-/** By name alone, as the chart grants it. */
+/** The permissions that the chart grants, which are restricted to object names. */
 export const TABLE_RIGHTS: Rights = {
   ...WATCHING,
   cluster: [
@@ -36,9 +36,12 @@ export interface TableServiceOptions {
   readonly failClosed?: boolean;
 }
 
-/** kube-apiserver, registries, and the service with {@link TABLE_RIGHTS} and no others. No engine and no webhook of the service. */
+/**
+ * kube-apiserver, registries, and the service with only {@link TABLE_RIGHTS}. There is no engine, and the service does
+ * not have a webhook.
+ */
 export class TableWorld {
-  /** The one that runs, or ran last. */
+  /** The running service, or the one that ran last. */
   service!: RunningService;
   readonly until = untilWith(() =>
     this.service.log
@@ -51,7 +54,7 @@ export class TableWorld {
   private constructor(
     readonly plane: ControlPlane,
     readonly source: RealRegistry,
-    /** Which wants {@link TEST_LOGIN}. */
+    /** The source that requires {@link TEST_LOGIN}. */
     readonly closedSource: RealRegistry,
     readonly target: RealRegistry,
   ) {}
@@ -81,7 +84,7 @@ export class TableWorld {
     await writeFile(this.kubeconfig, await serviceAccount(this.plane.api, account));
   }
 
-  /** Starts the service; one that runs is stopped by the test. */
+  /** Starts the service. The test must stop a running one first. */
   async serve({ accessCheck = 'none', failClosed = false }: TableServiceOptions = {}): Promise<void> {
     this.service = await RunningService.start({
       config: stringify({
@@ -104,7 +107,7 @@ export class TableWorld {
     });
   }
 
-  /** A new image in a source. */
+  /** Puts a new image into a source. */
   async push(to = this.source): Promise<string> {
     this.pushed += 1;
     const image = buildImage({ seed: this.pushed, layerSize: 2_000, platforms: ['linux/amd64'] });
@@ -113,7 +116,7 @@ export class TableWorld {
     return `${to.host}/app-${this.pushed}:1`;
   }
 
-  /** The name that a Pod gets for it. */
+  /** Returns the name that a Pod gets for the image. */
   swapped(reference: string): string {
     return `${this.target.host}/mirror/${reference.replace(':', '_')}`;
   }
@@ -124,7 +127,7 @@ export class TableWorld {
     return (await fetch(url, { method: 'HEAD', headers: { accept: OCI_INDEX } })).ok;
   }
 
-  /** Admission requests that the service has answered. */
+  /** Returns the number of admission requests that the service has answered. */
   async calls(): Promise<number> {
     const { text } = await get(`${this.service.operations}/metrics`);
     return [...text.matchAll(/^image_swapper_resolve_requests_total\{[^}]*\} (\d+)$/gm)]

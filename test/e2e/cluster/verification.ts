@@ -17,13 +17,13 @@ import type { World } from './world.js';
 export interface VerificationRow {
   readonly signed: string;
   readonly unsigned: string;
-  /** Of a signed image, while the original registry is down. */
+  /** The outcome for a signed image while the original registry is down. */
   readonly sourceDown: string;
 }
 
 interface VerificationPolicy {
   readonly name: string;
-  /** In the URL of the webhook that pins images, where the policy has one of its own. */
+  /** Part of the URL of the webhook that pins images, if the policy has a separate one. */
   readonly pinsBy?: string;
   object(options: { readonly key: string; readonly mirror: string }): ApiObject;
 }
@@ -38,7 +38,7 @@ export const VERIFICATION_HEAD = [
   'signed image, original registry down',
 ];
 
-/** The lines of that table, without its head. */
+/** Returns the lines of that table without its header. */
 export function verificationLines(
   seen: Readonly<Record<string, Readonly<Record<string, VerificationRow>>>>,
 ): string[][] {
@@ -121,7 +121,9 @@ const VERIFICATION_POLICIES: readonly VerificationPolicy[] = [
   verifyImages(true, true),
 ];
 
-/** Engine → policy → its result for Pods with a swap. Asserts nothing, and stops the world's source. */
+/**
+ * Returns engine → policy → outcomes for Pods with a swap. It does not assert anything, and stops the source registry.
+ */
 export async function seeVerification(
   world: World,
   engines: readonly Engine[],
@@ -137,7 +139,7 @@ export async function seeVerification(
     const unsigned = await world.probe();
     await world.mirror(...images);
 
-    /** The outcome of each case for each of its images. */
+    /** Returns the outcome of each case for each of its images. */
     const seeAll = async (imagesOf: (index: number) => readonly string[]): Promise<string[][]> => {
       const all: string[][] = [];
       for (const engine of engines) {
@@ -165,7 +167,7 @@ export async function seeVerification(
   }
 }
 
-/** The outcomes of new Pods with these images while the policy is in force. */
+/** Returns the outcomes of new Pods with these images while the policy is in effect. */
 async function enforced(
   world: World,
   policy: VerificationPolicy,
@@ -178,7 +180,7 @@ async function enforced(
   const refuses = async (): Promise<boolean> => !(await tryOut(api, pod(unsigned))).admitted;
   await api.apply(object);
   try {
-    // Kyverno asks for its two webhooks, one that pins and one that refuses, at different moments.
+    // Kyverno registers its two webhooks, one that pins and one that refuses, at different times.
     await until('the policy is in force', async () => (await pins(world, policy)) && (await refuses()));
     const outcomes: string[] = [];
     for (const image of images) outcomes.push(outcome(world, image, await create(api, pod(image))));
@@ -190,7 +192,10 @@ async function enforced(
   }
 }
 
-/** Whether the API server has the webhook by which Kyverno pins images for this policy, if it has one of its own. */
+/**
+ * Returns whether the API server has the webhook with which Kyverno pins images for this policy, if the policy has a
+ * separate one.
+ */
 async function pins({ plane }: World, { pinsBy }: VerificationPolicy): Promise<boolean> {
   if (pinsBy === undefined) return true;
   const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { goTool, goTools } from '../../tools/tool.js';
 
-/** Each in a folder of test/tools, with the version that its go.mod pins. */
+/** Each version is in a folder of test/tools, whose go.mod pins it. */
 const KYVERNO_MODULES = { '1.19.1': 'kyverno', '1.18.2': 'kyverno-1.18', '1.17.2': 'kyverno-1.17' } as const;
 const KUBERNETES_MODULES = {
   '1.37.2': 'kubernetes-1.37',
@@ -15,7 +15,7 @@ export type KubernetesVersion = keyof typeof KUBERNETES_MODULES;
 
 /** The versions that every test runs unless it names another. */
 export const KUBERNETES: KubernetesVersion = '1.37.2';
-/** The version before, of which the core rows are run as well. */
+/** The previous version, for which the core rows also run. */
 export const FORMER_KUBERNETES: KubernetesVersion = '1.36.3';
 export const KYVERNO: KyvernoVersion = '1.19.1';
 /** The version that test/tools/gatekeeper pins. */
@@ -25,7 +25,7 @@ const KUBERNETES_COMMANDS = 'k8s.io/kubernetes/cmd';
 const NODE_COMMANDS = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'];
 export const KYVERNO_MODULE = 'github.com/kyverno/kyverno';
 
-/** Of a release build, which Kyverno and Helm ask for. */
+/** The version of a release build, which Kyverno and Helm require. */
 function released(version: KubernetesVersion) {
   return {
     module: KUBERNETES_MODULES[version],
@@ -33,7 +33,7 @@ function released(version: KubernetesVersion) {
   };
 }
 
-/** The folder with kube-apiserver and the programs of a node, of the current version. */
+/** The folder with the current version of kube-apiserver and the programs of a node. */
 export async function kubernetesPrograms(): Promise<string> {
   return goTools({ ...released(KUBERNETES), packages: NODE_COMMANDS.map((name) => `${KUBERNETES_COMMANDS}/${name}`) });
 }

@@ -53,7 +53,7 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
     return service;
   }
 
-  /** Whether already in the target, by its own API. */
+  /** Returns whether the target's API already lists the image. */
   async function mirrored(name: string): Promise<boolean> {
     const repository = `mirror/127.0.0.1_${source.port}/${name}`;
     const response = await fetch(`http://${target.host}/v2/${repository}/manifests/1`, { method: 'HEAD' });

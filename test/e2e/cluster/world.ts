@@ -24,21 +24,24 @@ import { until } from '../../fakes/until.js';
 
 const run = promisify(execFile);
 
-/** `source.filters`: the first asks about the image, which Gatekeeper leaves to the service; engines decide the second. */
+/** `source.filters`. The first reads the image, which Gatekeeper leaves to the service. Engines evaluate the second. */
 export const FILTERS = ["contains(container.image, '/filtered')", "obj.metadata.labels.tier == 'system'"];
 
-/** Images that both registries have; at least as many as were asked for. */
+/** Images that both registries have, at least as many as requested. */
 export type MirroredImages = readonly string[] & Readonly<Record<0 | 1 | 2, string>>;
 
-/** The current ones unless named. */
+/** The versions of the programs. The current ones are the default. */
 export interface WorldVersions {
   readonly kubernetes?: KubernetesVersion;
   readonly kyverno?: KyvernoVersion;
-  /** Goes on without an engine that does not start. @default false */
+  /** Whether to continue without an engine that does not start. @default false */
   readonly incomplete?: boolean;
 }
 
-/** A cluster with both engines, two registries, and the service as it is shipped, behind the addresses of its policies. */
+/**
+ * A cluster with both engines, two registries, and the released form of the service behind the addresses in its
+ * policies.
+ */
 export class World {
   #images = 0;
   #probe: Promise<MirroredImages> | undefined;
@@ -49,10 +52,10 @@ export class World {
     readonly source: RealRegistry,
     readonly target: RealRegistry,
     readonly fronts: Readonly<Record<'http' | 'https', Front>>,
-    /** The service's own ports, behind the fronts. */
+    /** The service's own ports behind the fronts. */
     readonly ports: Readonly<Record<'http' | 'https', number>>,
     private readonly programs: Program[],
-    /** Engine → why it did not start. */
+    /** Engine → reason why it did not start. */
     readonly missing: Record<string, string>,
   ) {}
 
@@ -63,7 +66,7 @@ export class World {
       config: stringify({
         imageSwapPolicy: 'exists',
         imageCopyPolicy: 'delayed',
-        // A busy machine must not look like a missing image.
+        // A slow lookup on a busy machine must not look like a missing image.
         answerBudget: '700ms',
         source: {
           filters: FILTERS.map((jmespath) => ({ jmespath })),
@@ -114,19 +117,19 @@ export class World {
     return `${this.target.host}/mirror/`;
   }
 
-  /** Puts the service itself behind the address of the policies again. */
+  /** Makes the policies' address lead to the service itself again. */
   async restore(): Promise<void> {
     await this.fronts.http.pointTo(this.ports.http);
     await this.fronts.https.pointTo(this.ports.https);
   }
 
-  /** The service's own certificate, for what stands in for it. */
+  /** The service's own certificate, for servers that replace the service. */
   async tls(): Promise<Certificates> {
     const read = (file: string) => readFile(join(this.service.folder, file), 'utf8');
     return { ca: this.service.ca, cert: await read('tls.crt'), key: await read('tls.key') };
   }
 
-  /** A new image in the source. */
+  /** Puts a new image into the source. */
   async image(): Promise<string> {
     this.#images += 1;
     const repository = `app-${this.#images}`;
@@ -141,18 +144,18 @@ export class World {
     return images as string[] & MirroredImages;
   }
 
-  /** One mirrored image, always the same. */
+  /** Returns a mirrored image, always the same one. */
   async probe(): Promise<string> {
     this.#probe ??= this.mirroredImages(1);
     return (await this.#probe)[0];
   }
 
-  /** Copies them by the service's command. */
+  /** Copies images with the service's command. */
   async mirror(...references: readonly string[]): Promise<void> {
     await run(process.execPath, [BUNDLE, 'mirror', ...references, '--config', this.service.configFile]);
   }
 
-  /** The container's image once the target has it: a port's colon is not a path of a repository. */
+  /** Returns the container's image once the target has it. A repository path cannot contain the colon before a port. */
   swapped(reference: string): string {
     return `${this.prefix}${reference.replace(':', '_')}`;
   }
@@ -170,7 +173,7 @@ export class World {
     await until(`${reference} is mirrored`, () => this.isMirrored(reference));
   }
 
-  /** Admission requests that the service has answered on a route. */
+  /** Returns the number of admission requests that the service has answered on a route. */
   async requests(route: string): Promise<number> {
     const { text } = await get(`${this.service.operations}/metrics`);
     const counters = text.matchAll(/^image_swapper_resolve_requests_total\{([^}]*)\} (\d+)$/gm);

@@ -7,7 +7,7 @@ import { POD_NETWORK } from './kubelet.js';
 import { ADDRESS } from './machine.js';
 import type { Machine } from './machine.js';
 
-/** The addresses of Services, by rules of nftables. */
+/** Starts kube-proxy, which implements the addresses of Services with nftables rules. */
 export async function startKubeProxy(machine: Machine, plane: ControlPlane, command: string): Promise<Program> {
   const file = join(machine.folder, 'kube-proxy.yaml');
   await writeFile(
@@ -19,7 +19,7 @@ export async function startKubeProxy(machine: Machine, plane: ControlPlane, comm
       clientConnection: { kubeconfig: plane.kubeconfig },
       clusterCIDR: POD_NETWORK,
       hostnameOverride: 'node',
-      // A network namespace may not change them.
+      // A network namespace cannot change these kernel settings.
       conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
       nftables: { minSyncPeriod: '0s' },
     }),
@@ -27,7 +27,7 @@ export async function startKubeProxy(machine: Machine, plane: ControlPlane, comm
   return machine.start('kube-proxy', command, [`--config=${file}`, '--v=1']);
 }
 
-/** The names of Services, at the address that the kubelet tells Pods. */
+/** Starts the DNS server for the names of Services, at the address that the kubelet gives to Pods. */
 export async function startCoreDns(machine: Machine, plane: ControlPlane, command: string): Promise<Program> {
   const file = join(machine.folder, 'Corefile');
   await writeFile(

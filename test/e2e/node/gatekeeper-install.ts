@@ -13,7 +13,9 @@ import type { Node } from './node.js';
 const run = promisify(execFile);
 const NAMESPACE = 'gatekeeper-system';
 
-/** Installs Gatekeeper as docs/gatekeeper.md says, by Gatekeeper's own chart, in an image of its built program. */
+/**
+ * Installs Gatekeeper as docs/gatekeeper.md describes, with Gatekeeper's own chart and an image of its built program.
+ */
 export async function installGatekeeper(node: Node, helm: Helm): Promise<void> {
   const manager = imageOf({ files: { '/manager': await gatekeeperManager() }, entrypoint: ['/manager'] });
   await push(node.system, 'gatekeeper', manager);

@@ -11,9 +11,9 @@ import type { RealRegistry } from '../../fakes/real-registry.js';
 const PLAIN_LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
 export interface ProgramImage {
-  /** Path in the image → file of this machine. The libraries of a program are added. */
+  /** Path in the image → file on this machine. The libraries of programs are added. */
   readonly files: Readonly<Record<string, string>>;
-  /** Path in the image → its text. */
+  /** Path in the image → content of the file. */
   readonly texts?: Readonly<Record<string, string>>;
   readonly entrypoint: readonly string[];
   readonly command?: readonly string[];
@@ -21,8 +21,8 @@ export interface ProgramImage {
 }
 
 /**
- * An image of one layer that contains programs of this machine: this takes seconds instead of the minutes of a build
- * from packages.
+ * Builds an image with one layer from programs of this machine. This takes seconds, and a build from packages takes
+ * minutes.
  */
 export function imageOf({
   files,
@@ -55,7 +55,7 @@ export function imageOf({
   return { digest, manifests, blobs, platforms: new Map(), blobBytes: config.length + layer.length };
 }
 
-/** @returns the reference by which nodes pull it */
+/** @returns the reference with which nodes pull the image */
 export async function push(
   registry: RealRegistry,
   repository: string,
@@ -93,7 +93,7 @@ function place(root: string, path: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true, mode: 0o755 });
 }
 
-/** The libraries and the loader of a program; none of a static one. */
+/** Returns the libraries and the loader of a program. A static program has none. */
 function linkedWith(file: string): string[] {
   let text: string;
   try {

@@ -7,10 +7,10 @@ import { ADDRESS } from './machine.js';
 import type { Machine } from './machine.js';
 import { CNI_PLUGINS } from './node-tools.js';
 
-/** Addresses of Pods. */
+/** The address range of Pods. */
 export const POD_NETWORK = '10.244.0.0/24';
 
-/** A container runtime without a service manager, AppArmor or a union file system, and the network of its Pods. */
+/** Starts containerd without a service manager, AppArmor or a union file system, and the network of its Pods. */
 export async function startContainerd(machine: Machine, pauseImage: string): Promise<Program> {
   const at = (name: string): string => join(machine.folder, name);
   for (const name of ['cni', 'hosts']) await mkdir(at(name), { recursive: true });
@@ -36,7 +36,7 @@ export async function startContainerd(machine: Machine, pauseImage: string): Pro
   return containerd;
 }
 
-/** Has nodes pull from this registry by plain HTTP. */
+/** Makes nodes pull from this registry over plain HTTP. */
 export async function pullByHttp(machine: Machine, host: string): Promise<void> {
   const folder = join(machine.folder, 'hosts', host);
   await mkdir(folder, { recursive: true });

@@ -9,10 +9,10 @@ import { KYVERNO_MODULE as MODULE, kyvernoController, kyvernoModule } from '../c
 import { imageOf, push } from './images.js';
 import type { Node } from './node.js';
 
-/** Charts that Kyverno's chart depends on and its module does not have; none is part of its admission controller. */
+/** Dependencies of Kyverno's chart that its Go module does not contain. The admission controller needs none of them. */
 const ELSEWHERE = ['kyverno-api', 'openreports', 'reports-server'];
 
-/** Regardless of Kyverno's messages. */
+/** A policy that does nothing. A dry run with it shows that Kyverno responds, even if Kyverno refuses it. */
 const EMPTY_POLICY = {
   apiVersion: 'policies.kyverno.io/v1',
   kind: 'MutatingPolicy',
@@ -29,7 +29,7 @@ export async function kyvernoInit(): Promise<string> {
   return goTool({ module: kyvernoModule(), package: `${MODULE}/cmd/kyverno-init` });
 }
 
-/** Installs Kyverno's admission controller by Kyverno's own chart, in images of its built programs. */
+/** Installs Kyverno's admission controller with Kyverno's own chart and images of its built programs. */
 export async function installKyverno(node: Node, helm: Helm): Promise<void> {
   const source = await goModule(kyvernoModule(), MODULE);
   const crds = ['kyverno', 'policies.kyverno.io', 'policyreport', 'reports'];
@@ -45,7 +45,8 @@ export async function installKyverno(node: Node, helm: Helm): Promise<void> {
   const image = { registry: node.system.host, tag: '1' };
   const off = { enabled: false };
   const values = {
-    // Kyverno's own defaults, without the parts that are not about admission and the jobs that need an image with kubectl.
+    // Kyverno's defaults, without the parts that are unrelated to admission and without the jobs that need an image
+    // with kubectl.
     crds: { install: false },
     admissionController: { container: { image }, initContainer: { image } },
     backgroundController: off,
@@ -56,7 +57,7 @@ export async function installKyverno(node: Node, helm: Helm): Promise<void> {
   const chart = await chartWithout(source, join(node.machine.folder, 'kyverno-chart'));
   const args = ['-n', 'kyverno', '--create-namespace', '--wait', '--timeout', '5m', '-f', '-'];
   await helm.ok(['install', 'kyverno', chart, ...args], stringify(values));
-  // A Deployment is available a moment before the rules of its Service are on the node.
+  // A Deployment is available a moment before the node has the rules of its Service.
   await until('Kyverno answers for its policies', async () => {
     const reply = await node.plane.api.create(EMPTY_POLICY, '?dryRun=All');
     return reply.status < 500;
@@ -64,7 +65,7 @@ export async function installKyverno(node: Node, helm: Helm): Promise<void> {
 }
 
 async function chartWithout(source: string, folder: string): Promise<string> {
-  // The copies of the Go command may not be written.
+  // The files that the go command copied are read-only.
   await cp(join(source, 'charts', 'kyverno'), folder, { recursive: true });
   await run('chmod', ['-R', 'u+w', folder]);
   const file = join(folder, 'Chart.yaml');

@@ -18,7 +18,7 @@ import { deployment, restart, rolledOut, running, scale } from './workloads.js';
 const RELEASE = 'image-swapper';
 const LOGIN = { username: TEST_LOGIN.username, password: TEST_LOGIN.password };
 
-/** In order: each test continues with the cluster of the previous one. */
+/** The tests run in order. Each test continues with the cluster of the previous one. */
 describe('a cluster whose Pods run, with Kyverno and the chart by their default values', () => {
   let node: Node;
   let helm: Helm;
@@ -64,7 +64,7 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
   }
   const manifestPath = (original: string): string =>
     `/v2/mirror/${original.replace(':', '_').replace(/:1$/, '')}/manifests/1`;
-  /** Paths below /v2/ that the node asked this registry for. */
+  /** Paths below /v2/ that the node requested from this registry. */
   const pulled = (registry: RealRegistry): string[] =>
     registry.accessLog('containerd/').map(({ method, path }) => `${method} ${path}`);
 
@@ -158,7 +158,7 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
       loginSecret('source-login', TEAM, closedSource),
     ])
       expectOk(await api.create(secret as PodObject), 'Secret');
-    // As docs/install.md says: nodes pull with the pull secret of each namespace's ServiceAccount.
+    // As docs/install.md explains, nodes pull with the pull secret of each namespace's ServiceAccount.
     const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: TEAM } };
     await api.apply({ ...account, imagePullSecrets: [{ name: 'target-login' }] });
     const upgrade = helm.ok(

@@ -8,7 +8,7 @@ interface Listed {
 /** Objects that Kubernetes itself creates in every namespace, and history objects. */
 const NOT_OURS = [/^Namespace /, /^Event /, /^ConfigMap kube-root-ca\.crt$/, /^ServiceAccount default$/];
 
-/** Every object of the cluster, of whatever kind, in the namespace of the release or with its name: `KIND NAME`. */
+/** Returns every object of any kind that is in the namespace of the release or has its name, as `KIND NAME`. */
 export async function leftovers(api: KubeApi, release: string, namespace: string): Promise<string[]> {
   const found: string[] = [];
   for (const root of await roots(api)) {

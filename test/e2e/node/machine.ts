@@ -10,24 +10,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Program } from '../cluster/program.js';
 import type { CommandLine, Surroundings } from '../../fakes/surroundings.js';
 
-/** Of the machine itself, on its loopback interface; Pods reach it by their default route. */
+/** The machine's own address, on its loopback interface. Pods reach it through their default route. */
 export const ADDRESS = '10.245.0.1';
 
 /**
- * Runs first in the machine, and keeps it alive: everything in it ends with this process, including its mounts and
- * network.
+ * The first process in the machine, which keeps it alive. Everything in the machine ends with this process, including
+ * mounts and network.
  */
 const INIT = [
   'ip link set lo up',
   `ip address add ${ADDRESS}/32 dev lo`,
-  // Services, whose addresses no interface has: a connection needs a route before kube-proxy's rules give it another one.
+  // No interface has the addresses of Services. A connection needs a route before kube-proxy's rules redirect it.
   `ip route add 10.96.0.0/16 dev lo src ${ADDRESS}`,
   'echo 1 >/proc/sys/net/ipv4/ip_forward',
   'echo ready',
   'exec sleep infinity',
 ].join(' && ');
 
-/** Carries connections from sockets in a folder into the machine's network. */
+/** Forwards connections from sockets in a folder into the machine's network. */
 const CARRY = `
 const { connect, createServer } = require('node:net');
 const carry = (from, to) => { from.pipe(to); from.on('error', () => to.destroy()); };
@@ -48,7 +48,7 @@ createServer((outer) => {
 
 /**
  * A machine within this one: separate namespaces for network, mounts and processes, and a separate group in each
- * hierarchy of control groups. Nothing of it outlives it. Needs root.
+ * hierarchy of control groups. All of its resources end with the machine. Needs root.
  */
 export class Machine implements Surroundings {
   private readonly servers: Server[] = [];
@@ -58,7 +58,7 @@ export class Machine implements Surroundings {
     readonly folder: string,
     private readonly holder: ChildProcess,
     private readonly init: number,
-    /** Path of its control groups, from the root of each hierarchy. */
+    /** Path of the machine's control groups, from the root of each hierarchy. */
     readonly cgroup: string,
   ) {}
 
@@ -67,7 +67,7 @@ export class Machine implements Surroundings {
       throw new Error('a node needs namespaces, mounts and control groups: run this as root');
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-node-'));
     const flags = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-    // It also ends with this process.
+    // The machine also ends with this process.
     const holder = spawn('setpriv', ['--pdeathsig=KILL', '--', 'unshare', ...flags, 'sh', '-c', INIT], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -100,7 +100,7 @@ export class Machine implements Surroundings {
 
   within(command: string, args: readonly string[], cwd = this.folder): CommandLine {
     const enter = [`--target=${this.init}`, '--net', '--mount', '--pid', `--wdns=${cwd}`, '--'];
-    // nsenter starts the program as its child, which would outlive it without this.
+    // nsenter starts the program as its child. Without this option, the child would outlive nsenter.
     const ending = ['setpriv', '--pdeathsig=TERM', '--'];
     return { command: 'nsenter', args: [...enter, ...ending, command, ...args] };
   }
@@ -151,7 +151,10 @@ export class Machine implements Surroundings {
   }
 }
 
-/** Where the hierarchies of control groups are mounted: one of version 2, or one for each controller of version 1. */
+/**
+ * Returns the mount points of the control group hierarchies: one for version 2, or one for each controller of version
+ * 1.
+ */
 function hierarchies(): string[] {
   const mounts = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
@@ -161,7 +164,7 @@ function hierarchies(): string[] {
   return found;
 }
 
-/** A group goes when its last process has, which the kernel may see a moment later. */
+/** A group can be removed after its last process has ended, which the kernel may notice a moment later. */
 async function removeGroups(cgroup: string): Promise<void> {
   for (const hierarchy of hierarchies()) {
     for (let i = 0; i < 50; i += 1) {

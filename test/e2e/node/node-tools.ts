@@ -12,13 +12,13 @@ export const NODE_PACKAGES = {
   unshare: 'util-linux',
 } as const;
 
-/** Where the Debian package containernetworking-plugins has its programs. */
+/** Folder of the programs in the Debian package containernetworking-plugins. */
 export const CNI_PLUGINS = '/usr/lib/cni';
 
 /**
- * Debian's programs of a node, installed when they are missing and this is root.
+ * Finds Debian's programs of a node. Installs missing ones if the process runs as root.
  *
- * @throws Error that names the packages which cannot be had
+ * @throws Error that names the packages that cannot be installed
  */
 export function checkNodePackages(): void {
   const missing: string[] = Object.entries(NODE_PACKAGES)

@@ -10,12 +10,12 @@ import { pullByHttp, startContainerd, startKubelet } from './kubelet.js';
 import { ADDRESS, Machine } from './machine.js';
 import { checkNodePackages, coreDns, pauseProgram } from './node-tools.js';
 
-/** A cluster of one node that runs Pods: every program of Kubernetes, in a machine within this one. */
+/** A cluster with one node that runs Pods. All programs of Kubernetes run in a machine within this one. */
 export class Node {
   private constructor(
     readonly machine: Machine,
     readonly plane: ControlPlane,
-    /** Where the images of the cluster itself are. */
+    /** The registry with the images of the cluster's own components. */
     readonly system: RealRegistry,
     private readonly programs: readonly Program[],
     private readonly registries: RealRegistry[],
@@ -36,7 +36,7 @@ export class Node {
       plane = await ControlPlane.start({
         surroundings: machine,
         serviceAccounts: true,
-        // The first address of the network of Services is the API server's own.
+        // The first address of the Service network belongs to the API server.
         hosts: [ADDRESS, '10.96.0.1', 'kubernetes.default.svc'],
         flags: [`--bind-address=0.0.0.0`, `--advertise-address=${ADDRESS}`],
       });
@@ -70,20 +70,20 @@ export class Node {
     }
   }
 
-  /** A registry that Pods, nodes and this process reach. */
+  /** Starts a registry that Pods, nodes and this process can reach. */
   async registry(options: Pick<RealRegistryOptions, 'htpasswd'> = {}): Promise<RealRegistry> {
     const registry = await registryIn(this.machine, options);
     this.registries.push(registry);
     return registry;
   }
 
-  /** The end of the output of one of its programs, to find out why a test failed. */
+  /** Returns the end of the output of one program, to find out why a test failed. */
   output(name: string): string {
     return this.programs.find((program) => program.name === name)?.output ?? '';
   }
 
   async stop(): Promise<void> {
-    // The processes end with the machine; the plane and the registries also have files beside it.
+    // The processes end with the machine. The plane and the registries also have files outside it.
     await this.machine.stop();
     await this.plane.stop();
     for (const registry of this.registries) await registry.stop();

@@ -21,7 +21,7 @@ const RELEASE = 'table';
 const NAMESPACE = 'team-away';
 /** Images whose Pods run when the outage begins. */
 const RUNNING = 3;
-/** Images that only templates name, so that the node has to pull all of them during the outage. */
+/** Images that only Pod templates name, so that the node must pull all of them during the outage. */
 const PARKED = 3;
 
 type RunningPod = PodObject & { readonly status?: { readonly containerStatuses?: readonly ContainerStatus[] } };
@@ -31,12 +31,12 @@ interface App {
   readonly object: ApiObject;
 }
 
-/** Counts of an outage. */
+/** Numbers of an outage. */
 export interface AwayReport {
   readonly rounds: number;
-  /** Pods that were created and ran, each with its mirrored name. */
+  /** Pods that were created and ran, each with its mirrored image name. */
   readonly pods: number;
-  /** Requests of the node at the target. */
+  /** Requests from the node to the target. */
   readonly pulls: number;
 }
 
@@ -44,7 +44,7 @@ export interface AwayReport {
  * Installs the chart with the engine `mutatingadmissionpolicy`, stops every replica of the service and the source
  * registry, and recreates every Pod repeatedly.
  *
- * @param seconds of the outage
+ * @param seconds duration of the outage
  * @throws if a Pod is refused, keeps its source, cannot be pulled, or does not run
  */
 export async function recreateWhileAway(node: Node, helm: Helm, seconds: number): Promise<AwayReport> {
@@ -78,7 +78,7 @@ export async function recreateWhileAway(node: Node, helm: Helm, seconds: number)
     rounds += 1;
   } while (performance.now() < end);
   expect(await troubles(node)).toEqual([]);
-  // For an image that the node had pulled from the source, it still shows the old name.
+  // The node still shows the old name for an image that it had pulled from the source.
   const parked = (await podsOf(node)).filter(({ spec }) =>
     apps.slice(RUNNING).some((app) => spec.containers[0]?.image === mirrored(app)),
   );
@@ -107,7 +107,7 @@ async function install(node: Node, helm: Helm, source: RealRegistry, target: Rea
   await helm.ok(['install', RELEASE, CHART, ...args], stringify(values));
 }
 
-/** Deployments, some with running Pods from the source, the others scaled to none. */
+/** Creates Deployments. Some have running Pods from the source, and the others are scaled to zero. */
 async function makeApps(node: Node, source: RealRegistry): Promise<readonly App[]> {
   const pause = await pauseProgram();
   const apps: App[] = [];
@@ -126,7 +126,7 @@ async function makeApps(node: Node, source: RealRegistry): Promise<readonly App[
   return apps;
 }
 
-/** Without a grace period, as a lost node. */
+/** Deletes a Pod without a grace period, as after the loss of a node. */
 async function endService(node: Node): Promise<void> {
   const { api } = node.plane;
   const { body } = expectOk(await api.send('GET', `/apis/apps/v1/namespaces/${RELEASE}/deployments`), 'the service');
@@ -152,7 +152,7 @@ async function podsOf(node: Node): Promise<readonly RunningPod[]> {
   return (body as { readonly items: readonly RunningPod[] }).items;
 }
 
-/** Events of controllers that may not create a Pod, and of kubelets that cannot pull an image. */
+/** Returns the Events of controllers that cannot create a Pod, and of kubelets that cannot pull an image. */
 async function troubles(node: Node): Promise<readonly string[]> {
   const { body } = expectOk(await node.plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`), 'list Events');
   const { items } = body as { readonly items: readonly { readonly reason: string; readonly message: string }[] };
@@ -161,7 +161,7 @@ async function troubles(node: Node): Promise<readonly string[]> {
     .map(({ reason, message }) => `${reason}: ${message}`);
 }
 
-/** The ends of the logs of the service's Pods. */
+/** Returns the ends of the logs of the service's Pods. */
 function logOf({ machine }: Node): string {
   const folder = join(machine.folder, 'logs');
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })

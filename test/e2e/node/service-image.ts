@@ -4,7 +4,7 @@ import type { Node } from './node.js';
 
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
 
-/** The values by which the chart runs a build, by default that of this checkout, by the Node of this machine. */
+/** Returns the values with which the chart runs a build (by default that of this checkout) with this machine's Node. */
 export async function serviceImage(
   node: Node,
   { bundle = BUNDLE, repository = 'image-swapper' } = {},

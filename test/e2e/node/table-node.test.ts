@@ -3,7 +3,7 @@ import { Helm } from '../../tools/helm.js';
 import { Node } from './node.js';
 import { recreateWhileAway } from './service-away.js';
 
-/** Seconds; `test/soak/service-away.test.ts` takes ten minutes. */
+/** Duration of the outage in seconds. `test/soak/service-away.test.ts` uses ten minutes. */
 const OUTAGE_S = 60;
 
 describe('a cluster with running Pods, with the table in the API server', () => {

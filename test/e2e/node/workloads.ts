@@ -7,14 +7,16 @@ import type { Node } from './node.js';
 
 export interface ContainerStatus {
   readonly image: string;
-  /** Name and digest of what the node pulled. */
+  /** Name and digest of the image that the node pulled. */
   readonly imageID: string;
   readonly ready: boolean;
   readonly restartCount: number;
   readonly state: { readonly running?: object; readonly waiting?: { readonly reason?: string } };
 }
 
-/** Creates a Pod and waits until the node runs it. @returns the status of its first container, as the kubelet tells it */
+/**
+ * Creates a Pod and waits until the node runs it. @returns the status of its first container, as the kubelet reports it
+ */
 export async function running(node: Node, object: PodObject): Promise<ContainerStatus> {
   expectOk(await node.plane.api.create(object), `Pod ${object.metadata.name}`);
   await until(`${object.metadata.name} runs`, async () => (await statusOf(node, object))?.state.running !== undefined);
@@ -28,7 +30,7 @@ export async function statusOf(node: Node, object: PodObject): Promise<Container
   return status?.containerStatuses?.[0];
 }
 
-/** A Deployment whose containers do nothing, as users have it. */
+/** A typical Deployment whose containers do nothing. */
 export function deployment(name: string, namespace: string, image: string): ApiObject {
   const labels = { app: name };
   const containers = [{ name: 'app', image, imagePullPolicy: 'Always' }];
@@ -44,7 +46,7 @@ export function deployment(name: string, namespace: string, image: string): ApiO
   };
 }
 
-/** Waits as `kubectl rollout status` does. @returns the images of its Pods */
+/** Waits like `kubectl rollout status`. @returns the images of its Pods */
 export async function rolledOut(
   node: Node,
   object: Pick<ApiObject, 'apiVersion' | 'kind' | 'metadata'>,
@@ -68,7 +70,7 @@ export async function rolledOut(
     .map(({ spec }) => spec.containers[0]?.image ?? '');
 }
 
-/** As `kubectl rollout restart`. */
+/** Restarts the Deployment like `kubectl rollout restart`. */
 export async function restart(node: Node, object: ApiObject): Promise<void> {
   const { name, namespace } = object.metadata;
   const annotations = { 'kubectl.kubernetes.io/restartedAt': `${Date.now()} ${Math.random()}` };
@@ -77,7 +79,7 @@ export async function restart(node: Node, object: ApiObject): Promise<void> {
   expectOk(await node.plane.api.send('PATCH', path, patch, 'application/merge-patch+json'), `restart ${name}`);
 }
 
-/** As `kubectl scale`. */
+/** Scales the Deployment like `kubectl scale`. */
 export async function scale(node: Node, namespace: string, name: string, replicas: number): Promise<void> {
   const path = `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
   expectOk(await node.plane.api.send('PATCH', path, { spec: { replicas } }, 'application/merge-patch+json'), name);

@@ -9,7 +9,7 @@ import { describeRunning } from './running-image-tests.js';
 import { cyclonedx } from './sbom.js';
 import type { Sbom } from './sbom.js';
 
-/** Tests of the release's image, in a separate file but with the same release, which takes minutes to build. */
+/** Tests of the release's image. They are in a separate file but use the same release, whose build takes minutes. */
 export function describeImage(made: MadeRelease, skopeo: string): void {
   describe('the image, pushed to a registry by skopeo and read there by crane', () => {
     let image: PushedImage;
@@ -71,7 +71,7 @@ export function describeImage(made: MadeRelease, skopeo: string): void {
         expect(paths.filter((path) => /(?:^|\/)(?:(?:ba|da|z|k|a)?sh|busybox|dpkg|apt|perl)$/.test(path))).toEqual([]);
         expect(lines.filter((line) => line.split(/\s+/)[1] !== '0/0')).toEqual([]);
         expect(lines.filter((line) => /^-..[sS]|^-.....[sS]/.test(line))).toEqual([]);
-        // Writable by others: /tmp alone.
+        // Only /tmp is writable by others.
         const writable = lines.filter((line) => line.startsWith('d') && line[8] === 'w');
         expect(writable.map((line) => (line.split(/\s+/)[5] ?? '').replace(/^\.?\/|\/$/g, ''))).toEqual(['tmp']);
         const unpacked = join(made.folder, arch);
@@ -102,7 +102,7 @@ export function describeImage(made: MadeRelease, skopeo: string): void {
         const debian = sbom.components.filter(({ purl }) => purl.startsWith('pkg:deb/'));
         expect(debian.map(({ name, version: of }) => `${name}@${of}`).sort()).toEqual(installed.sort());
         const listed = sbom.components.find(({ name }) => name === 'node');
-        // The binary of another machine cannot be asked; its version stands in it.
+        // The binary of another architecture cannot run here. The test searches the file for the version.
         expect(readFileSync(join(made.folder, arch, 'usr/bin/node')).includes(`v${listed?.version}`)).toBe(true);
         const own = JSON.parse(readFileSync(join(made.folder, arch, 'app/image-swapper.cdx.json'), 'utf8')) as Sbom;
         const purls = new Set(sbom.components.map(({ purl }) => purl));
@@ -115,7 +115,7 @@ export function describeImage(made: MadeRelease, skopeo: string): void {
   });
 }
 
-/** The machine that an ELF file is for, by its header (e_machine, ELF specification). */
+/** Returns the architecture of an ELF file from its header (e_machine, ELF specification). */
 function elfMachine(file: string): string {
   const header = readFileSync(file).subarray(0, 20);
   expect(header.subarray(0, 4)).toEqual(Buffer.from([0x7f, 0x45, 0x4c, 0x46]));

@@ -10,7 +10,7 @@ export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), '
 
 /** The output of `npm run release:dry`, created once for all tests, because it takes minutes. */
 export class MadeRelease {
-  /** For everything else that tests need. */
+  /** A folder for other files of the tests. */
   folder = '';
   release = '';
   helm = '';
@@ -32,7 +32,10 @@ export class MadeRelease {
     });
   }
 
-  /** The digests that the release lists: that of the index under '', those of platforms under their names. */
+  /**
+   * Returns the digests that the release lists: the digest of the index under '', and those of the platforms under
+   * their names.
+   */
   digests(): ReadonlyMap<string, string> {
     return new Map(
       readFileSync(join(this.release, 'image-digests.txt'), 'utf8')

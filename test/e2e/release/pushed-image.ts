@@ -6,7 +6,7 @@ import type { ImageConfig } from '../image-root.js';
 import { version } from './made-release.js';
 import type { MadeRelease } from './made-release.js';
 
-/** The release's image in a registry, read there by crane. */
+/** The release's image in a registry, which crane reads. */
 export class PushedImage {
   private constructor(
     readonly registry: RealRegistry,
@@ -18,7 +18,7 @@ export class PushedImage {
     const crane = await craneProgram();
     const registry = await RealRegistry.start();
     const reference = `${registry.host}/image-swapper:${version}`;
-    // As docs/release.md says.
+    // The commands are those of docs/release.md.
     execFileSync(skopeo, [
       ...['copy', '--all', '--preserve-digests', '--quiet', '--dest-tls-verify=false'],
       `oci-archive:${join(made.release, `image-swapper-${version}.oci.tar`)}`,

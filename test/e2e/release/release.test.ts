@@ -67,7 +67,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       const tgz = (name: string): string => join(made.release, `image-swapper-${name}-${version}.tgz`);
       execFileSync('mkdir', [app]);
       writeFileSync(join(app, 'package.json'), '{"private": true}');
-      // Without peers: cdk8s is this repository's, so that nothing is downloaded.
+      // The install skips peers and uses cdk8s from this repository, so that nothing is downloaded.
       execFileSync(
         'npm',
         ['install', '--offline', '--omit=peer', '--legacy-peer-deps', tgz('cdk8s'), tgz('extension-service')],
@@ -87,7 +87,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       }
       for (const name of ['cdk8s', 'extension-service']) {
         const manifest = join(app, 'node_modules/@image-swapper', name, 'package.json');
-        // npm refuses to publish a package with a scope otherwise.
+        // Without this setting, npm refuses to publish a scoped package.
         expect(JSON.parse(readFileSync(manifest, 'utf8'))).toMatchObject({ publishConfig: { access: 'public' } });
       }
       const script = "console.log(Object.keys(require('@image-swapper/cdk8s')).includes('KyvernoMutatingPolicy'))";

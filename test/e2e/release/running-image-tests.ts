@@ -49,7 +49,7 @@ export function describeRunning(made: MadeRelease, pushed: () => PushedImage): v
         shell: 'ENOENT',
         authorities: true,
         name: 'nonroot',
-        // The Node that CI tests with.
+        // The image has the Node version that CI tests.
         version: `v${config.secondNode}`,
       });
     });
@@ -91,7 +91,7 @@ export function describeRunning(made: MadeRelease, pushed: () => PushedImage): v
   });
 }
 
-/** The status of the URL once it answers. @throws Error when the process ends before */
+/** Returns the status of the URL once it responds. @throws Error when the process ends first */
 async function until(child: ChildProcess, url: string): Promise<number> {
   let output = '';
   for (const stream of [child.stdout, child.stderr])

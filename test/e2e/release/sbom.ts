@@ -7,7 +7,10 @@ export interface Sbom {
   readonly components: readonly { readonly name: string; readonly version: string; readonly purl: string }[];
 }
 
-/** Reads the schema of CycloneDX, with the two that it refers to: what is wrong with a document, '' for nothing. */
+/**
+ * Reads the CycloneDX schema and the two schemas that it refers to. Returns a function that gives the errors of a
+ * document, or '' for a valid one.
+ */
 export function cyclonedx(): (document: unknown) => string {
   const folder = join(root, 'node_modules/@cyclonedx/cyclonedx-library/res/schema');
   const read = (name: string): object =>

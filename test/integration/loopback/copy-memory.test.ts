@@ -37,7 +37,7 @@ describe('memory', { timeout: 120_000 }, () => {
     const timer = setInterval(() => (peak = Math.max(peak, process.memoryUsage().rss)), 20);
     const result = await copyImage(options).finally(() => clearInterval(timer));
     expect(result.blobs.uploaded.bytes).toBe(image.blobBytes);
-    // Both registries live in this process too. They keep no content, but each adds buffers that wait for garbage
+    // Both registries also run in this process. They keep no content, but each adds buffers that wait for garbage
     // collection, whose number depends on the Node version. If the image were kept, it would add 500.
     expect((peak - before) / MIB).toBeLessThan(200);
   });

@@ -109,7 +109,7 @@ function jobOf(namespace: string, more: Partial<MirrorJob> & { readonly unproven
   };
 }
 
-/** `granted everybody`, `granted pod`, `refused` or `unknown`. */
+/** Returns `granted everybody`, `granted pod`, `refused` or `unknown`. */
 async function ask(
   checks: SourceAccessChecks,
   namespace: string,
