@@ -23,7 +23,7 @@ export interface VerificationRow {
 
 interface VerificationPolicy {
   readonly name: string;
-  /** Part of the URL of the webhook that pins images, if the policy has a separate one. */
+  /** Part of the URL of the mutating webhook that pins or verifies images; undefined if the policy has none. */
   readonly pinsBy?: string;
   object(options: { readonly key: string; readonly mirror: string }): ApiObject;
 }
@@ -85,6 +85,7 @@ const OFFLINE = { insecureIgnoreTlog: true, insecureIgnoreSCT: true };
 function verifyImages(mutateDigest: boolean, all: boolean): VerificationPolicy {
   return {
     name: `\`verifyImages\` of ${all ? 'all images' : 'the mirror'}, \`mutateDigest: ${mutateDigest}\``,
+    pinsBy: '/mutate/fail',
     object: ({ key, mirror }) => ({
       apiVersion: 'kyverno.io/v1',
       kind: 'ClusterPolicy',
