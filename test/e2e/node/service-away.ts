@@ -144,7 +144,12 @@ async function recreateAll(node: Node): Promise<void> {
   const path = `/api/v1/namespaces/${NAMESPACE}/pods`;
   const old = new Set((await podsOf(node)).map(({ metadata }) => metadata['uid']));
   expectOk(await node.plane.api.send('DELETE', path), 'delete every Pod');
-  await until('the Pods are gone', async () => (await podsOf(node)).every(({ metadata }) => !old.has(metadata['uid'])));
+  // The deletion may also take a Pod that a ReplicaSet has just created.
+  await until('the deleted Pods are gone', async () =>
+    (await podsOf(node)).every(
+      ({ metadata }) => !old.has(metadata['uid']) && metadata['deletionTimestamp'] === undefined,
+    ),
+  );
 }
 
 async function podsOf(node: Node): Promise<readonly RunningPod[]> {
