@@ -14,7 +14,7 @@ export type ResultBody = { readonly did: Did } & (
   | { readonly declined: string }
 );
 
-/** What the copy included when the job was taken: a later request may ask for more. */
+/** The parts that the copy included when the job was taken: a later request may ask for more. */
 export type Did = Pick<MirrorJob, 'force' | 'look' | 'allReferrers'>;
 
 const MAX_MESSAGE = 2_000;
