@@ -88,10 +88,18 @@ describe('three services with a queue in Redis', () => {
         buildImage({ seed, layersPerPlatform: 2, layerSize: 30_000, platforms: ['linux/amd64'] }),
         '1',
       );
-      cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${seed % 3}`));
     });
     source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 30_000 } });
     await Promise.all([start('a'), start('b', { NODE_OPTIONS: `--require ${join(folder, 'ahead.cjs')}` }), start('c')]);
+    // A replica that connects late would find nothing left to copy.
+    await until('all three are connected', async () =>
+      (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_replicas')))).every(
+        (count) => count === 3,
+      ),
+    );
+    images.forEach((name, index) => {
+      cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${index % 3}`));
+    });
     await until('some are copied', () => images.filter(isMirrored).length >= 5);
     const leads = await Promise.all(services.map((service) => metric(service, 'image_swapper_leader')));
     const leader = services[leads.indexOf(1)];
