@@ -106,7 +106,7 @@ export class ClusterSide implements ClusterPart {
       const lease = await ClusterLease.connect(cluster, name, namespace);
       const uid = await lease.uid(this.abort.signal);
       const object = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', name, namespace, uid };
-      this.recorder?.recordQueueLoss(object, `The replica that holds this Lease copies alone: ${message}`);
+      this.recorder?.recordQueueLoss(object, message);
     } catch (error) {
       this.options.log('debug', `no Event about the queue server: ${messageOf(error)}`);
     }

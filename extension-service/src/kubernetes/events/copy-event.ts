@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CopyUpdate } from '../copy-update.js';
 import type { ObjectReference } from '../object-reference.js';
 import type { EventReason } from './event-reason.js';
-import { eventMessage } from './message.js';
+import { eventMessage, queueLossMessage } from './message.js';
 
 export type { EventReason } from './event-reason.js';
 
@@ -39,8 +39,6 @@ export function copyEvents(news: CopyUpdate, now: number): readonly CopyEvent[] 
   });
 }
 
-const MAX_MESSAGE_BYTES = 1_024;
-
 /** The Event on the Lease when the queue server cannot be used. */
 export function queueLossEvent(lease: ObjectReference, message: string): CopyEvent {
   return {
@@ -49,7 +47,7 @@ export function queueLossEvent(lease: ObjectReference, message: string): CopyEve
     object: lease,
     type: 'Warning',
     reason: 'QueueServerLost',
-    message: Buffer.from(message).subarray(0, MAX_MESSAGE_BYTES).toString(),
+    message: queueLossMessage(message),
   };
 }
 

@@ -37,6 +37,11 @@ export function eventMessage({ source, reference, result }: CopyUpdate, reason: 
   return fit(begin, text, `; ${whenNext(failure.retryable, nextTry, now)}`);
 }
 
+/** For users who look at the Lease: one line. */
+export function queueLossMessage(message: string): string {
+  return fit('The replica that holds this Lease copies alone: ', message, '');
+}
+
 function whenNext(retryable: boolean, nextTry: number | undefined, now: number): string {
   if (nextTry === undefined || Number.isNaN(new Date(nextTry).getTime())) return 'not retried until the next request';
   if (retryable) return `next attempt in ${span(Math.max(0, nextTry - now))}`;
