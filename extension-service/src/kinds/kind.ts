@@ -21,6 +21,8 @@ export interface RegistryKind<Settings> {
   /** Checks combinations of keys; receives the keys that parsed, including defaults. */
   rules?(scope: RuleScope, settings: Parsed<Settings>, isSource: boolean): void;
   readonly naming: RegistryNaming<Settings>;
+  /** The key by which no tag of a target can move, in dots; undefined if tags can move. */
+  immutableTagsKey?(settings: Parsed<Settings>): string | undefined;
   /** A host of this kind has repositories of many owners: a source has its own login and probe for each path. */
   readonly sharesHosts?: true;
   /**

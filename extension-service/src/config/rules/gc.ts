@@ -1,5 +1,6 @@
+import { REGISTRY_KINDS } from '../../kinds/kinds.js';
 import type { RuleContext } from './context.js';
-import { targetsOf } from './registries.js';
+import { settingsOf, targetsOf } from './registries.js';
 
 /** Images that a cluster uses without recording them would be deleted while in use. */
 export function checkGc(context: RuleContext): void {
@@ -17,12 +18,14 @@ export function checkGc(context: RuleContext): void {
     const message = 'needs reconcile.enabled: uses are recorded from the watches of the cluster';
     context.error(['gc', 'cluster'], message, 'set reconcile.enabled: true');
   }
-  for (const { path, config } of targetsOf(context)) {
-    // One repository holds all of such a target.
-    const { repository } = (config?.gcp ?? {}) as { readonly repository?: { readonly immutableTags?: unknown } };
-    if (repository?.immutableTags === true) {
-      const message = 'conflicts with gcp.repository.immutableTags: the tag of a usage record must be able to move';
-      context.error(['gc', 'cluster'], message, 'set immutableTags: false, or leave gc.cluster out');
+  for (const target of targetsOf(context)) {
+    const { path, config } = target;
+    for (const kind of REGISTRY_KINDS) {
+      const settings = settingsOf(target, kind.type);
+      const key = settings && kind.immutableTagsKey?.(settings);
+      if (key === undefined) continue;
+      const message = `conflicts with ${kind.type}.${key}: the tag of a usage record must be able to move`;
+      context.error(['gc', 'cluster'], message, `set ${key.split('.').at(-1)}: false, or leave gc.cluster out`);
     }
     const own = [...path, 'imageCopyPolicy'];
     const policy = context.isWritten(own) ? config?.imageCopyPolicy : context.config.imageCopyPolicy;

@@ -15,6 +15,8 @@ export const gcp: RegistryKind<GcpConfig> = {
   sourceSchema: gcpSourceSchema,
   rules: gcpRules,
   naming: gcpNaming,
+  // One repository holds all of a target.
+  immutableTagsKey: ({ repository }) => (repository?.immutableTags === true ? 'repository.immutableTags' : undefined),
   sharesHosts: true,
   credentialsFile: {
     key: 'credentialsFile',
