@@ -1,10 +1,9 @@
-import { until } from '../../fakes/until.js';
 import { installEngine, uninstallEngine } from './engine-install.js';
 import { TIMEOUT } from './engines.js';
 import type { Engine } from './engines.js';
-import { create, debug, imagesOf, label, pod, stored, tryOut, volumesOf } from './pods.js';
+import { create, debug, imagesOf, label, pod, stored, volumesOf } from './pods.js';
 import type { PodObject } from './pods.js';
-import { SidecarWebhook } from './sidecar-webhook.js';
+import { createWithSidecar } from './sidecar-webhook.js';
 import type { World } from './world.js';
 
 /** A row of docs/engines.md → the observed result, in the words of that table. */
@@ -105,25 +104,12 @@ async function ephemeral(world: World): Promise<string> {
 }
 
 async function laterSidecar(world: World): Promise<string> {
-  const { api } = world.plane;
   const image = await world.probe();
-  const webhook = await SidecarWebhook.start(image);
-  const made = (): PodObject => pod(image, {}, { labels: { sidecar: 'wanted' } });
-  await api.apply(webhook.configuration);
-  try {
-    await until('the sidecar is added', async () => {
-      const admission = await tryOut(api, made());
-      return admission.admitted && admission.images['sidecar'] !== undefined;
-    });
-    const admission = await create(api, made());
-    if (!admission.admitted) return `refused: ${admission.message}`;
-    const { app, sidecar } = admission.images;
-    if (app !== world.swapped(image)) return `unchanged: ${app}`;
-    return sidecar === image ? 'not seen; the others are swapped once' : 'swapped too';
-  } finally {
-    await api.remove(webhook.configuration);
-    await webhook.stop();
-  }
+  const admission = await createWithSidecar(world.plane.api, image);
+  if (!admission.admitted) return `refused: ${admission.message}`;
+  const { app, sidecar } = admission.images;
+  if (app !== world.swapped(image)) return `unchanged: ${app}`;
+  return sidecar === image ? 'not seen; the others are swapped once' : 'swapped too';
 }
 
 async function outage(world: World, engine: Engine, mode: string, rows: Record<string, string>): Promise<void> {

@@ -2,9 +2,10 @@ import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { makeCertificates } from '../../fakes/certificates.js';
-import type { ApiObject } from './kube-api.js';
-import { NAMESPACE } from './pods.js';
-import type { PodObject } from './pods.js';
+import { until } from '../../fakes/until.js';
+import type { ApiObject, KubeApi } from './kube-api.js';
+import { create, NAMESPACE, pod, tryOut } from './pods.js';
+import type { Admission, PodObject } from './pods.js';
 
 /** A webhook of another owner that runs after ours and adds a container, as service meshes do. */
 export class SidecarWebhook {
@@ -48,6 +49,23 @@ export class SidecarWebhook {
       this.server.close(() => resolve());
       this.server.closeAllConnections();
     });
+  }
+}
+
+/** Creates a Pod of the image, to which a webhook after ours adds a sidecar of the same image. */
+export async function createWithSidecar(api: KubeApi, image: string): Promise<Admission> {
+  const webhook = await SidecarWebhook.start(image);
+  const made = (): PodObject => pod(image, {}, { labels: { sidecar: 'wanted' } });
+  await api.apply(webhook.configuration);
+  try {
+    await until('the sidecar is added', async () => {
+      const admission = await tryOut(api, made());
+      return admission.admitted && admission.images['sidecar'] !== undefined;
+    });
+    return await create(api, made());
+  } finally {
+    await api.remove(webhook.configuration);
+    await webhook.stop();
   }
 }
 

@@ -3,7 +3,7 @@ import { expectOk } from './kube-api.js';
 import type { ApiObject } from './kube-api.js';
 import { create, debug, imagesOf, label, pod, stored, tryOut, volumesOf } from './pods.js';
 import type { PodObject } from './pods.js';
-import { SidecarWebhook } from './sidecar-webhook.js';
+import { createWithSidecar } from './sidecar-webhook.js';
 import { EXCLUDED_NAMESPACE } from './table-world.js';
 import type { TableWorld } from './table-world.js';
 
@@ -119,22 +119,9 @@ async function ephemeral(world: TableWorld, image: string): Promise<string> {
 }
 
 async function laterSidecar(world: TableWorld, image: string): Promise<string> {
-  const { api } = world.plane;
-  const webhook = await SidecarWebhook.start(image);
-  const made = (): PodObject => pod(image, {}, { labels: { sidecar: 'wanted' } });
-  await api.apply(webhook.configuration);
-  try {
-    await until('the sidecar is added', async () => {
-      const admission = await tryOut(api, made());
-      return admission.admitted && admission.images['sidecar'] !== undefined;
-    });
-    const admission = await create(api, made());
-    if (!admission.admitted) return `refused: ${admission.message}`;
-    return Object.values(admission.images).every((one) => one === world.swapped(image)) ? 'swapped too' : 'not seen';
-  } finally {
-    await api.remove(webhook.configuration);
-    await webhook.stop();
-  }
+  const admission = await createWithSidecar(world.plane.api, image);
+  if (!admission.admitted) return `refused: ${admission.message}`;
+  return Object.values(admission.images).every((one) => one === world.swapped(image)) ? 'swapped too' : 'not seen';
 }
 
 async function many(world: TableWorld, image: string): Promise<string> {
