@@ -63,14 +63,14 @@ export class CopyGate {
   }
 
   enqueue(job: MirrorJob, wish: CopyRequest): CopyStart {
-    const ours = !this.watched(job, wish);
+    const exclusive = !this.watched(job, wish);
     if (wish.waits) {
       const awaiting = {};
-      const result = this.queue.enqueue(job, { exclusive: ours, awaiting });
+      const result = this.queue.enqueue(job, { exclusive, awaiting });
       return { handedOver: false, result, release: () => this.queue.release(job.key, awaiting) };
     }
-    if (ours || this.role === 'alone' || this.role === 'leader') {
-      return { handedOver: false, result: this.queue.enqueue(job, { exclusive: ours }) };
+    if (exclusive || this.role === 'alone' || this.role === 'leader') {
+      return { handedOver: false, result: this.queue.enqueue(job, { exclusive }) };
     }
     if (this.role === 'starting' && this.held.length < MAX_HELD) {
       this.held.push(() => void this.queue.enqueue(job));

@@ -120,10 +120,10 @@ export function addTo({ job: known, refused }: Entry, job: MirrorJob): MirrorJob
  * @returns whether this is so; the next attempt uses them
  */
 export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): boolean {
-  const { job, triedPulls: tried } = entry;
-  const changed = [...tried].filter(([, pull]) => pull !== undefined && namespaces.has(pull.namespace));
+  const { job, triedPulls } = entry;
+  const changed = [...triedPulls].filter(([, pull]) => pull !== undefined && namespaces.has(pull.namespace));
   for (const [key] of changed) {
-    tried.delete(key);
+    triedPulls.delete(key);
     entry.refused.delete(key);
   }
   if (job.pull !== undefined && namespaces.has(job.pull.namespace)) return true;
@@ -142,8 +142,8 @@ export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
 
 const NOT_SHOWN: ReadonlySet<FailureReason> = new Set(['unauthorized', 'forbidden', 'absent']);
 
-function remembersMore({ triedPulls: tried }: Entry, namespace: string): boolean {
-  const all = [...tried];
+function remembersMore({ triedPulls }: Entry, namespace: string): boolean {
+  const all = [...triedPulls];
   const own = all.filter(([, pull]) => pull?.namespace === namespace);
   const characters = (some: typeof all): number => some.reduce((sum, [key]) => sum + key.length, 0);
   return (

@@ -67,8 +67,8 @@ export class QueueState {
   readonly pauseOf = (job: MirrorJob): HostPause | undefined => this.pauses.of(job);
 
   /** Whether this replica makes the copy even if another replica leads. */
-  keeps({ exclusive: ours, awaiting }: Entry): boolean {
-    return !this.yields || ours || awaiting.size > 0;
+  keeps({ exclusive, awaiting }: Entry): boolean {
+    return !this.yields || exclusive || awaiting.size > 0;
   }
 
   /** @param failure for waiting requests. @returns whether it was still in progress */

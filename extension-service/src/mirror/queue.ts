@@ -205,10 +205,10 @@ export class MirrorQueue {
     }
   }
 
-  private claim(entry: Entry, job: MirrorJob, { exclusive: ours = false, awaiting }: Claim): void {
+  private claim(entry: Entry, job: MirrorJob, { exclusive = false, awaiting }: Claim): void {
     const share = newShare(entry, job);
     if (share !== undefined) this.state.lanes.join(entry, share);
-    entry.exclusive ||= ours;
+    entry.exclusive ||= exclusive;
     if (awaiting === undefined) return;
     entry.awaiting.add(awaiting);
     if (entry.state === 'queued') this.state.lanes.prefer(entry);

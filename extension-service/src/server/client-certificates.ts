@@ -152,14 +152,14 @@ function certificateOf(socket: Socket): X509Certificate | undefined {
  * which of them it was. Node treats a resumed connection without a certificate as authorized, so the certificate must
  * be present.
  */
-function isOf({ cas: authorities, names }: ClientRule, socket: Socket): boolean {
+function isOf({ cas, names }: ClientRule, socket: Socket): boolean {
   const leaf = certificateOf(socket);
   if (leaf === undefined || !(socket as TLSSocket).authorized) return false;
   if (names.length > 0 && !names.some((name) => isFor(leaf, name))) return false;
   let certificate: X509Certificate | undefined = leaf;
   for (let depth = 0; certificate !== undefined && depth < MAX_CHAIN; depth += 1) {
     const signed = certificate;
-    if (authorities.some((authority) => signs(authority, signed))) return true;
+    if (cas.some((authority) => signs(authority, signed))) return true;
     const issuer: X509Certificate | undefined = certificate.issuerCertificate;
     certificate = issuer?.ca === true && signs(issuer, certificate) ? issuer : undefined;
   }

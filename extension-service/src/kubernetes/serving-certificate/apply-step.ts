@@ -16,15 +16,15 @@ export async function applyStep(
   material: CertificateMaterial,
   { issuer, names, now }: { readonly issuer: Issuer; readonly names: readonly string[]; readonly now: number },
 ): Promise<CertificateMaterial> {
-  const { ca: authority, next, rollover } = material;
+  const { ca, next, rollover } = material;
   switch (step.kind) {
     case 'none':
       return material;
     case 'begin':
       return signedBy(await issuer.authority(now));
     case 'issue': {
-      if (authority === undefined) throw new Error('a certificate needs a CA');
-      return { ...material, leaf: await issuer.leaf(authority, names, now) };
+      if (ca === undefined) throw new Error('a certificate needs a CA');
+      return { ...material, leaf: await issuer.leaf(ca, names, now) };
     }
     case 'announce':
       return { ...material, next: await issuer.authority(now), rollover: { reason: step.reason } };
@@ -48,9 +48,7 @@ export async function applyStep(
   async function signedBy(signer: KeyPair): Promise<CertificateMaterial> {
     // A replica that cannot reach the API server presents its certificate until that expires.
     const old =
-      authority === undefined
-        ? []
-        : [{ cert: authority.cert, until: Math.min(notAfter(authority.cert), now + LIFETIMES_MS.leaf) }];
+      ca === undefined ? [] : [{ cert: ca.cert, until: Math.min(notAfter(ca.cert), now + LIFETIMES_MS.leaf) }];
     return {
       ca: signer,
       leaf: await issuer.leaf(signer, names, now),

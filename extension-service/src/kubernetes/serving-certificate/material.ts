@@ -45,10 +45,8 @@ export class ForeignSecretError extends Error {
 }
 
 /** PEM text of all CA certificates that a verifier needs, the signing one first. */
-export function bundleOf({ ca: authority, next, retired }: CertificateMaterial): string {
-  return [authority?.cert, next?.cert, ...retired.map(({ cert }) => cert)]
-    .filter((cert) => cert !== undefined)
-    .join('');
+export function bundleOf({ ca, next, retired }: CertificateMaterial): string {
+  return [ca?.cert, next?.cert, ...retired.map(({ cert }) => cert)].filter((cert) => cert !== undefined).join('');
 }
 
 /**
@@ -80,7 +78,7 @@ export function parseMaterial(data: Readonly<Record<string, string>>): Certifica
 
 /** The Secret's `data`, not encoded. */
 export function formatMaterial(material: CertificateMaterial): Readonly<Record<string, string>> {
-  const { ca: authority, next, leaf, retired, rollover } = material;
+  const { ca, next, leaf, retired, rollover } = material;
   const record: RotationRecord = {
     retired: Object.fromEntries(retired.map(({ cert, until }) => [fingerprint(cert), new Date(until).toISOString()])),
     ...(next !== undefined &&
@@ -93,7 +91,7 @@ export function formatMaterial(material: CertificateMaterial): Readonly<Record<s
   };
   return {
     [KEYS.bundle]: bundleOf(material),
-    ...(authority !== undefined && { [KEYS.authorityKey]: authority.key }),
+    ...(ca !== undefined && { [KEYS.authorityKey]: ca.key }),
     ...(next !== undefined && { [KEYS.nextCert]: next.cert, [KEYS.nextKey]: next.key }),
     ...(leaf !== undefined && { [KEYS.cert]: leaf.cert, [KEYS.key]: leaf.key }),
     [KEYS.record]: `${JSON.stringify(record)}\n`,

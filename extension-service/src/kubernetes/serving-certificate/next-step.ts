@@ -51,10 +51,10 @@ export interface Circumstances {
  * that a verifier may have: a CA is known everywhere before it signs, and until its last certificate is gone.
  */
 export function nextStep(material: CertificateMaterial, now: number, circumstances: Circumstances): Step {
-  const { ca: authority, next, leaf, rollover, retired } = material;
+  const { ca, next, leaf, rollover, retired } = material;
   const { names, asked, published } = circumstances;
-  if (authority === undefined || notAfter(authority.cert) <= now) {
-    const reason = authority === undefined ? 'there is no CA' : 'the CA expired';
+  if (ca === undefined || notAfter(ca.cert) <= now) {
+    const reason = ca === undefined ? 'there is no CA' : 'the CA expired';
     return next === undefined ? { kind: 'begin', reason } : { kind: 'sign', reason };
   }
   const unusable = whyUnusable(material, now);
@@ -72,17 +72,17 @@ export function nextStep(material: CertificateMaterial, now: number, circumstanc
   }
   if (!sameNames(namesOf(leaf.cert), names)) return { kind: 'issue', reason: 'tls.dnsNames changed' };
   if (isDue(leaf.cert, now)) return { kind: 'issue', reason: 'two thirds of its lifetime have passed' };
-  if (next === undefined && isDue(authority.cert, now)) return { kind: 'announce', reason: 'due' };
+  if (next === undefined && isDue(ca.cert, now)) return { kind: 'announce', reason: 'due' };
   if (retired.some(({ until }) => until <= now)) return { kind: 'forget' };
   return { kind: 'none' };
 }
 
 /** Why no replica could present this certificate; undefined if one can. */
-export function whyUnusable({ ca: authority, leaf, retired }: CertificateMaterial, now: number): string | undefined {
+export function whyUnusable({ ca, leaf, retired }: CertificateMaterial, now: number): string | undefined {
   if (leaf === undefined) return 'there is none';
   if (notAfter(leaf.cert) <= now) return 'it expired';
   const certificate = new X509Certificate(leaf.cert);
-  const authorities = [authority?.cert, ...retired.map(({ cert }) => cert)].filter((cert) => cert !== undefined);
+  const authorities = [ca?.cert, ...retired.map(({ cert }) => cert)].filter((cert) => cert !== undefined);
   const signed = authorities.some((cert) => {
     const issuer = new X509Certificate(cert);
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);

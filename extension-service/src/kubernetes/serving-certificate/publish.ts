@@ -46,8 +46,8 @@ export async function publishCa(
   };
   const work = [intoConfigMap()];
   for (const kind of engineOf(policies.engine)?.kinds ?? []) {
-    const { caHolder: authority } = kind;
-    if (authority !== undefined) work.push(...namesOf(kind, authority).map((name) => into(kind, authority, name)));
+    const { caHolder } = kind;
+    if (caHolder !== undefined) work.push(...namesOf(kind, caHolder).map((name) => into(kind, caHolder, name)));
   }
   const outcomes = await Promise.all(work);
   return {
