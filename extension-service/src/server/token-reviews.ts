@@ -60,7 +60,7 @@ export class TokenReviews {
     }
   }
 
-  /** Rejected tokens are dropped before valid ones: any client can invent tokens. */
+  /** Drops a rejected token first, so that clients cannot evict valid tokens with invented ones. */
   private remember(key: string, known: Known): void {
     this.known.delete(key);
     if (this.known.size >= MAX_TOKENS) {
