@@ -16,6 +16,7 @@ import { blankSecrets, rememberSecret } from '../registry/sent-secrets.js';
 import { messageOf } from '../util/message-of.js';
 import { caCertificatesFault } from './file-faults.js';
 import { readText } from './read-text.js';
+import { withoutBrackets } from '../util/without-brackets.js';
 
 /** The body of the request. */
 export interface GateQuestion {
@@ -47,7 +48,7 @@ const POLICY: AddressPolicy = {
   key: 'gate webhook',
   refusal(host, _port, address) {
     const shown = address ?? host;
-    const isAddress = isIP(shown.replace(/^\[|\]$/g, '')) !== 0;
+    const isAddress = isIP(withoutBrackets(shown)) !== 0;
     return isAddress && classifyAddress(shown) === 'special'
       ? `${shown} is a link-local, metadata or reserved address, where no webhook is asked`
       : undefined;

@@ -4,6 +4,7 @@ import { quoteInput } from '../core/image/quote.js';
 import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import { digestFault } from './digests.js';
 import type { Descriptor } from './types.js';
+import { isRecord } from '../util/is-record.js';
 
 /** OCI distribution-spec, "Pushing Manifests": registries must accept 4 MiB; larger ones do not occur. */
 export const MANIFEST_LIMIT = 4 * 1024 * 1024;
@@ -266,8 +267,4 @@ function parseJson(bytes: Buffer): Record<string, unknown> {
   }
   if (!isRecord(json)) throw new InvalidManifestError('the manifest is not a JSON object');
   return json;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -6,6 +6,7 @@ import type { Rules } from '../core/decide/rules.js';
 import { quoteInput } from '../core/image/quote.js';
 import { formatReference, parseReference } from '../core/image/reference.js';
 import { refusalOf, targetReference } from '../core/naming/name.js';
+import { isRecord } from '../util/is-record.js';
 
 /**
  * A job as stored on the queue server. It contains only names: no credentials, and nothing that the copying replica can
@@ -107,13 +108,13 @@ function pullOf([namespace, serviceAccount, ...secretNames]: NonNullable<JobBody
 const TEXTS = ['source', 'target', 'reference'] as const;
 
 function fieldsOf(data: unknown): JobBody | string {
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) return 'the body is not an object';
+  if (!isRecord(data)) return 'the body is not an object';
   if (JSON.stringify(data).length > MAX_BODY_CHARACTERS) return `the body has over ${MAX_BODY_CHARACTERS} characters`;
-  const { v, source, target, reference, force, look, allReferrers, pull, ...rest } = data as Record<string, unknown>;
+  const { v, source, target, reference, force, look, allReferrers, pull, ...rest } = data;
   if (v !== 1) return 'the body is not of version 1';
   const unknown = Object.keys(rest)[0];
   if (unknown !== undefined) return `the body has the unknown key ${quoteInput(unknown)}`;
-  const wrong = TEXTS.find((key) => typeof (data as Record<string, unknown>)[key] !== 'string');
+  const wrong = TEXTS.find((key) => typeof data[key] !== 'string');
   if (wrong !== undefined) return `${wrong} is not a string`;
   if (force !== undefined && force !== true) return 'force is not true';
   if (allReferrers !== undefined && allReferrers !== true) return 'allReferrers is not true';

@@ -48,5 +48,14 @@ export function passwordOf({ url, password }: ServerSettings): string | undefine
   return password ?? (url.password === '' ? undefined : decodeURIComponent(url.password));
 }
 
+/** Advice that servers of every kind need. */
+export const LOGIN_ADVICE =
+  'the password or user is not accepted; check queue.passwordFile, or the user and password in queue.url';
+
+/** Advice for a message about the server's certificate. */
+export function certificateAdvice(message: string): string {
+  return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
+}
+
 /** Milliseconds until a server that does not answer counts as unreachable. */
 export const CONNECT_TIMEOUT_MS = 5_000;

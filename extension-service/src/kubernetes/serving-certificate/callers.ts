@@ -1,5 +1,6 @@
 import type { CaBundleUse } from '../../core/engines/engine.js';
 import { parseUrl } from '../../util/parse-url.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 /** The change that makes an object that calls the service trust these CAs. */
 export interface CallerChanges {
@@ -24,5 +25,6 @@ export function callerChanges(calls: readonly CaBundleUse[], names: readonly str
 
 /** From a URL without the brackets of an IPv6 address, as in `tls.dnsNames`. */
 function hostOf(address: string): string {
-  return parseUrl(address)?.hostname.replaceAll(/^\[|\]$/g, '') ?? address;
+  const url = parseUrl(address);
+  return url === undefined ? address : withoutBrackets(url.hostname);
 }

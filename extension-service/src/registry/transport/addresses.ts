@@ -1,6 +1,7 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import { BoundedMap } from '../../util/bounded-map.js';
 import { SPECIAL_PURPOSE } from './special-purpose.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 /**
  * public: reachable from the internet. private: in-house networks (RFC 1918, CGN, ULA), and networks for documentation
@@ -77,7 +78,7 @@ function classify(address: string): AddressClass {
  * (2002::/16); else the address itself.
  */
 export function unwrapAddress(address: string): string {
-  const bare = withoutBrackets(address);
+  const bare = bareAddress(address);
   if (!isIPv6(bare)) return bare;
   const groups = expand(bare);
   const tail = dotted(groups[6] ?? 0, groups[7] ?? 0);
@@ -92,8 +93,8 @@ export function unwrapAddress(address: string): string {
   return bare;
 }
 
-function withoutBrackets(address: string): string {
-  return address.replace(/^\[|\]$/g, '').replace(/%.*$/, '');
+function bareAddress(address: string): string {
+  return withoutBrackets(address).replace(/%.*$/, '');
 }
 
 /** A list of addresses and CIDR blocks; throws for anything else. */
@@ -117,7 +118,7 @@ export function isAddressOrCidr(text: string): boolean {
 
 /** Whether the list contains the address, or the IPv4 address inside it. */
 export function listContains(list: BlockList, address: string): boolean {
-  return [withoutBrackets(address), unwrapAddress(address)].some(
+  return [bareAddress(address), unwrapAddress(address)].some(
     (plain) => isIP(plain) !== 0 && list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4'),
   );
 }

@@ -9,6 +9,7 @@ import {
   type AddressClass,
 } from './addresses.js';
 import { canonicalName, classifyName } from './known-names.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 /**
  * Decides whether a connection is allowed. `key` is equal for policies that allow the same, so that they share sockets.
@@ -134,7 +135,7 @@ function parseRules(entries: readonly string[]): Rules {
     const match = /^(\*\.)?([a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/.exec(text);
     if (match === null) throw new Error(`"${entry}" is not host, host:port, *.suffix or CIDR`);
     const port = match[3] === undefined ? undefined : Number(match[3]);
-    names.push({ host: (match[2] ?? '').replace(/^\[|\]$/g, ''), suffix: match[1] !== undefined, port });
+    names.push({ host: withoutBrackets(match[2] ?? ''), suffix: match[1] !== undefined, port });
   }
   return { addresses: cidrList(blocks), names };
 }

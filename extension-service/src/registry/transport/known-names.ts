@@ -1,4 +1,5 @@
 import type { AddressClass } from './addresses.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 const LOCALHOST = /^(?:(?:.+\.)?localhost|localhost[46]?\.localdomain[46]?|localhost[46]|ip6-(?:localhost|loopback))$/;
 const METADATA = new Set([
@@ -24,8 +25,5 @@ export function classifyName(host: string): Extract<AddressClass, 'loopback' | '
 
 /** Lower case, without brackets and trailing dots, which DNS ignores. */
 export function canonicalName(host: string): string {
-  return host
-    .toLowerCase()
-    .replace(/^\[|\]$/g, '')
-    .replace(/\.+$/, '');
+  return withoutBrackets(host.toLowerCase()).replace(/\.+$/, '');
 }

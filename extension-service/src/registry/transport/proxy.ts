@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { parseUrl } from '../../util/parse-url.js';
 import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 /** The proxy for a URL, or undefined for a direct connection. */
 export type ProxyChoice = (url: URL) => URL | undefined;
@@ -46,7 +47,7 @@ function parseNoProxy(value: string): (host: string, port: number) => boolean {
     else if (isAddressOrCidr(entry)) blocks.push(entry);
     else {
       const match = /^(.*?)(?::(\d+))?$/.exec(entry);
-      const name = (match?.[1] ?? entry).replace(/^\[|\]$/g, '').replace(/^\*\./, '.');
+      const name = withoutBrackets(match?.[1] ?? entry).replace(/^\*\./, '.');
       const port = match?.[2] === undefined ? undefined : Number(match[2]);
       names.push({ name: name.replace(/^\./, ''), under: isIP(name) === 0, exact: !name.startsWith('.'), port });
     }
@@ -68,7 +69,7 @@ const LOOPBACK = cidrList(['127.0.0.0/8', '::1']);
 
 /** Without the brackets of IPv6. */
 export function hostname(url: URL): string {
-  return url.hostname.replace(/^\[|\]$/g, '').toLowerCase();
+  return withoutBrackets(url.hostname).toLowerCase();
 }
 
 export function effectivePort(url: URL): number {

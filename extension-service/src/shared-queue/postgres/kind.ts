@@ -1,7 +1,15 @@
 import type { BackendFactory } from 'bullmq';
 import { messageOf } from '../../util/message-of.js';
-import { CONNECT_TIMEOUT_MS, passwordOf, QueueServerError, serverName } from '../kind.js';
+import {
+  certificateAdvice,
+  CONNECT_TIMEOUT_MS,
+  LOGIN_ADVICE,
+  passwordOf,
+  QueueServerError,
+  serverName,
+} from '../kind.js';
 import type { QueueServerKind, ServerSettings } from '../kind.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 const DEFAULT_PORT = 5432;
 /** Maximum connections of one replica, in addition to those that wait for jobs. */
@@ -45,7 +53,7 @@ function postgresOptions(settings: ServerSettings) {
   const database = decodeURIComponent(url.pathname.slice(1));
   const socket = url.searchParams.get('host');
   return {
-    host: socket ?? url.hostname.replace(/^\[|\]$/g, ''),
+    host: socket ?? withoutBrackets(url.hostname),
     port: url.port === '' ? DEFAULT_PORT : Number(url.port),
     ...(database !== '' && { database }),
     ...(url.username !== '' && { user: decodeURIComponent(url.username) }),
@@ -69,10 +77,10 @@ function sslOf(mode: string | null, ca: string | undefined) {
 
 function hint(message: string): string {
   if (/password authentication failed|no password supplied|password must be a string/.test(message)) {
-    return 'the password or user is not accepted; check queue.passwordFile, or the user and password in queue.url';
+    return LOGIN_ADVICE;
   }
   if (/certificate/i.test(message)) {
-    return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
+    return certificateAdvice(message);
   }
   if (/does not support SSL/.test(message)) return 'it does not use TLS; set ?sslmode=disable in queue.url';
   if (/database ".*" does not exist/.test(message)) return `${message}; create it, or name another one in queue.url`;

@@ -1,7 +1,15 @@
 import type { RedisOptions } from 'ioredis';
 import { messageOf } from '../../util/message-of.js';
-import { CONNECT_TIMEOUT_MS, passwordOf, QueueServerError, serverName } from '../kind.js';
+import {
+  certificateAdvice,
+  CONNECT_TIMEOUT_MS,
+  LOGIN_ADVICE,
+  passwordOf,
+  QueueServerError,
+  serverName,
+} from '../kind.js';
 import type { QueueServerKind, ServerSettings } from '../kind.js';
+import { withoutBrackets } from '../../util/without-brackets.js';
 
 const DEFAULT_PORT = 6379;
 /** Milliseconds between two attempts to reconnect. */
@@ -43,7 +51,7 @@ function redisOptions(settings: ServerSettings): RedisOptions {
     throw new QueueServerError(`queue.url: the path must be the number of a database, as in redis://HOST/0`);
   }
   const usesTls = url.protocol === 'rediss:';
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(url.hostname);
   const tls = ca === undefined ? {} : { ca };
   return {
     ...(sentinels.length === 0
@@ -63,7 +71,7 @@ function redisOptions(settings: ServerSettings): RedisOptions {
 
 function sentinelAddress(text: string): { host: string; port: number } {
   const colon = text.lastIndexOf(':');
-  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+  return { host: withoutBrackets(text.slice(0, colon)), port: Number(text.slice(colon + 1)) };
 }
 
 /** Parses the `key:value` lines of Redis's INFO. */
@@ -94,12 +102,12 @@ function faultOf(info: ReadonlyMap<string, string>): string | undefined {
 
 function hint(message: string): string {
   if (/WRONGPASS|invalid password/.test(message)) {
-    return 'the password or user is not accepted; check queue.passwordFile, or the user and password in queue.url';
+    return LOGIN_ADVICE;
   }
   if (message.includes('NOAUTH')) return 'it requires a password; set queue.passwordFile';
   if (/NOPERM/.test(message)) return `the user lacks a permission: ${message}`;
   if (/self.signed|unable to (?:get|verify)|certificate/i.test(message)) {
-    return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
+    return certificateAdvice(message);
   }
   if (message.includes('ETIMEDOUT')) return `no answer (${message}); with rediss:// the server must use TLS`;
   if (/wrong version number|packet length too long/i.test(message)) return 'it does not use TLS; use redis://';
