@@ -45,7 +45,12 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     let inForce = config;
     let replicas = 1;
-    const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas: () => replicas });
+    const cloud = openClouds({
+      env,
+      onEvent: onCloudEvent,
+      report,
+      replicas: () => (inForce.queue.type === 'memory' ? 1 : replicas),
+    });
     const garbage = garbageOf(() => copier.currentRegistries);
     const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });

@@ -1,4 +1,5 @@
 import { isLook } from './job-body.js';
+import { isRecord } from '../util/is-record.js';
 import { isDigest } from '../core/image/reference.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
@@ -39,8 +40,14 @@ export function readResult(value: unknown, job: MirrorJob): ResultBody | undefin
     const outcome = readOutcome(value['outcome'], job);
     return outcome && { did, ok: true, outcome };
   }
-  const failure = value['ok'] === false ? readFailure(value['failure']) : undefined;
+  const failure = failureIn(value);
   return failure && { did, ok: false, failure };
+}
+
+/** The failure in a result of any job; undefined for everything else. */
+export function failureIn(value: unknown): CopyFailure | undefined {
+  if (!isRecord(value) || !isRecord(value['did']) || typeof value['declined'] === 'string') return undefined;
+  return value['ok'] === false ? readFailure(value['failure']) : undefined;
 }
 
 function readDid({ force, look, allReferrers }: Record<string, unknown>): Did {
@@ -118,10 +125,6 @@ function readFailure(value: unknown): CopyFailure | undefined {
 function readGate({ check, verdict, until }: Record<string, unknown>): Pick<CopyFailure, 'gate'> {
   if (typeof check !== 'string' || (verdict !== 'held' && verdict !== 'denied')) return {};
   return { gate: { check: check.slice(0, 100), verdict, ...(isCount(until) && { until }) } };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCount(value: unknown): value is number {

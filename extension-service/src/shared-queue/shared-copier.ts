@@ -7,14 +7,14 @@ import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { IsPodObserved } from '../mirror/observed-pods.js';
 import { CopyFailedError, mayBeCredentials } from '../registry/copy-failure.js';
-import type { CopyFailure } from '../registry/copy-failure.js';
 import { LogRateLimiter } from '../util/log-rate-limiter.js';
 import { messageOf } from '../util/message-of.js';
 import { bodyOf, fits, jobId, readBody, repositoryId } from './job-body.js';
+import type { JobBody } from './job-body.js';
 import { DrawnAhead } from './limits.js';
 import { LocalCopies } from './local-copies.js';
 import { Places } from './places.js';
-import { didOf, readResult, resultBody } from './result-body.js';
+import { didOf, failureIn, readResult, resultBody } from './result-body.js';
 import type { ResultBody } from './result-body.js';
 import { RETURNED } from './session.js';
 import type { DrawnJob, Session } from './session.js';
@@ -33,6 +33,7 @@ export interface SharedCopierOptions extends Pick<SharedQueueOptions, 'readSecre
 /** A copy that this replica waits for. */
 interface Ask {
   readonly job: MirrorJob;
+  readonly body: JobBody;
   readonly onProgress: (progress: CopyProgress) => void;
   readonly settle: (result: ResultBody | 'lost') => void;
   /** The time when it was last stored, in milliseconds of a monotonic clock. */
@@ -58,13 +59,13 @@ export class SharedCopier implements Copier {
   private queue: SharedQueue | undefined;
   private readonly local: LocalCopies;
   private readonly ahead: DrawnAhead;
-  private readonly growing: NodeJS.Timeout;
   /** Whether a copy has ended since the last check. */
   private hasEnded = false;
   private readonly asks = new Map<string, Ask>();
   private readonly repositories = new Places();
   private readonly lines = new LogRateLimiter(60_000);
-  private readonly storing: NodeJS.Timeout;
+  /** Running while there is a queue server. */
+  private timers: readonly NodeJS.Timeout[] = [];
   private draining = false;
 
   constructor(private readonly options: SharedCopierOptions) {
@@ -72,8 +73,6 @@ export class SharedCopier implements Copier {
     this.rules = options.rulesOf(options.config);
     this.ahead = new DrawnAhead(options.config.mirror.concurrency);
     this.local = new LocalCopies(options.copier, copyLimits(options.config), () => this.ended());
-    this.growing = setInterval(() => this.grow(), GROW_MS).unref();
-    this.storing = setInterval(() => void this.lookAgain(), LOOK_AGAIN_MS).unref();
     this.open();
   }
 
@@ -95,7 +94,7 @@ export class SharedCopier implements Copier {
       void this.queue?.readAgain();
       return;
     }
-    void this.queue?.close();
+    void this.close();
     this.queue = undefined;
     this.loseAll();
     this.open();
@@ -109,9 +108,7 @@ export class SharedCopier implements Copier {
     await this.local.drain(grace);
     // Other replicas have taken these jobs, or will take them.
     this.loseAll();
-    await this.queue.close();
-    clearInterval(this.storing);
-    clearInterval(this.growing);
+    await this.close();
   }
 
   private open(): void {
@@ -132,6 +129,15 @@ export class SharedCopier implements Copier {
       },
     });
     this.queue = queue;
+    this.timers = [
+      setInterval(() => this.grow(), GROW_MS).unref(),
+      setInterval(() => void this.lookAgain(), LOOK_AGAIN_MS).unref(),
+    ];
+  }
+
+  private async close(): Promise<void> {
+    for (const timer of this.timers) clearInterval(timer);
+    await this.queue?.close();
   }
 
   private async result(
@@ -177,7 +183,7 @@ export class SharedCopier implements Copier {
         resolve(result);
       };
       const onAbort = (): void => settle('lost');
-      const ask: Ask = { job, onProgress, settle, stored: performance.now(), isStored: true };
+      const ask: Ask = { job, body, onProgress, settle, stored: performance.now(), isStored: true };
       this.asks.set(id, ask);
       signal.addEventListener('abort', onAbort, { once: true });
       void this.store(session, id, ask);
@@ -185,9 +191,9 @@ export class SharedCopier implements Copier {
   }
 
   private async store(session: Session, id: string, ask: Ask): Promise<void> {
-    const { job, settle } = ask;
+    const { job, body, settle } = ask;
     try {
-      ask.isStored = await session.publish(id, repositoryId(job), bodyOf(job));
+      ask.isStored = await session.publish(id, repositoryId(job), body);
       ask.stored = performance.now();
     } catch (error) {
       this.tell('error', `the queue server does not store copies: ${messageOf(error)}; this replica makes them`);
@@ -197,7 +203,7 @@ export class SharedCopier implements Copier {
 
   private heard(id: string, value: unknown): void {
     const ask = this.asks.get(id);
-    const failure = failureOf(value);
+    const failure = failureIn(value);
     if (failure !== undefined) this.local.hostFailed(failure);
     if (ask === undefined) return;
     const result = readResult(value, ask.job);
@@ -274,10 +280,4 @@ export class SharedCopier implements Copier {
   private tell(level: 'info' | 'warn' | 'error', message: string): void {
     if (this.lines.shouldLog(message)) this.options.log(level, message);
   }
-}
-
-/** The failure that another replica reports; undefined for any other result. */
-function failureOf(value: unknown): CopyFailure | undefined {
-  const result = readResult(value, { reference: {} } as MirrorJob);
-  return result !== undefined && 'ok' in result && !result.ok ? result.failure : undefined;
 }
