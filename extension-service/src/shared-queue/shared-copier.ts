@@ -55,7 +55,8 @@ const GROW_MS = 1_000;
  */
 export class SharedCopier implements Copier {
   private config: Config;
-  private rules: Rules;
+  /** Of the configuration, once a job is taken. */
+  private compiled: Rules | undefined;
   private queue: SharedQueue | undefined;
   private readonly local: LocalCopies;
   private readonly ahead: DrawnAhead;
@@ -70,7 +71,6 @@ export class SharedCopier implements Copier {
 
   constructor(private readonly options: SharedCopierOptions) {
     this.config = options.config;
-    this.rules = options.rulesOf(options.config);
     this.ahead = new DrawnAhead(options.config.mirror.concurrency);
     this.local = new LocalCopies(options.copier, copyLimits(options.config), () => this.ended());
     this.open();
@@ -86,7 +86,7 @@ export class SharedCopier implements Copier {
   configure(config: Config): void {
     const before = JSON.stringify(this.config.queue);
     this.config = config;
-    this.rules = this.options.rulesOf(config);
+    this.compiled = undefined;
     this.local.configure(copyLimits(config));
     this.ahead.configure(config.mirror.concurrency);
     this.queue?.setAhead(this.ahead.current);
@@ -133,6 +133,11 @@ export class SharedCopier implements Copier {
       setInterval(() => this.grow(), GROW_MS).unref(),
       setInterval(() => void this.lookAgain(), LOOK_AGAIN_MS).unref(),
     ];
+  }
+
+  private rules(): Rules {
+    this.compiled ??= this.options.rulesOf(this.config);
+    return this.compiled;
   }
 
   private async close(): Promise<void> {
@@ -257,7 +262,7 @@ export class SharedCopier implements Copier {
 
   private async draw({ id, data, signal }: DrawnJob): Promise<ResultBody | typeof RETURNED> {
     const ask = this.asks.get(id);
-    const job = ask?.job ?? readBody(id, data, this.rules);
+    const job = ask?.job ?? readBody(id, data, this.rules());
     if (typeof job === 'string') {
       this.tell('warn', `dropped a job of the queue that is not one of this install: ${job}`);
       return { did: { force: false }, declined: job };
