@@ -1,19 +1,12 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { BUNDLE } from '../fakes/service.js';
 import { goToolsAvailable } from '../tools/tool.js';
-import { Containerd } from './containerd.js';
-import { outcomeTable, type Outcome, type Row } from './outcomes.js';
-import { missing, push, RefusedError } from './registry-client.js';
+import { outcomeTable, type Row } from './outcomes.js';
 import { REGISTRY_KINDS, targetsOf } from './registry-kinds.js';
-import { OWNER, type RegistryKind, type StartedRegistry } from './registry-process.js';
-import { repositoryOf, SHAPES, UPLOAD_CHUNK, type Shape } from './shapes.js';
+import type { RegistryKind } from './registry-process.js';
+import { ShapeCopies, type FilledRegistry } from './shape-copies.js';
+import { SHAPES, type Shape } from './shapes.js';
 
 /**
  * The built bundle's `mirror` copies every shape from every registry to every registry. The test reads the copies byte
@@ -54,60 +47,30 @@ async function allRows(): Promise<readonly Row[]> {
   return merged;
 }
 
-let folder: string;
-let containerd: Containerd;
+let copies: ShapeCopies;
 
 beforeAll(async () => {
-  if (!available) return;
-  folder = await mkdtemp(join(tmpdir(), 'image-swapper-matrix-'));
-  containerd = await Containerd.start();
+  if (available) copies = await ShapeCopies.start();
 });
 
 afterAll(async () => {
-  if (!available) return;
-  await containerd.stop();
-  await rm(folder, { recursive: true, force: true });
+  if (available) await copies.stop();
 });
 
 describe.skipIf(!available)('every shape that registries store', () => {
   describe.each(REGISTRY_KINDS)('from $name', (from) => {
-    let source: StartedRegistry;
-    const refusedAtSource = new Map<string, string>();
-    const fetchedAtSource = new Map<string, unknown>();
+    let source: FilledRegistry;
 
     beforeAll(async () => {
-      source = await from.start();
-      for (const shape of shapesOf(from)) {
-        const why = await refusalOf(source, sourceRepository(shape), shape);
-        if (why !== undefined) refusedAtSource.set(shape.name, `${from.name}: ${shape.name}: ${why}`);
-        else if (from.name === REGISTRY_KINDS[0]?.name)
-          fetchedAtSource.set(shape.name, await containerd.fetch(referenceOf(source, shape), source.login));
-      }
+      source = await copies.fill(from, shapesOf(from), from.name === REGISTRY_KINDS[0]?.name);
     });
-    afterAll(() => source.stop());
+    afterAll(() => source.registry.stop());
 
     it.each(targetsOf(from))('arrives in $name as it is, or the refusal names the reason', async (into) => {
-      const target = await into.start();
-      try {
-        const shapes = shapesOf(from, into);
-        const stored = shapes.filter(({ name }) => !refusedAtSource.has(name));
-        const results = await mirror(source, target, stored);
-        for (const shape of shapes) {
-          const why = refusedAtSource.get(shape.name);
-          const outcome: Outcome =
-            why === undefined
-              ? await outcomeOf(target, into, shape, results, fetchedAtSource.get(shape.name), source)
-              : { kind: 'source', why };
-          rows.push({ shape: shape.name, source: from.name, target: into.name, outcome });
-        }
-        await allRows();
-        const faults = rows.filter(
-          ({ source: a, target: b, outcome }) => a === from.name && b === into.name && outcome.kind === 'fault',
-        );
-        expect(faults).toEqual([]);
-      } finally {
-        await target.stop();
-      }
+      const found = await copies.copy(source, into, shapesOf(from, into));
+      rows.push(...found);
+      await allRows();
+      expect(found.filter(({ outcome }) => outcome.kind === 'fault')).toEqual([]);
     });
   });
 
@@ -125,84 +88,4 @@ describe.skipIf(!available)('every shape that registries store', () => {
 /** Tables are formatted when they are committed. */
 function normalized(table: string): string {
   return table.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---').trim();
-}
-
-async function refusalOf(registry: StartedRegistry, repository: string, shape: Shape): Promise<string | undefined> {
-  try {
-    await push(registry, repository, shape);
-  } catch (error) {
-    if (error instanceof RefusedError) return `answers ${error.message}`;
-    throw error;
-  }
-  const lost = await missing(registry, repository, shape);
-  return lost.length === 0
-    ? undefined
-    : `takes it and does not give it back (${lost[0]?.replace(/sha\d+:\w+/, 'DIGEST') ?? ''})`;
-}
-
-interface MirrorResult {
-  readonly image: string;
-  readonly state: string;
-  readonly detail: string;
-}
-
-async function mirror(
-  source: StartedRegistry,
-  target: StartedRegistry,
-  shapes: readonly Shape[],
-): Promise<readonly MirrorResult[]> {
-  const config = join(folder, `${target.host.replace(':', '-')}.yaml`);
-  const list = `${config}.list`;
-  const images = shapes.map((shape) => referenceOf(source, shape));
-  await writeFile(list, `${images.join('\n')}\n`);
-  await writeFile(
-    config,
-    stringify({
-      target: { type: 'oci', oci: { ...ociOf(target), prefix: OWNER, uploadChunk: UPLOAD_CHUNK } },
-      source: { registries: [{ type: 'oci', oci: ociOf(source) }] },
-    }),
-  );
-  const args = [BUNDLE, 'mirror', '--config', config, '--file', list, '-o', 'json'];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 }).catch(
-    (error: unknown) => error as { readonly stdout: string },
-  );
-  return (JSON.parse(stdout) as { readonly images: readonly MirrorResult[] }).images;
-}
-
-async function outcomeOf(
-  target: StartedRegistry,
-  kind: RegistryKind,
-  shape: Shape,
-  results: readonly MirrorResult[],
-  atSource: unknown,
-  source: StartedRegistry,
-): Promise<Outcome> {
-  const image = referenceOf(source, shape);
-  const repository = `${OWNER}/${source.host.replace(':', '_')}/${sourceRepository(shape)}`;
-  const result = results.find((one) => one.image === image);
-  if (result?.state !== 'mirrored') {
-    // If the registry also refuses the same manual push, the fault is the registry's.
-    const refusal = await refusalOf(target, `${OWNER}/by-hand/${repositoryOf(shape)}`, shape);
-    if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
-    return { kind: 'fault', why: result?.detail ?? 'not in the result' };
-  }
-  const lost = await missing(target, repository, shape);
-  if (lost.length > 0) {
-    const refusal = await refusalOf(target, `${OWNER}/by-hand/${repositoryOf(shape)}`, shape);
-    if (refusal !== undefined) return { kind: 'target', why: `${kind.name}: ${shape.name}: ${refusal}` };
-    return { kind: 'fault', why: `mirrored, but the target does not have ${lost.join(', ')}` };
-  }
-  if (atSource === undefined) return { kind: 'same' };
-  const atTarget = await containerd.fetch(`${target.host}/${repository}:${shape.tag}`, target.login);
-  if (JSON.stringify(atTarget) === JSON.stringify(atSource)) return { kind: 'same' };
-  return { kind: 'fault', why: `containerd: ${JSON.stringify(atSource)} and ${JSON.stringify(atTarget)}` };
-}
-
-const sourceRepository = (shape: Shape): string => `${OWNER}/${repositoryOf(shape)}`;
-
-const referenceOf = ({ host }: StartedRegistry, shape: Shape): string =>
-  `${host}/${sourceRepository(shape)}:${shape.tag}`;
-
-function ociOf({ host, login }: StartedRegistry): object {
-  return { registry: host, insecure: true, ...(login !== undefined && { credentials: login }) };
 }
