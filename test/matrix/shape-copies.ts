@@ -17,7 +17,7 @@ export interface FilledRegistry {
   readonly registry: StartedRegistry;
   /** Why it does not store a shape, by the shape's name. */
   readonly refused: ReadonlyMap<string, string>;
-  /** What containerd fetched from it, by the shape's name. */
+  /** The content that containerd fetched from it, by the shape's name. */
   readonly fetched: ReadonlyMap<string, unknown>;
 }
 
