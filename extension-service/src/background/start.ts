@@ -44,13 +44,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     let inForce = config;
-    let replicas = 1;
-    const cloud = openClouds({
-      env,
-      onEvent: onCloudEvent,
-      report,
-      replicas: () => (inForce.queue.type === 'memory' ? 1 : replicas),
-    });
+    const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas: () => shared.replicas });
     const garbage = garbageOf(() => copier.currentRegistries);
     const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
@@ -69,7 +63,6 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       readSecretKey: (name, key) => secrets.key(name, key),
       install: () => installOf(connect, inForce),
       onReport: (queue) => {
-        replicas = queue.isUp ? queue.replicas : 1;
         onClusterEvent({ kind: 'queue-server', report: queue });
         if (!queue.isUp) void cluster.queueLost(queue.message);
       },

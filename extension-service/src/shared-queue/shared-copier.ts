@@ -68,6 +68,7 @@ export class SharedCopier implements Copier {
   /** Running while there is a queue server. */
   private timers: readonly NodeJS.Timeout[] = [];
   private draining = false;
+  private connectedReplicas = 1;
 
   constructor(private readonly options: SharedCopierOptions) {
     this.config = options.config;
@@ -83,6 +84,11 @@ export class SharedCopier implements Copier {
     throw new CopyFailedError(result.failure);
   }
 
+  /** The number of replicas that copy; 1 without a usable queue server. */
+  get replicas(): number {
+    return this.connectedReplicas;
+  }
+
   configure(config: Config): void {
     const before = JSON.stringify(this.config.queue);
     this.config = config;
@@ -96,6 +102,7 @@ export class SharedCopier implements Copier {
     }
     void this.close();
     this.queue = undefined;
+    this.connectedReplicas = 1;
     this.loseAll();
     this.open();
   }
@@ -124,6 +131,7 @@ export class SharedCopier implements Copier {
       onGivenUp: (id, reason) => this.givenUp(id, reason),
       onReport: (report) => {
         if (this.queue !== queue) return;
+        this.connectedReplicas = report.isUp ? report.replicas : 1;
         if (!report.isUp) this.loseAll();
         options.onReport(report);
       },

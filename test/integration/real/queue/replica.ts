@@ -79,6 +79,16 @@ export class Replica {
     this.#copier.configure(this.#config);
   }
 
+  /** Applies a configuration without a queue server. */
+  leaveQueue(): void {
+    this.#copier.configure({ ...this.#config, queue: { ...this.#config.queue, type: 'memory' } });
+  }
+
+  /** The number of replicas by which quotas are divided. */
+  get replicas(): number {
+    return this.#copier.replicas;
+  }
+
   drain(grace = 0): Promise<void> {
     return this.#copier.drain(grace);
   }

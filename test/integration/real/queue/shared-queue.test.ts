@@ -48,6 +48,14 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(new Set(await endAll(replicas, Promise.all(asked)))).toEqual(new Set([OUTCOME.digest]));
   });
 
+  it('counts the replicas that copy, and itself alone without a queue server', async () => {
+    const [leaving, ...others] = await start(3);
+    await until('each knows all', () => replicas.every((one) => one.replicas === 3));
+    leaving?.leaveQueue();
+    expect(leaving?.replicas).toBe(1);
+    await until('the others see it leave', () => others.every((one) => one.replicas === 2));
+  });
+
   it('draws ahead at most four jobs for each slot', async () => {
     const [replica] = await start(1, { concurrency: 2 });
     const asked = Array.from({ length: 20 }, async (_, index) => replica?.ask(imageJob(`app-${index}`)));
