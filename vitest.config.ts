@@ -15,6 +15,8 @@ export default defineConfig({
   test: {
     // Failures and a summary.
     reporters: ['minimal'],
+    // A failure's message shows the compared values: CI's summary and its JSON reports have no diff.
+    chaiConfig: { truncateThreshold: 2_000 },
     projects: [
       {
         test: {

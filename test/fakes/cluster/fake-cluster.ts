@@ -120,12 +120,20 @@ export class FakeCluster {
   }
 
   cutWatches(path?: string): void {
-    for (const watch of this.watches) if ((path ?? watch.path) === watch.path) watch.response.destroy();
+    for (const watch of this.watches) {
+      if (path !== undefined && path !== watch.path) continue;
+      watch.close();
+      watch.response.destroy();
+    }
   }
 
-  /** Ends watches as a server does after their `timeoutSeconds`. */
+  /** Ends watches as a server does after their `timeoutSeconds`. What changes afterwards is for the next watch. */
   endWatches(path: string): void {
-    for (const watch of this.watches) if (watch.path === path) watch.response.end();
+    for (const watch of this.watches) {
+      if (watch.path !== path) continue;
+      watch.close();
+      watch.response.end();
+    }
   }
 
   /** Discards all past changes. */
