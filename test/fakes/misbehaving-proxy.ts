@@ -27,7 +27,7 @@ export interface ProxyAnswer {
 }
 
 /** A way in which a registry, or a proxy in front of it, differs from the specification or from other registries. */
-export interface Misbehaviour {
+export interface Misbehavior {
   /** Responds before the request body is read, and closes the connection without reading the rest. */
   refuse?(request: ProxyRequest): ProxyAnswer | undefined;
   /** Responds instead of the registry. */
@@ -51,15 +51,15 @@ export class MisbehavingProxy {
   private constructor(
     private readonly server: Server,
     private readonly backend: string,
-    private readonly misbehaviour: Misbehaviour,
+    private readonly misbehavior: Misbehavior,
     readonly host: string,
   ) {}
 
-  static async start(backend: string, misbehaviour: Misbehaviour): Promise<MisbehavingProxy> {
+  static async start(backend: string, misbehavior: Misbehavior): Promise<MisbehavingProxy> {
     const server = http.createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const proxy = new MisbehavingProxy(server, backend, misbehaviour, host);
+    const proxy = new MisbehavingProxy(server, backend, misbehavior, host);
     server.on('request', (request, response) => {
       request.on('error', () => undefined);
       response.on('error', () => undefined);
@@ -75,7 +75,7 @@ export class MisbehavingProxy {
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { host, misbehaviour } = this;
+    const { host, misbehavior: misbehaviour } = this;
     const url = new URL(incoming.url ?? '/', `http://${host}`);
     const { method = '', headers } = incoming;
     const request = { method, path: url.pathname, query: url.searchParams, headers, host };
@@ -98,7 +98,7 @@ export class MisbehavingProxy {
     const [hostname, port] = this.backend.split(':');
     const headers = Object.fromEntries(
       Object.entries(incoming.headers).filter(
-        ([name]) => !HOP_BY_HOP.has(name) && this.misbehaviour.strips?.includes(name) !== true,
+        ([name]) => !HOP_BY_HOP.has(name) && this.misbehavior.strips?.includes(name) !== true,
       ),
     );
     if (body.length > 0 || !['GET', 'HEAD'].includes(incoming.method ?? ''))

@@ -71,7 +71,7 @@ export class ClusterSide implements ClusterPart {
   private certificate: OpenedCertificate | undefined;
   private keptCertificate: Promise<void> | undefined;
   /** Ends the running election, to start another with a new configuration. */
-  private again: AbortController | undefined;
+  private restartElection: AbortController | undefined;
   private readonly problems: ProblemLog;
 
   constructor(
@@ -93,7 +93,7 @@ export class ClusterSide implements ClusterPart {
     this.current = { config, rules: compileRules(config, namingTarget) };
     this.feed.set(config);
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
-    else this.again?.abort();
+    else this.restartElection?.abort();
   }
 
   /** The queue server cannot be used: the leader reports it on the Lease. */
@@ -134,9 +134,9 @@ export class ClusterSide implements ClusterPart {
   private async run(): Promise<void> {
     const { signal } = this.abort;
     while (!signal.aborted) {
-      const again = new AbortController();
-      this.again = again;
-      const either = AbortSignal.any([signal, again.signal]);
+      const restart = new AbortController();
+      this.restartElection = restart;
+      const either = AbortSignal.any([signal, restart.signal]);
       try {
         const cluster = await connectCluster(this.options.env);
         if (cluster === undefined) {

@@ -158,9 +158,9 @@ export function runBackground(
         const { id, job } = message;
         const abort = new AbortController();
         running.set(id, abort);
-        const tell = throttle((progress) => send({ type: 'progress', id, progress }));
+        const report = throttle((progress) => send({ type: 'progress', id, progress }));
         const work = copier
-          .copy(job, abort.signal, tell)
+          .copy(job, abort.signal, report)
           .then((outcome): FromBackground => ({ type: 'done', id, outcome }))
           .finally(() => running.delete(id));
         answer(id, job.source, work);
@@ -181,12 +181,12 @@ function failure(id: number, error: unknown, what: string): FromBackground {
   return { type: 'failed', id, failure: { reason: 'internal', message: `${what}: ${message}`, retryable: true } };
 }
 
-function throttle(tell: (progress: CopyProgress) => void): (progress: CopyProgress) => void {
+function throttle(report: (progress: CopyProgress) => void): (progress: CopyProgress) => void {
   let last = 0;
   return (progress) => {
     const now = performance.now();
     if (now - last < PROGRESS_INTERVAL_MS) return;
     last = now;
-    tell(progress);
+    report(progress);
   };
 }

@@ -45,11 +45,11 @@ interface PendingRequest {
  */
 export class BackgroundWorker implements Copier {
   private worker: Worker | undefined;
-  private readonly flights = new Map<number, PendingRequest>();
+  private readonly pending = new Map<number, PendingRequest>();
   private nextId = 1;
   private stopped = false;
-  private warmed = false;
-  private left: Promise<void> | undefined;
+  private keepsRunning = false;
+  private leavingCluster: Promise<void> | undefined;
   /** Number of the most recently started worker. */
   private starts = 0;
   /** Number of short-lived workers in a row. */
@@ -73,23 +73,23 @@ export class BackgroundWorker implements Copier {
 
   /** Starts the worker before the first copy, and restarts it if it dies: for logins to clouds, and for the cluster. */
   warm(): void {
-    this.warmed = true;
-    if (this.left === undefined) this.worker ??= this.start();
+    this.keepsRunning = true;
+    if (this.leavingCluster === undefined) this.worker ??= this.start();
   }
 
   /** Reports to the worker's cluster side. */
-  tell(type: 'settled' | 'copied', report: CopyReport): void {
+  reportCopy(type: 'settled' | 'copied', report: CopyReport): void {
     if (this.worker !== undefined) post(this.worker, { type, report });
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
     if (this.isOver || signal.aborted) throw stopped(job.source);
-    const { id, worker, answer } = this.ask(job.source, onProgress, (message) =>
+    const { id, worker, answer } = this.request(job.source, onProgress, (message) =>
       message.type === 'done' ? message.outcome : undefined,
     );
     const onAbort = (): void => {
       post(worker, { type: 'cancel', id });
-      this.flights.get(id)?.reject(stopped(job.source));
+      this.pending.get(id)?.reject(stopped(job.source));
     };
     signal.addEventListener('abort', onAbort, { once: true });
     post(worker, { type: 'copy', id, job });
@@ -99,7 +99,7 @@ export class BackgroundWorker implements Copier {
   /** The Docker config of a Secret; only the worker loads the client for the cluster. */
   async readSecret(name: string, namespace: string | undefined): Promise<string> {
     if (this.isOver) throw stopped(`Secret ${name}`);
-    const { id, worker, answer } = this.ask(`Secret ${name}`, undefined, (message) =>
+    const { id, worker, answer } = this.request(`Secret ${name}`, undefined, (message) =>
       message.type === 'secret' ? message.text : undefined,
     );
     post(worker, { type: 'read-secret', id, name, namespace });
@@ -109,7 +109,7 @@ export class BackgroundWorker implements Copier {
   /** The user of a token; undefined if the token is not valid for the audience. */
   async reviewToken(token: string, audience: string): Promise<string | undefined> {
     if (this.isOver) throw stopped('the token');
-    const { id, worker, answer } = this.ask('the token', undefined, (message) =>
+    const { id, worker, answer } = this.request('the token', undefined, (message) =>
       message.type === 'user' ? { name: message.name } : undefined,
     );
     post(worker, { type: 'review-token', id, token, audience });
@@ -119,7 +119,7 @@ export class BackgroundWorker implements Copier {
   /** Whether the Pod of the job may read its image, of this digest, at the source. */
   async checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
     if (this.isOver) throw stopped(job.source);
-    const { id, worker, answer } = this.ask(job.source, undefined, (message) =>
+    const { id, worker, answer } = this.request(job.source, undefined, (message) =>
       message.type === 'access' ? message.access : undefined,
     );
     post(worker, { type: 'check-access', id, job, digest, milliseconds });
@@ -129,7 +129,7 @@ export class BackgroundWorker implements Copier {
   /** The login to a cloud's registry, `target NAME` or `source HOST`; only the worker loads the clouds' SDKs. */
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
     if (this.isOver) throw stopped(registry);
-    const { id, worker, answer } = this.ask(registry, undefined, (message) =>
+    const { id, worker, answer } = this.request(registry, undefined, (message) =>
       message.type === 'login' ? message.login : undefined,
     );
     post(worker, { type: 'log-in', id, registry, refused });
@@ -147,7 +147,7 @@ export class BackgroundWorker implements Copier {
    */
   async drain(grace: number): Promise<void> {
     if (this.worker === undefined || this.isOver) return;
-    const { id, worker, answer } = this.ask('the queue', undefined, (message) =>
+    const { id, worker, answer } = this.request('the queue', undefined, (message) =>
       message.type === 'stopped' ? true : undefined,
     );
     post(worker, { type: 'drain', id, grace });
@@ -156,8 +156,8 @@ export class BackgroundWorker implements Copier {
 
   /** The worker releases the Lease if it can reach the API server. Secrets and logins remain available. */
   leaveCluster(): Promise<void> {
-    this.left ??= this.worker === undefined ? Promise.resolve() : this.releaseLease();
-    return this.left;
+    this.leavingCluster ??= this.worker === undefined ? Promise.resolve() : this.releaseLease();
+    return this.leavingCluster;
   }
 
   async stop(): Promise<void> {
@@ -167,7 +167,7 @@ export class BackgroundWorker implements Copier {
   }
 
   private async releaseLease(): Promise<void> {
-    const { id, worker, answer } = this.ask('the cluster', undefined, (message) =>
+    const { id, worker, answer } = this.request('the cluster', undefined, (message) =>
       message.type === 'stopped' ? true : undefined,
     );
     post(worker, { type: 'stop', id });
@@ -181,23 +181,23 @@ export class BackgroundWorker implements Copier {
    * A worker that dies after it left the cluster is not restarted, because the new one would take part in the election.
    */
   private get isOver(): boolean {
-    return this.stopped || (this.left !== undefined && this.worker === undefined);
+    return this.stopped || (this.leavingCluster !== undefined && this.worker === undefined);
   }
 
-  private ask<T>(
+  private request<T>(
     what: string,
     onProgress: PendingRequest['onProgress'],
     read: (message: FromBackground) => T | undefined,
   ): { readonly id: number; readonly worker: Worker; readonly answer: Promise<T> } {
     const wait = this.notBefore - performance.now();
     if (this.worker === undefined && this.failures > 1 && wait > 0) {
-      const again = `the background worker ended ${this.failures} times in a row; restarting it in ${Math.ceil(wait / 1_000)} s`;
-      throw new CopyFailedError({ reason: 'internal', message: `${what}: ${again}`, retryable: true });
+      const problem = `the background worker ended ${this.failures} times in a row; restarting it in ${Math.ceil(wait / 1_000)} s`;
+      throw new CopyFailedError({ reason: 'internal', message: `${what}: ${problem}`, retryable: true });
     }
     const worker = (this.worker ??= this.start());
     const id = this.nextId++;
     const answer = new Promise<T>((resolve, reject) => {
-      this.flights.set(id, {
+      this.pending.set(id, {
         what,
         answer: (message) => {
           const value = read(message);
@@ -206,7 +206,7 @@ export class BackgroundWorker implements Copier {
         reject,
         ...(onProgress !== undefined && { onProgress }),
       });
-    }).finally(() => this.flights.delete(id));
+    }).finally(() => this.pending.delete(id));
     return { id, worker, answer };
   }
 
@@ -230,15 +230,15 @@ export class BackgroundWorker implements Copier {
     worker.on('exit', (code) => {
       if (this.worker === worker) this.worker = undefined;
       const pause = this.pauseAfter(performance.now() - started);
-      if (this.left === undefined) this.events.onRestart?.();
-      if (this.warmed && this.left === undefined) {
+      if (this.leavingCluster === undefined) this.events.onRestart?.();
+      if (this.keepsRunning && this.leavingCluster === undefined) {
         // The leader is unknown until the next worker reports it.
         this.events.onClusterEvent?.({ kind: 'role', role: 'starting' });
         clearTimeout(this.restart);
         this.restart = setTimeout(() => this.warm(), pause).unref();
       }
       const message = `the background worker ended with code ${code}`;
-      for (const { what, reject } of this.flights.values()) {
+      for (const { what, reject } of this.pending.values()) {
         reject(
           new CopyFailedError({ reason: 'internal', message: `${what}: ${message}`, retryable: true, endedWorker }),
         );
@@ -275,7 +275,7 @@ export class BackgroundWorker implements Copier {
       this.events.onRequests?.(message.report);
       return;
     }
-    const flight = this.flights.get(message.id);
+    const flight = this.pending.get(message.id);
     if (message.type === 'progress') flight?.onProgress?.(message.progress);
     else if (message.type === 'failed') flight?.reject(new CopyFailedError(message.failure));
     else flight?.answer(message);

@@ -8,7 +8,7 @@ import { LayoutStore } from '../registry/layout/layout-store.js';
 import { messageOf } from '../util/message-of.js';
 import { CliError, EXIT } from './exit.js';
 import { planImage } from './mirror-rows.js';
-import type { Look, Planned } from './mirror-rows.js';
+import type { CheckDepth, Planned } from './mirror-rows.js';
 
 /** Opens a layout for writing; creates it in a new or empty folder. */
 export async function openLayout(folder: string): Promise<LayoutEnd> {
@@ -40,7 +40,7 @@ export async function planFromLayout(
   rules: Rules,
   folder: string,
   images: readonly string[],
-  look: Look = 'parts',
+  depth: CheckDepth = 'parts',
 ): Promise<{ readonly layout: LayoutEnd; readonly planned: readonly Planned[] }> {
   const store = await opened(() => LayoutStore.read(folder));
   // Signatures follow their images.
@@ -49,7 +49,7 @@ export async function planFromLayout(
   const found = names.filter((name) => wanted.size === 0 || wanted.has(normalized(name)));
   const known = new Set(names.map(normalized));
   const planned = [
-    ...found.map((name) => planName(rules, name, look)),
+    ...found.map((name) => planName(rules, name, depth)),
     ...[...wanted].filter((name) => !known.has(name)).map((name) => row(name, 'failed', `${folder} has no such name`)),
     ...(wanted.size > 0 ? [] : (await store.unnamed()).map((digest) => row(digest, 'kept', 'it has no name'))),
   ];
@@ -57,9 +57,9 @@ export async function planFromLayout(
   return { layout: { end: 'source', store }, planned };
 }
 
-function planName(rules: Rules, name: string, look: Look): Planned {
+function planName(rules: Rules, name: string, depth: CheckDepth): Planned {
   // A short name would be read as one of Docker Hub.
-  if (normalized(name) === name.replace(/^index\.docker\.io\//, 'docker.io/')) return planImage(rules, name, look);
+  if (normalized(name) === name.replace(/^index\.docker\.io\//, 'docker.io/')) return planImage(rules, name, depth);
   const advice = 'name it HOST/REPOSITORY:TAG, as mirror --to-layout and crane --annotate-ref do';
   return row(
     name,

@@ -38,10 +38,10 @@ export interface PlannedCopy {
  * How an image that the target has is checked. `parts`: every manifest and blob. `audit`: also the signatures, attestations
  * and SBOMs of every manifest. `due`: an audit once per `mirror.audit.interval`.
  */
-export type Look = 'parts' | 'audit' | 'due';
+export type CheckDepth = 'parts' | 'audit' | 'due';
 
 /** The target reference of a named image. */
-export function planImage(rules: Rules, image: string, look: Look = 'parts'): Planned {
+export function planImage(rules: Rules, image: string, depth: CheckDepth = 'parts'): Planned {
   const container = { list: 'containers' as const, index: 0, name: '', image, object: { image } };
   // Filters apply to Pods, and there is none here: an image that is named explicitly is copied.
   const decision = decideContainer({ ...rules, filters: [] }, {}, container);
@@ -51,7 +51,7 @@ export function planImage(rules: Rules, image: string, look: Look = 'parts'): Pl
   }
   // Copies the tag's current image, even if the target has an older one.
   if (decision.action === 'mirror') {
-    const job = { ...lookedAt(mirrorJob(decision), look), force: true };
+    const job = { ...withCheckDepth(mirrorJob(decision), depth), force: true };
     return { image, job, pulls: [] };
   }
   const state = decision.reason === 'in-target' ? 'kept' : 'failed';
@@ -64,9 +64,9 @@ function isPullThrough({ naming, copyPolicy }: TargetRule): boolean {
 }
 
 /** The job for an image that a user names, which checks more than the image's name. */
-export function lookedAt(job: MirrorJob, look: Look): MirrorJob {
-  const own = look === 'due' ? 'due' : 'tree';
-  return { ...job, look: job.look ?? own, ...(look === 'audit' && { allReferrers: true as const }) };
+export function withCheckDepth(job: MirrorJob, depth: CheckDepth): MirrorJob {
+  const own = depth === 'due' ? 'due' : 'tree';
+  return { ...job, presenceCheck: job.presenceCheck ?? own, ...(depth === 'audit' && { allReferrers: true as const }) };
 }
 
 /** Jobs that differ only in the pull secrets that they use. */

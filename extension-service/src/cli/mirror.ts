@@ -10,7 +10,7 @@ import { intoLayout, openLayout, planFromLayout } from './mirror-layout.js';
 import { mirrorNow } from './mirror-now.js';
 import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
-import type { Look, MirrorRow, Planned } from './mirror-rows.js';
+import type { CheckDepth, MirrorRow, Planned } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
 import { readInput } from './read-input.js';
 import { namingTarget } from '../kinds/registry-naming.js';
@@ -38,17 +38,17 @@ export async function mirror(context: CommandContext, images: readonly string[],
     throw new CliError(EXIT.usage, 'name at least one image, or a list with --file');
   const { config } = await load(context, flags);
   const rules = compileRules(config, namingTarget);
-  const look = flags.audit === true || flags.referrers === true ? 'audit' : 'parts';
+  const depth = flags.audit === true || flags.referrers === true ? 'audit' : 'parts';
   if (fromLayout !== undefined) {
-    const { layout, planned } = await planFromLayout(rules, fromLayout, all, look);
+    const { layout, planned } = await planFromLayout(rules, fromLayout, all, depth);
     return mirrorOrPlan(context, config, planned, { ...flags, layout });
   }
-  const looks = new Map<string, Look>([
+  const depths = new Map<string, CheckDepth>([
     // Scheduled jobs pass a list; users name images.
-    ...listed.map((image) => [image, look === 'parts' ? 'due' : look] as const),
-    ...images.map((image) => [image, look] as const),
+    ...listed.map((image) => [image, depth === 'parts' ? 'due' : depth] as const),
+    ...images.map((image) => [image, depth] as const),
   ]);
-  const planned = [...new Set(all)].map((image) => planImage(rules, image, looks.get(image)));
+  const planned = [...new Set(all)].map((image) => planImage(rules, image, depths.get(image)));
   if (toLayout === undefined) {
     const complete = listed.length > 0 ? await CompleteImagesFile.open(context) : undefined;
     return mirrorOrPlan(context, config, planned, { ...flags, ...(complete && { complete }) });

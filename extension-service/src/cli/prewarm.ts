@@ -11,7 +11,7 @@ import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { mirrorOrPlan } from './mirror.js';
-import { lookedAt } from './mirror-rows.js';
+import { withCheckDepth } from './mirror-rows.js';
 import type { OutputFormat } from './output.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
@@ -52,7 +52,7 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   }
   const planned = jobs.map(([, image]) => ({
     image: image.job.source,
-    job: { ...lookedAt(image.job, 'parts'), force: false },
+    job: { ...withCheckDepth(image.job, 'parts'), force: false },
     pulls: image.pulls().slice(0, MAX_PULLS),
   }));
   return mirrorOrPlan(inCluster, config, planned, flags);

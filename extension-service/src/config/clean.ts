@@ -77,7 +77,7 @@ export class Cleaner {
 
   private known(written: string, field: MappingField): string | undefined {
     if (field.fields.has(written)) return written;
-    if (this.dialect === 'ours') return undefined;
+    if (this.dialect === 'strict') return undefined;
     return [...field.fields.keys()].find((key) => key.toLowerCase() === written.toLowerCase());
   }
 
@@ -85,13 +85,13 @@ export class Cleaner {
     const place = formatPath([...path, shown(written)]);
     const legacy = path.length === 0 ? LEGACY_KEYS.get(written.toLowerCase()) : undefined;
     if (legacy !== undefined) {
-      const severity = this.dialect === 'anchor' ? 'warning' : 'error';
+      const severity = this.dialect === 'k8s-image-swapper' ? 'warning' : 'error';
       this.problems.add(severity, entry.place, place, legacy.message, legacy.advice);
       return;
     }
     const elsewhere = [...keysBelow(field, '')].find((key) => key.split('.').at(-1) === written);
     const hint = didYouMean(suggest(written, field.fields.keys()) ?? elsewhere);
-    const severity = this.dialect === 'anchor' ? 'warning' : 'error';
+    const severity = this.dialect === 'k8s-image-swapper' ? 'warning' : 'error';
     const allowed = `expected one of ${[...field.fields.keys()].join(', ')}`;
     this.problems.add(severity, entry.place, place, `unknown key${hint}`, allowed);
   }
@@ -101,7 +101,7 @@ export class Cleaner {
     if (typeof value === 'string') {
       // Templates write role: "" for no role.
       if (value === '' && field.optional && field.type !== 'choice') return undefined;
-      return this.dialect === 'anchor' ? fromText(node, field) : node;
+      return this.dialect === 'k8s-image-swapper' ? fromText(node, field) : node;
     }
     switch (field.type) {
       case 'digits':
@@ -121,13 +121,19 @@ export class Cleaner {
     // A secret's own text is not shown in messages.
     const message = `is a ${kind}, not a string`;
     const allowed = `write it in quotes${field.secret === undefined ? `: ${quoteInput(node.source)}` : ''}`;
-    this.problems.add(this.dialect === 'anchor' ? 'warning' : 'error', node.place, formatPath(path), message, allowed);
+    this.problems.add(
+      this.dialect === 'k8s-image-swapper' ? 'warning' : 'error',
+      node.place,
+      formatPath(path),
+      message,
+      allowed,
+    );
     return { ...node, value: node.source };
   }
 
   /** k8s-image-swapper's durations are Go's: a number is nanoseconds, and 0 means the default. */
   private nanoseconds(node: ScalarNode, path: Path): ScalarNode | undefined {
-    if (this.dialect !== 'anchor' || typeof node.value !== 'number' || node.value < 0) {
+    if (this.dialect !== 'k8s-image-swapper' || typeof node.value !== 'number' || node.value < 0) {
       return { ...node, value: node.source };
     }
     if (node.value === 0) return undefined;

@@ -148,7 +148,7 @@ function read({ path, field, text, place, origin }: Overlay, problems: Problems)
     return { kind: 'list', items, place, origin };
   }
   const node = readYaml({ text, file: place.file, origin }, problems);
-  return node && new Cleaner('ours', problems).clean(node, field, path);
+  return node && new Cleaner('strict', problems).clean(node, field, path);
 }
 
 function locate(text: string, offset: number, { file }: Place): Place {

@@ -69,7 +69,7 @@ export function parseTree(
   const dialect = dialectOf(file);
   const problems = new Problems();
   const root = mappingOf(schema === configSchema ? rootField : fieldOf(schema));
-  const written = readYaml({ text, file, lenient: dialect === 'anchor' }, problems);
+  const written = readYaml({ text, file, lenient: dialect === 'k8s-image-swapper' }, problems);
   // Broken YAML has lost an unknown part of its keys, so further problems would be guesses.
   if (written === undefined) throwErrors(problems, file);
   const start: Place = { file, line: 1, column: 1 };

@@ -58,7 +58,7 @@ class Variant {
     // A mapping or a list is not a type either.
     const value = written?.kind === 'scalar' ? written.value : written && {};
     const { type, fault, foreign } = typeOfRegistry(value, (key) => this.node.entries.has(key), this.#variants);
-    if (written === undefined && type === undefined && this.dialect === 'anchor') {
+    if (written === undefined && type === undefined && this.dialect === 'k8s-image-swapper') {
       return this.without(
         this.#variants.filter((key) => key !== LEGACY_DEFAULT_TYPE),
         LEGACY_DEFAULT_TYPE,
@@ -82,7 +82,7 @@ class Variant {
         entries.set(key, entry);
         continue;
       }
-      const severity = this.dialect === 'anchor' ? 'warning' : 'error';
+      const severity = this.dialect === 'k8s-image-swapper' ? 'warning' : 'error';
       const allowed = `leave it out, or set type: ${key}`;
       this.problems.add(severity, entry.place, this.key(key), foreignMember(type), allowed);
     }

@@ -151,7 +151,7 @@ class Migration {
   private config(written: MappingNode): unknown {
     const found = new Problems();
     const tree = rewriteConfig(written, found);
-    const cleaned = new Cleaner('anchor', found).clean(tree, rootField, []);
+    const cleaned = new Cleaner('k8s-image-swapper', found).clean(tree, rootField, []);
     const config = (cleaned === undefined ? {} : toPlain(cleaned)) as Record<string, unknown>;
     this.adopt(found, tree);
     this.typed(config);

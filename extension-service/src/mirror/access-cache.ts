@@ -1,7 +1,7 @@
 import { BoundedMap } from '../util/bounded-map.js';
 
 /** Maximum answers of each kind; the oldest are dropped first. */
-const MAX_REMEMBERED = 20_000;
+const MAX_ANSWERS = 20_000;
 /** Milliseconds for which a grant is valid without another request. */
 export const FRESH_MS = 10 * 60_000;
 /** Milliseconds for which a grant is valid while the source does not answer. */
@@ -11,9 +11,9 @@ export const REFUSED_MS = 30_000;
 /** The same for anonymous access: an image rarely becomes public. */
 export const NOT_PUBLIC_MS = 5 * 60_000;
 /** Milliseconds without another request after one that had no answer. */
-export const SILENT_MS = 10_000;
+export const UNANSWERED_RETRY_MS = 10_000;
 
-interface Kept {
+interface Refusal {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly message: string;
@@ -25,9 +25,9 @@ interface Kept {
  * without limit, never displace grants.
  */
 export class AccessCache {
-  private readonly good = new BoundedMap<string, number>(MAX_REMEMBERED);
-  private readonly refused = new BoundedMap<string, Kept>(MAX_REMEMBERED);
-  private readonly silent = new BoundedMap<string, Kept>(MAX_REMEMBERED);
+  private readonly good = new BoundedMap<string, number>(MAX_ANSWERS);
+  private readonly refused = new BoundedMap<string, Refusal>(MAX_ANSWERS);
+  private readonly outages = new BoundedMap<string, Refusal>(MAX_ANSWERS);
 
   constructor(private readonly now: () => number) {}
 
@@ -45,27 +45,27 @@ export class AccessCache {
   }
 
   /** Why there was no answer recently. */
-  silence(key: string): string | undefined {
-    return this.current(this.silent.get(key));
+  recentOutage(key: string): string | undefined {
+    return this.current(this.outages.get(key));
   }
 
   grant(key: string): void {
     this.good.set(key, this.now());
     this.refused.delete(key);
-    this.silent.delete(key);
+    this.outages.delete(key);
   }
 
   refuse(key: string, message: string, life: number): void {
     this.good.delete(key);
-    this.silent.delete(key);
+    this.outages.delete(key);
     this.refused.set(key, { at: this.now(), message, life });
   }
 
-  keepSilent(key: string, message: string, life: number): void {
-    this.silent.set(key, { at: this.now(), message, life });
+  recordOutage(key: string, message: string, life: number): void {
+    this.outages.set(key, { at: this.now(), message, life });
   }
 
-  private current(kept: Kept | undefined): string | undefined {
+  private current(kept: Refusal | undefined): string | undefined {
     return kept !== undefined && this.now() - kept.at < kept.life ? kept.message : undefined;
   }
 }

@@ -157,7 +157,7 @@ export class RegistryCopier implements Copier {
       if (this.config.queue.type !== 'memory') this.ledger.newRepositories.share(target.host, repository);
       const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
       const archived = await this.archivedInTarget(registries, job, target.host, there, signal);
-      const isDone = there !== undefined && job.look === undefined;
+      const isDone = there !== undefined && job.presenceCheck === undefined;
       if (isDone && !this.areReferrersDue(target.host, repository, there)) {
         repositories?.used(repository);
         return upToDate(there);
@@ -196,7 +196,7 @@ export class RegistryCopier implements Copier {
    */
   private async archivedInTarget(
     registries: Registries,
-    { target, reference, look }: MirrorJob,
+    { target, reference, presenceCheck: look }: MirrorJob,
     host: string,
     there: string | undefined,
     signal: AbortSignal,
@@ -218,7 +218,7 @@ export class RegistryCopier implements Copier {
       const target = this.target(this.registries, job);
       // Sends the source no request if manifests count as pulls.
       const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
-      if (digest !== undefined && job.look === undefined) {
+      if (digest !== undefined && job.presenceCheck === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map(), pulls: 0 };
       }
       const from = await this.source(this.registries, source, job);
@@ -226,7 +226,7 @@ export class RegistryCopier implements Copier {
         source: from,
         target: { client: target, reference: job.reference },
         platforms: job.platforms,
-        presence: job.look ?? ('name' as const),
+        presence: job.presenceCheck ?? ('name' as const),
         isComplete: (image: string) => this.ledger.complete?.isFresh(image) === true,
         ...this.admission(job, from, signal),
         signal,
@@ -297,7 +297,7 @@ export class RegistryCopier implements Copier {
   }
 
   private look(
-    { look, allReferrers, reference }: MirrorJob,
+    { presenceCheck: look, allReferrers, reference }: MirrorJob,
     host: string,
     digest: string | undefined,
   ): Partial<CopyOptions> {

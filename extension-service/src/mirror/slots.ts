@@ -38,7 +38,7 @@ export class Slots {
   /** Whether a namespace may have one more slot. */
   mayStart(share: string): boolean {
     const { concurrency } = this.limits;
-    return fits(this.running, concurrency, this.heldBy(share), reservedSlots(concurrency));
+    return hasRoom(this.running, concurrency, this.heldBy(share), reservedSlots(concurrency));
   }
 
   /** Whether a job's registries have room for one more copy of a namespace. */
@@ -50,8 +50,8 @@ export class Slots {
     const atSource = this.sources.of(ofShare(share, source));
     const atTarget = this.targets.of(ofShare(share, target));
     return (
-      fits(this.sources.of(source), perSource, atSource, strict?.perSource === true ? 0 : reserve) &&
-      fits(this.targets.of(target), perTarget, atTarget, strict?.perTarget === true ? 0 : reserve)
+      hasRoom(this.sources.of(source), perSource, atSource, strict?.perSource === true ? 0 : reserve) &&
+      hasRoom(this.targets.of(target), perTarget, atTarget, strict?.perTarget === true ? 0 : reserve)
     );
   }
 
@@ -76,7 +76,7 @@ export class Slots {
   }
 }
 
-function fits(count: number, limit: number, own: number, reserve: number): boolean {
+function hasRoom(count: number, limit: number, own: number, reserve: number): boolean {
   return count < limit || (own < Math.min(reserve, limit) && count < limit + reserve);
 }
 

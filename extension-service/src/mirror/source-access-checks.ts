@@ -8,7 +8,7 @@ import type { RegistryClient } from '../registry/client.js';
 import { RegistryError } from '../registry/errors.js';
 import type { Keychain } from '../registry/types.js';
 import { messageOf } from '../util/message-of.js';
-import { AccessCache, NOT_PUBLIC_MS, REFUSED_MS, SILENT_MS } from './access-cache.js';
+import { AccessCache, NOT_PUBLIC_MS, REFUSED_MS, UNANSWERED_RETRY_MS } from './access-cache.js';
 import { AccessShares } from './access-shares.js';
 import { notObservedHint } from './observed-pods.js';
 import type { IsPodObserved } from './observed-pods.js';
@@ -17,7 +17,7 @@ import { ObservedPodCache } from './observed-pod-cache.js';
 /** Milliseconds after which a request to a source is aborted, even though its admission has already continued. */
 const QUESTION_TIMEOUT_MS = 5_000;
 /** Maximum milliseconds that a throttling source can request us to wait. */
-const MAX_SILENT_MS = 60_000;
+const MAX_UNANSWERED_RETRY_MS = 60_000;
 
 export interface SourceAccessOptions {
   /** The current clients, and the configuration of shared access. */
@@ -160,8 +160,8 @@ export class SourceAccessChecks {
     if (freshFor !== undefined && freshFor > 0) return Promise.resolve({ state: 'granted', freshFor });
     const refused = this.memory.refusal(key);
     if (refused !== undefined) return Promise.resolve({ state: 'refused', message: refused });
-    const silent = this.memory.silence(key);
-    if (silent !== undefined) return Promise.resolve({ state: 'unknown', message: silent });
+    const outage = this.memory.recentOutage(key);
+    if (outage !== undefined) return Promise.resolve({ state: 'unknown', message: outage });
     const flying = this.flights.get(key);
     if (flying !== undefined) return flying;
     const { host } = placeOf(question);
@@ -202,7 +202,7 @@ export class SourceAccessChecks {
         return { state: 'refused', message };
       }
       const wait = error instanceof RegistryError ? (error.retryAfter ?? 0) : 0;
-      this.memory.keepSilent(key, message, Math.min(MAX_SILENT_MS, Math.max(SILENT_MS, wait)));
+      this.memory.recordOutage(key, message, Math.min(MAX_UNANSWERED_RETRY_MS, Math.max(UNANSWERED_RETRY_MS, wait)));
       return { state: 'unknown', message };
     }
   }

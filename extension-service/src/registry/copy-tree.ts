@@ -353,7 +353,7 @@ export class TreeCopy {
     const brought = await this.#all(blobs.map((blob) => () => this.#copyBlob(blob, isForced ? 'read' : 'ask')));
     const isDoubtful = place === 'source' && brought.every(({ outcome, proven }) => outcome === 'present' && !proven);
     if (isDoubtful) this.#shared.isCacheDoubtful = true;
-    const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#believe(blob))) : brought;
+    const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#verifyReadable(blob))) : brought;
     blobs.forEach((blob, index) => this.#count(blob, certain[index]?.outcome ?? 'present'));
     return certain.some(({ outcome }) => outcome !== 'present');
   }
@@ -362,7 +362,7 @@ export class TreeCopy {
    * The manifest is missing but all its blobs seem to exist: registries answer so after their garbage collection, from
    * a cache (distribution with `cache: blobdescriptor: inmemory`).
    */
-  async #believe(blob: Descriptor): Promise<CopiedBlob> {
+  async #verifyReadable(blob: Descriptor): Promise<CopiedBlob> {
     const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
     if (readable) return { outcome: 'present', proven: true };
     this.repaired.push(`blob ${blob.digest}, whose content the registry had lost`);

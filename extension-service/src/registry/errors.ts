@@ -87,15 +87,15 @@ export class RegistryError extends Error {
     this.status = details.status;
     this.retryAfter = details.retryAfter;
     this.retryable = details.retryable ?? RETRYABLE.has(details.kind);
-    this.diagnostics = (details.diagnostics ?? []).map(({ code, message: said }) => ({
+    this.diagnostics = (details.diagnostics ?? []).map(({ code, message: text }) => ({
       code: blankSecrets(code),
-      message: blankSecrets(said),
+      message: blankSecrets(text),
     }));
     this.advised = details.advised ?? false;
   }
 
   /** The message without the request, whose path could be taken for words of the registry. */
-  get said(): string {
+  get responseText(): string {
     const where = `${this.request ?? this.host}: `;
     return this.message.startsWith(where) ? this.message.slice(where.length) : this.message;
   }
@@ -109,7 +109,7 @@ export class RegistryError extends Error {
   }): RegistryError {
     const { host, request, status, diagnostics, advised, answeredBy } = this;
     const redirects = answeredBy === undefined ? '' : ` (${host} redirects there)`;
-    const text = this.said.slice(0, this.said.length - redirects.length);
+    const text = this.responseText.slice(0, this.responseText.length - redirects.length);
     const retryAfter = changes.retryAfter ?? this.retryAfter;
     return new RegistryError(changes.advice === undefined ? text : `${text}: ${changes.advice}`, {
       host,

@@ -10,7 +10,7 @@ export function isMissingContent(error: unknown): error is RegistryError {
   return (
     error instanceof RegistryError &&
     error.kind === 'missing' &&
-    (error.diagnostics.some(({ code }) => CONTENT_CODES.has(code)) || MISSING_CONTENT.test(error.said))
+    (error.diagnostics.some(({ code }) => CONTENT_CODES.has(code)) || MISSING_CONTENT.test(error.responseText))
   );
 }
 
@@ -22,7 +22,7 @@ export function isLagging(error: unknown): boolean {
 /** Adds the reasons for a rejection that the manifest itself shows: foreign layers, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;
-  const isAboutUrls = error.kind === 'invalid' && /\burls?\b/i.test(error.said);
+  const isAboutUrls = error.kind === 'invalid' && /\burls?\b/i.test(error.responseText);
   if ((isMissingContent(error) || isAboutUrls) && hasForeignLayers(bytes)) {
     const advice =
       'the image has foreign layers, which are stored at other URLs and not copied: allow these URLs in the registry (distribution: validation.manifests.urls.allow)';

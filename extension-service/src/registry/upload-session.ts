@@ -71,7 +71,7 @@ export function isLostUpload(error: unknown): error is RegistryError {
   const { status, diagnostics } = error;
   if (status === 416) return true;
   if (status !== 404 && status !== 400 && status !== 409 && status !== 410) return false;
-  if (LOST_WORDS.test(error.said)) return true;
+  if (LOST_WORDS.test(error.responseText)) return true;
   return diagnostics.length === 0
     ? status !== 400 && status !== 409
     : diagnostics.some(({ code }) => LOST_CODES.has(code));

@@ -3,8 +3,8 @@ export type KeyPath = readonly (string | number)[];
 
 /** The input of a rule about several keys of one mapping, and its way to report problems. */
 export interface RuleScope {
-  /** `anchor`: the configuration is the file of k8s-image-swapper. */
-  readonly dialect: 'ours' | 'anchor';
+  /** `k8s-image-swapper`: the configuration is the file of k8s-image-swapper. */
+  readonly dialect: 'strict' | 'k8s-image-swapper';
   /** Whether the key is written, in the file, the environment or a flag, rather than a default. */
   isWritten(path: KeyPath): boolean;
   error(path: KeyPath, message: string, allowed?: string): void;

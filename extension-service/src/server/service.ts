@@ -49,7 +49,7 @@ export interface ServiceDependencies {
   readonly loaded: LoadedConfig;
   readonly copier: Copier & {
     configure(config: Config): void;
-    tell(type: 'settled' | 'copied', report: CopyReport): void;
+    reportCopy(type: 'settled' | 'copied', report: CopyReport): void;
     reviewToken(token: string, audience: string): Promise<string | undefined>;
     checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
     /** Hands back copies that other replicas can make; running ones may finish within this many milliseconds. */
@@ -281,7 +281,7 @@ export class Service {
     // The next leader finds them again.
     if (this.stopping) return;
     for (const job of event.jobs) {
-      void this.queue.enqueue(job).then((result) => copier.tell('settled', this.report(job, result)));
+      void this.queue.enqueue(job).then((result) => copier.reportCopy('settled', this.report(job, result)));
     }
   }
 
@@ -355,7 +355,7 @@ export class Service {
   private copied(job: MirrorJob, result: MirrorResult, milliseconds: number, attempt: number): void {
     const { copier, log, metrics } = this.dependencies;
     const { source, target } = job;
-    copier.tell('copied', this.report(job, result));
+    copier.reportCopy('copied', this.report(job, result));
     if (result.ok) {
       const { digest, upToDate, bytes, repaired, unfinished = [] } = result.outcome;
       this.existence.learn(job.reference, digest);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isNamespaceName, isObjectName } from '../core/decide/kubernetes-names.js';
-import { LOOKS, mirrorJobKey } from '../core/decide/mirror-job.js';
+import { PRESENCE_CHECKS, mirrorJobKey } from '../core/decide/mirror-job.js';
 import type { MirrorJob, PullContext } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
 import { quoteInput } from '../core/image/quote.js';
@@ -19,7 +19,8 @@ export interface JobBody {
   /** `reference.text`. The copying replica computes it again and compares both. */
   readonly reference: string;
   readonly force?: true;
-  readonly look?: NonNullable<MirrorJob['look']>;
+  /** `presenceCheck` of the job. */
+  readonly look?: NonNullable<MirrorJob['presenceCheck']>;
   readonly allReferrers?: true;
   /** Namespace, ServiceAccount, names of Secrets. */
   readonly pull?: readonly [string, string, ...string[]];
@@ -43,21 +44,21 @@ export function repositoryId({ reference: { registry, repository } }: Pick<Mirro
   return createHash('sha256').update(`${registry}/${repository}`).digest('hex').slice(0, 40);
 }
 
-export function bodyOf({ source, target, reference, force, look, allReferrers, pull }: MirrorJob): JobBody {
+export function bodyOf({ source, target, reference, force, presenceCheck, allReferrers, pull }: MirrorJob): JobBody {
   return {
     v: 1,
     source,
     target,
     reference: reference.text,
     ...(force && { force }),
-    ...(look !== undefined && { look }),
+    ...(presenceCheck !== undefined && { look: presenceCheck }),
     ...(allReferrers === true && { allReferrers }),
     ...(pull !== undefined && { pull: [pull.namespace, pull.serviceAccount, ...pull.secretNames] }),
   };
 }
 
 /** Whether the body is small enough to store: its names come from Pods, which can make them very long. */
-export function fits(body: JobBody): boolean {
+export function isStorable(body: JobBody): boolean {
   return JSON.stringify(body).length <= MAX_BODY_CHARACTERS && (body.pull?.length ?? 0) <= MAX_SECRET_NAMES + 2;
 }
 
@@ -95,7 +96,7 @@ export function readBody(id: string, data: unknown, rules: Rules): MirrorJob | s
     reference,
     platforms: rule.platforms,
     force: body.force === true,
-    ...(body.look !== undefined && { look: body.look }),
+    ...(body.look !== undefined && { presenceCheck: body.look }),
     ...(body.allReferrers === true && { allReferrers: true as const }),
     ...(body.pull !== undefined && { pull: pullOf(body.pull) }),
   };
@@ -118,7 +119,7 @@ function fieldsOf(data: unknown): JobBody | string {
   if (wrong !== undefined) return `${wrong} is not a string`;
   if (force !== undefined && force !== true) return 'force is not true';
   if (allReferrers !== undefined && allReferrers !== true) return 'allReferrers is not true';
-  if (look !== undefined && !isLook(look)) return 'look is not a kind of look';
+  if (look !== undefined && !isPresenceCheck(look)) return 'look is not a presence check';
   if (pull !== undefined && !isPull(pull)) return 'pull does not name a namespace, a ServiceAccount and Secrets';
   return {
     v,
@@ -132,9 +133,9 @@ function fieldsOf(data: unknown): JobBody | string {
   };
 }
 
-/** Whether the value is a way to check the target (`look`). */
-export function isLook(value: unknown): value is NonNullable<MirrorJob['look']> {
-  return LOOKS.some((look) => look === value);
+/** Whether the value names a check of the image in the target. */
+export function isPresenceCheck(value: unknown): value is NonNullable<MirrorJob['presenceCheck']> {
+  return PRESENCE_CHECKS.some((check) => check === value);
 }
 
 function isPull(value: unknown): value is NonNullable<JobBody['pull']> {

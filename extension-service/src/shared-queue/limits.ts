@@ -3,19 +3,19 @@ import { copyLimits } from '../mirror/copy-limits.js';
 import type { CopyLimits } from '../mirror/slots.js';
 
 /** Maximum jobs that a replica takes from the queue for each of its copy slots. */
-const DRAWN_PER_SLOT = 4;
+const MAX_PREFETCHED_PER_SLOT = 4;
 /**
  * Maximum jobs to store for each slot. Replicas can take more than this, so copies that hang never keep other jobs from
  * being taken.
  */
-const STORED_PER_SLOT = 3;
+const MAX_STORED_PER_SLOT = 3;
 
 /**
  * How many jobs a replica takes from the queue at once. By default as many as it has slots, so that it takes no job
  * that another replica could start. The number grows by one each time when taken jobs wait and no copy ends: the
  * registries or namespaces of the running copies may hang, and the lanes choose among all taken jobs.
  */
-export class DrawnAhead {
+export class PrefetchLimit {
   private count: number;
 
   constructor(private slots: number) {
@@ -31,12 +31,12 @@ export class DrawnAhead {
     this.count = slots;
   }
 
-  ended(): void {
+  reset(): void {
     this.count = this.slots;
   }
 
-  stuck(): void {
-    this.count = Math.min(this.count + 1, DRAWN_PER_SLOT * this.slots);
+  increase(): void {
+    this.count = Math.min(this.count + 1, MAX_PREFETCHED_PER_SLOT * this.slots);
   }
 }
 
@@ -49,5 +49,5 @@ export function storedLimits(
   replicas: number,
 ): CopyLimits {
   if (config.queue.type === 'memory') return copyLimits(config);
-  return { concurrency: STORED_PER_SLOT * config.mirror.concurrency * replicas };
+  return { concurrency: MAX_STORED_PER_SLOT * config.mirror.concurrency * replicas };
 }

@@ -1,5 +1,6 @@
-import { isLook } from './job-body.js';
+import { isPresenceCheck } from './job-body.js';
 import { isRecord } from '../util/is-record.js';
+import { needsMore } from '../core/decide/mirror-job.js';
 import { isDigest } from '../core/image/reference.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
@@ -8,25 +9,42 @@ import type { CopyOutcome } from '../mirror/copier.js';
 import type { MirrorResult } from '../mirror/status.js';
 
 /** The result of one try of a job, as stored on the queue server. */
-export type ResultBody = { readonly did: Did } & (
+export type ResultBody = { readonly did: CoveredRequest } & (
   | { readonly ok: true; readonly outcome: CopyOutcome }
   | { readonly ok: false; readonly failure: CopyFailure }
   /** The replica cannot make this copy; the replica that requested it can. */
   | { readonly declined: string }
 );
 
-/** The parts that the copy included when the job was taken: a later request may ask for more. */
-export type Did = Pick<MirrorJob, 'force' | 'look' | 'allReferrers'>;
+/** What a copy covered when its job was taken; a later request may need more. `look` is the job's `presenceCheck`. */
+export interface CoveredRequest {
+  readonly force: boolean;
+  readonly look?: NonNullable<MirrorJob['presenceCheck']>;
+  readonly allReferrers?: true;
+}
 
 const MAX_MESSAGE = 2_000;
 const MAX_LIST = 1_000;
 
-export function didOf({ force, look, allReferrers }: MirrorJob): Did {
-  return { force, ...(look !== undefined && { look }), ...(allReferrers === true && { allReferrers }) };
+export function coveredRequest({ force, presenceCheck, allReferrers }: MirrorJob): CoveredRequest {
+  return {
+    force,
+    ...(presenceCheck !== undefined && { look: presenceCheck }),
+    ...(allReferrers === true && { allReferrers }),
+  };
+}
+
+/** Whether a result with this coverage is enough for the job. */
+export function isCovered(job: MirrorJob, { force, look, allReferrers }: CoveredRequest): boolean {
+  return !needsMore(job, {
+    force,
+    ...(look !== undefined && { presenceCheck: look }),
+    ...(allReferrers === true && { allReferrers }),
+  });
 }
 
 export function resultBody(job: MirrorJob, result: MirrorResult): ResultBody {
-  const did = didOf(job);
+  const did = coveredRequest(job);
   if (!result.ok) return { did, ok: false, failure: result.failure };
   return { did, ok: true, outcome: result.outcome };
 }
@@ -34,7 +52,7 @@ export function resultBody(job: MirrorJob, result: MirrorResult): ResultBody {
 /** Parses a result, which anyone with access to the queue server may have written; undefined if it is invalid. */
 export function readResult(value: unknown, job: MirrorJob): ResultBody | undefined {
   if (!isRecord(value) || !isRecord(value['did'])) return undefined;
-  const did = readDid(value['did']);
+  const did = readCoveredRequest(value['did']);
   if (typeof value['declined'] === 'string') return { did, declined: value['declined'].slice(0, MAX_MESSAGE) };
   if (value['ok'] === true) {
     const outcome = readOutcome(value['outcome'], job);
@@ -50,10 +68,10 @@ export function failureIn(value: unknown): CopyFailure | undefined {
   return value['ok'] === false ? readFailure(value['failure']) : undefined;
 }
 
-function readDid({ force, look, allReferrers }: Record<string, unknown>): Did {
+function readCoveredRequest({ force, look, allReferrers }: Record<string, unknown>): CoveredRequest {
   return {
     force: force === true,
-    ...(isLook(look) && { look }),
+    ...(isPresenceCheck(look) && { look }),
     ...(allReferrers === true && { allReferrers }),
   };
 }

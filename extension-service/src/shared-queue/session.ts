@@ -34,7 +34,7 @@ const CONNECTION_ERRORS =
   /ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|Connection (?:is closed|terminated|ended)|not queryable|Client has|LOADING|READONLY|All sentinels|timeout exceeded|terminating connection|starting up|shutting down/i;
 
 /** A job that this replica has taken from the queue. */
-export interface DrawnJob {
+export interface TakenJob {
   readonly id: string;
   readonly data: unknown;
   /** Aborts when the lease is lost. */
@@ -47,9 +47,9 @@ export const RETURNED = Symbol('returned');
 export interface SessionOptions {
   readonly install: { readonly id: string; readonly title: string };
   readonly prefix: string;
-  /** Jobs that are drawn at once. */
-  readonly ahead: number;
-  readonly draw: (job: DrawnJob) => Promise<object | typeof RETURNED>;
+  /** Maximum number of jobs that this replica takes at once. */
+  readonly prefetch: number;
+  readonly processJob: (job: TakenJob) => Promise<object | typeof RETURNED>;
   readonly onResult: (id: string, value: unknown) => void;
   /** Called for a job that is given up, because too many replicas ended while they had it. */
   readonly onGivenUp: (id: string, reason: string) => void;
@@ -90,8 +90,8 @@ export class Session {
     const worker = new Worker(
       'copies',
       async (job: Job, token = '') => {
-        const drawn = await session.draw(job);
-        if (drawn !== RETURNED) return drawn;
+        const result = await session.process(job);
+        if (result !== RETURNED) return result;
         await job.moveToWait(token);
         throw new WaitingError();
       },
@@ -99,7 +99,7 @@ export class Session {
         ...base,
         name: `${shortOf(options.install.id)}-${randomUUID()}`,
         autorun: false,
-        concurrency: options.ahead,
+        concurrency: options.prefetch,
         lockDuration: LOCK_MS,
         lockRenewTime: LOCK_RENEWAL_MS,
         stalledInterval: STALLED_INTERVAL_MS,
@@ -125,7 +125,7 @@ export class Session {
         'to connect',
         OPEN_TIMEOUT_MS,
       );
-      await session.beat();
+      await session.heartbeat();
       void session.readEvents();
       worker.run().catch((error: unknown) => session.failed(error));
       return session;
@@ -167,7 +167,7 @@ export class Session {
    *
    * @returns the number of this install's replicas that are connected
    */
-  async beat(): Promise<number> {
+  async heartbeat(): Promise<number> {
     const { install, prefix } = this.options;
     const work = async (): Promise<number> => {
       // Fails if a key has another type.
@@ -180,8 +180,8 @@ export class Session {
     return inTime(work(), 'to respond');
   }
 
-  /** Jobs that are drawn at once. */
-  async setAhead(count: number): Promise<void> {
+  /** Maximum number of jobs that this replica takes at once. */
+  async setPrefetch(count: number): Promise<void> {
     const before = this.worker.concurrency;
     this.worker.concurrency = count;
     if (count <= before || this.closed) return;
@@ -191,7 +191,7 @@ export class Session {
   }
 
   /** Takes no more jobs. Jobs that were already taken may end. */
-  async stopDrawing(): Promise<void> {
+  async stopTakingJobs(): Promise<void> {
     await inTime(this.worker.pause(true), 'to stop').catch(() => undefined);
   }
 
@@ -201,18 +201,18 @@ export class Session {
     this.closed = true;
     clearInterval(this.watch);
     for (const { abort } of this.leases.values()) abort.abort();
-    await inTime(this.worker.close(), 'to take back what was drawn').catch(() => undefined);
+    await inTime(this.worker.close(), 'to return the jobs it had taken').catch(() => undefined);
     const all = [this.worker.close(true), this.events.close(), this.queue.close(), this.installs.close()];
     await inTime(Promise.allSettled(all), 'to close').catch(() => undefined);
     for (const one of [this.events, this.queue, this.installs]) void one.disconnect().catch(() => undefined);
   }
 
-  private async draw(job: Job): Promise<object | typeof RETURNED> {
+  private async process(job: Job): Promise<object | typeof RETURNED> {
     const id = job.id ?? '';
     const lease: Lease = { renewed: performance.now(), abort: new AbortController() };
     this.leases.set(id, lease);
     try {
-      return await this.options.draw({ id, data: job.data as unknown, signal: lease.abort.signal });
+      return await this.options.processJob({ id, data: job.data as unknown, signal: lease.abort.signal });
     } finally {
       this.leases.delete(id);
     }

@@ -15,7 +15,7 @@ export type QueueReport =
   /** `message` gives the reason, without a secret. */
   | { readonly isUp: false; readonly message: string };
 
-export interface SharedQueueOptions extends Pick<SessionOptions, 'draw' | 'onResult' | 'onGivenUp' | 'ahead'> {
+export interface SharedQueueOptions extends Pick<SessionOptions, 'processJob' | 'onResult' | 'onGivenUp' | 'prefetch'> {
   readonly config: QueueConfig;
   readonly readSecretKey: ReadSecretKey;
   /** The id of this install, and its title for messages. Rejects while the cluster does not provide them. */
@@ -25,7 +25,7 @@ export interface SharedQueueOptions extends Pick<SessionOptions, 'draw' | 'onRes
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
 }
 
-const BEAT_MS = 4_000;
+const HEARTBEAT_MS = 4_000;
 /** Milliseconds without an answer after which the server counts as lost: by then every lease has expired. */
 const LOST_MS = LOCK_MS;
 const RETRY_MS = 5_000;
@@ -38,15 +38,15 @@ export class SharedQueue {
   private last: string | undefined;
   private readonly lines = new LogRateLimiter(REPEATED_LINE_MS);
   private readonly running: Promise<void>;
-  private ahead: number;
+  private prefetch: number;
   /** The settings of the last connection; `renew` ends that connection. */
-  private used: string | undefined;
-  private renew: AbortController | undefined;
-  private tried: (() => void) | undefined;
-  private readonly firstTry = new Promise<void>((resolve) => (this.tried = resolve));
+  private usedSettings: string | undefined;
+  private reconnect: AbortController | undefined;
+  private endFirstTry: (() => void) | undefined;
+  private readonly firstTry = new Promise<void>((resolve) => (this.endFirstTry = resolve));
 
   constructor(private readonly options: SharedQueueOptions) {
-    this.ahead = options.ahead;
+    this.prefetch = options.prefetch;
     this.running = this.run();
   }
 
@@ -56,20 +56,21 @@ export class SharedQueue {
     return this.session;
   }
 
-  setAhead(ahead: number): void {
-    this.ahead = ahead;
-    this.session?.setAhead(ahead).catch(() => undefined);
+  setPrefetch(ahead: number): void {
+    this.prefetch = ahead;
+    this.session?.setPrefetch(ahead).catch(() => undefined);
   }
 
   /** Reconnects if a file or Secret has changed. */
-  async readAgain(): Promise<void> {
+  async reconnectIfChanged(): Promise<void> {
     const { config, readSecretKey } = this.options;
     const settings = await readSettings(config, readSecretKey).catch(() => undefined);
-    if (settings !== undefined && this.used !== undefined && textOf(settings) !== this.used) this.renew?.abort();
+    if (settings !== undefined && this.usedSettings !== undefined && textOf(settings) !== this.usedSettings)
+      this.reconnect?.abort();
   }
 
-  async stopDrawing(): Promise<void> {
-    await this.session?.stopDrawing();
+  async stopTakingJobs(): Promise<void> {
+    await this.session?.stopTakingJobs();
   }
 
   async close(): Promise<void> {
@@ -81,7 +82,7 @@ export class SharedQueue {
     const { signal } = this.abort;
     while (!signal.aborted) {
       const message = await this.connected().catch((error: unknown) => messageOf(error));
-      this.tried?.();
+      this.endFirstTry?.();
       if (signal.aborted) return;
       if (message === undefined) continue;
       this.report({ isUp: false, message });
@@ -91,18 +92,18 @@ export class SharedQueue {
 
   /** @returns why the connection ended; undefined if it only needs to be opened again */
   private async connected(): Promise<string | undefined> {
-    const { config, readSecretKey, log, draw, onResult, onGivenUp } = this.options;
+    const { config, readSecretKey, log, processJob, onResult, onGivenUp } = this.options;
     const kind = QUEUE_KINDS[config.type];
     if (kind === undefined) throw new Error(`queue.type: ${config.type} has no server`);
     const { signal } = this.abort;
     const settings = await readSettings(config, readSecretKey);
     const server = await kind.open(settings);
     const ended = new AbortController();
-    this.used = textOf(settings);
-    this.renew = ended;
+    this.usedSettings = textOf(settings);
+    this.reconnect = ended;
     let fault: string | undefined;
     const session = await Session.open(server, {
-      ...{ draw, onResult, onGivenUp, ahead: this.ahead, prefix: config.prefix },
+      ...{ processJob, onResult, onGivenUp, prefetch: this.prefetch, prefix: config.prefix },
       install: await this.options.install(),
       onFault: (message) => {
         fault ??= `the queue server or what it stores is unusable: ${message}`;
@@ -114,19 +115,19 @@ export class SharedQueue {
     });
     try {
       this.session = session;
-      this.tried?.();
-      let heard = performance.now();
+      this.endFirstTry?.();
+      let lastAnswer = performance.now();
       while (!signal.aborted && !ended.signal.aborted) {
-        const problem = await session.beat().then(
+        const problem = await session.heartbeat().then(
           (replicas) => {
-            heard = performance.now();
+            lastAnswer = performance.now();
             this.report({ isUp: true, replicas });
             return undefined;
           },
           (error: unknown) => messageOf(error),
         );
-        if (problem !== undefined && performance.now() - heard > LOST_MS) return problem;
-        await sleep(BEAT_MS, AbortSignal.any([signal, ended.signal]), { ref: false });
+        if (problem !== undefined && performance.now() - lastAnswer > LOST_MS) return problem;
+        await sleep(HEARTBEAT_MS, AbortSignal.any([signal, ended.signal]), { ref: false });
       }
       return fault;
     } finally {

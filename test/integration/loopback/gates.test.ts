@@ -153,7 +153,7 @@ describe('minimumAge', () => {
     const { copy, job } = world({ gate: { minimumAge: '72h', webhook: { url: url() } } });
     expect(await copy(job({ force: true }))).toMatchObject({ upToDate: true });
     target.deleteManifest(path(), image.platforms.get('linux/arm64') ?? '');
-    expect(await copy(job({ look: 'tree' }))).toMatchObject({ digest: image.digest, upToDate: false });
+    expect(await copy(job({ presenceCheck: 'tree' }))).toMatchObject({ digest: image.digest, upToDate: false });
     expect(webhook.log).toEqual([]);
   });
 

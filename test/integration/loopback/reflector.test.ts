@@ -56,7 +56,7 @@ async function start({ silence = 60_000, largest }: { silence?: number; largest?
       },
     },
     onTrouble: (error: ApiStatusError | undefined) => trouble.push(error && `${error.code} ${error.message}`),
-    times: { silence, watch: 240_000, pause: [20, 100] },
+    times: { idleTimeoutMs: silence, watch: 240_000, pause: [20, 100] },
   });
   ended = reflector.run(running.signal);
 }

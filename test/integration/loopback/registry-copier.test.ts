@@ -171,7 +171,7 @@ describe('the findings of an audit', () => {
     const child = image.manifests[0]?.digest ?? '';
     target.deleteManifest(repository(), child);
     expect(await copy(job())).toMatchObject({ upToDate: true });
-    const audit = job('1', { look: 'tree', allReferrers: true });
+    const audit = job('1', { presenceCheck: 'tree', allReferrers: true });
     const outcome = await copy(audit);
     expect(outcome.repaired).toContain(`manifest ${child}`);
     expect(target.manifest(repository(), child)).toBeDefined();

@@ -11,7 +11,7 @@ import { pushImage } from '../../bench/push-image.js';
 import { buildImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { MisbehavingProxy } from '../../fakes/misbehaving-proxy.js';
-import { MISBEHAVIOURS, type End, type NamedMisbehaviour } from '../../fakes/misbehaviours.js';
+import { MISBEHAVIORS, type End, type NamedMisbehavior } from '../../fakes/misbehaviors.js';
 import { QUICK_KINDS } from '../../matrix/registry-kinds.js';
 import type { StartedRegistry } from '../../matrix/registry-process.js';
 import { craneProgram } from '../../tools/crane.js';
@@ -102,7 +102,7 @@ describe.skipIf(!available).each(QUICK_KINDS)('$name', (kind) => {
   }, 900_000);
   afterAll(() => Promise.all([registry.stop(), other.stop()]));
 
-  async function behind(misbehaviour: NamedMisbehaviour, end: End, image: Case): Promise<void> {
+  async function behind(misbehaviour: NamedMisbehavior, end: End, image: Case): Promise<void> {
     const proxy = await MisbehavingProxy.start(registry.host, misbehaviour.make(registry.host));
     try {
       if (end === 'source') await copy(proxy.host, other.host, image);
@@ -113,7 +113,7 @@ describe.skipIf(!available).each(QUICK_KINDS)('$name', (kind) => {
   }
 
   it.each(
-    MISBEHAVIOURS.flatMap((misbehaviour) =>
+    MISBEHAVIORS.flatMap((misbehaviour) =>
       misbehaviour.ends.map((end) => [end, misbehaviour.name, misbehaviour] as const),
     ),
   )('as the %s where %s', async (end, _, misbehaviour) => {
@@ -129,7 +129,7 @@ describe.skipIf(!available).each(QUICK_KINDS)('$name', (kind) => {
   });
 
   it('without chunks, an early 413 is the reason, and there is no tag', async () => {
-    const early = MISBEHAVIOURS.find(({ name }) => name.startsWith('an early 413'));
+    const early = MISBEHAVIORS.find(({ name }) => name.startsWith('an early 413'));
     if (early === undefined) throw new Error('no early 413');
     const image = await newCase(other.host);
     const whole = Object.fromEntries(Object.entries(early).filter(([key]) => key !== 'uploadChunk')) as typeof early;

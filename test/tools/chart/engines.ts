@@ -37,7 +37,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart, re
     title,
     namespaces,
     calls: transport !== undefined,
-    proves: transport?.proves ?? [],
+    proves: transport?.credentials ?? [],
     calledByApiServer: transport?.caller === 'api-server',
     plainHttp: plainHttp === 'default',
     httpsOnly: plainHttp === 'refused',

@@ -111,8 +111,8 @@ describe('scheduling of image requests', () => {
     for (let minutes = 10; minutes <= 4 * 24 * 60; minutes += 10) {
       await after(10 * MINUTE);
       for (const job of asked) {
-        if (job.look !== undefined) audits.push(Math.round(minutes / 60));
-        const fails = job.look !== undefined && audits.length === 2;
+        if (job.presenceCheck !== undefined) audits.push(Math.round(minutes / 60));
+        const fails = job.presenceCheck !== undefined && audits.length === 2;
         ended(fails ? failedBy(job, 'server', undefined) : succeeded(job, true));
       }
     }
@@ -131,7 +131,7 @@ describe('scheduling of image requests', () => {
     for (let minutes = 10; minutes <= 2 * 24 * 60; minutes += 10) {
       await after(10 * MINUTE);
       for (const job of asked) {
-        expect(job.look).toBeUndefined();
+        expect(job.presenceCheck).toBeUndefined();
         ended(succeeded(job, true));
       }
     }
@@ -149,7 +149,7 @@ describe('scheduling of image requests', () => {
     for (let minutes = 10; minutes <= 13 * 60; minutes += 10) {
       await after(10 * MINUTE);
       for (const job of asked) {
-        if (job.look === undefined) ended(succeeded(job, true));
+        if (job.presenceCheck === undefined) ended(succeeded(job, true));
         else {
           open.push(job);
           seen.add(job.key);

@@ -47,10 +47,10 @@ describe('the request rate for a registry', () => {
 describe('a gate', () => {
   it('lets all pass until the registry refuses one, and then half as many', async () => {
     const gate = new PaceGate(clock());
-    const leaves = await Promise.all(Array.from({ length: 8 }, () => gate.enter(undefined)));
+    const leaves = await Promise.all(Array.from({ length: 8 }, () => gate.waitForTurn(undefined)));
     leaves[0]?.('throttled');
     let passed = 0;
-    const later = Array.from({ length: 6 }, () => gate.enter(undefined).then((leave) => ((passed += 1), leave)));
+    const later = Array.from({ length: 6 }, () => gate.waitForTurn(undefined).then((leave) => ((passed += 1), leave)));
     for (const leave of leaves.slice(1, 4)) leave('none');
     await settled();
     expect(passed).toBe(0);
@@ -66,12 +66,12 @@ describe('a gate', () => {
 
   it('gives the turn of a request that was aborted to the next one', async () => {
     const gate = new PaceGate(clock());
-    const first = await gate.enter(undefined);
+    const first = await gate.waitForTurn(undefined);
     first('throttled');
-    const holder = await gate.enter(undefined);
+    const holder = await gate.waitForTurn(undefined);
     const abort = new AbortController();
-    const aborted = gate.enter(abort.signal);
-    const next = gate.enter(undefined);
+    const aborted = gate.waitForTurn(abort.signal);
+    const next = gate.waitForTurn(undefined);
     abort.abort(new Error('over'));
     await expect(aborted).rejects.toThrow('over');
     holder('none');

@@ -6,7 +6,7 @@ import { compileRules } from '../../../extension-service/src/core/decide/rules.j
 import { formatReference, parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { targetReference } from '../../../extension-service/src/core/naming/name.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
-import { bodyOf, fits, jobId, readBody } from '../../../extension-service/src/shared-queue/job-body.js';
+import { bodyOf, isStorable, jobId, readBody } from '../../../extension-service/src/shared-queue/job-body.js';
 import { readResult, resultBody } from '../../../extension-service/src/shared-queue/result-body.js';
 import { configOf, ociTarget } from '../decide/rules-of.js';
 import { OUTCOME } from '../mirror/queue-world.js';
@@ -50,7 +50,7 @@ describe('the body of a job', () => {
         const pull = { namespace: 'team-a', serviceAccount: 'default', secretNames: ['one', 'two'] };
         const job = jobOf(image, {
           force,
-          ...(look !== undefined && { look: look as 'tree' }),
+          ...(look !== undefined && { presenceCheck: look as 'tree' }),
           allReferrers: true,
           pull,
         });
@@ -85,8 +85,8 @@ describe('the body of a job', () => {
       pull: ['a', 'b', 'c'],
     });
     const many = Array.from({ length: 101 }, (_, index) => `secret-${index}`);
-    expect(fits(bodyOf(jobOf('nginx', { pull })))).toBe(true);
-    expect(fits(bodyOf(jobOf('nginx', { pull: { ...pull, secretNames: many } })))).toBe(false);
+    expect(isStorable(bodyOf(jobOf('nginx', { pull })))).toBe(true);
+    expect(isStorable(bodyOf(jobOf('nginx', { pull: { ...pull, secretNames: many } })))).toBe(false);
   });
 });
 

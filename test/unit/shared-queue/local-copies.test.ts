@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { QuotaPool } from '../../../extension-service/src/kinds/aws/quotas.js';
-import { DrawnAhead, storedLimits } from '../../../extension-service/src/shared-queue/limits.js';
+import { PrefetchLimit, storedLimits } from '../../../extension-service/src/shared-queue/limits.js';
 import { LocalCopies } from '../../../extension-service/src/shared-queue/local-copies.js';
-import { Places } from '../../../extension-service/src/shared-queue/places.js';
+import { NamedLock } from '../../../extension-service/src/shared-queue/named-lock.js';
 import { configOf } from '../decide/rules-of.js';
 import { HeldCopier, failure, job } from '../mirror/queue-world.js';
 
@@ -53,16 +53,16 @@ describe('copies that a replica makes', () => {
 });
 
 describe('limits with a queue server', () => {
-  it('draw as many jobs as there are slots, and up to four times as many while none ends', () => {
-    const ahead = new DrawnAhead(2);
-    expect(ahead.current).toBe(2);
-    for (let second = 0; second < 20; second += 1) ahead.stuck();
-    expect(ahead.current).toBe(8);
-    ahead.ended();
-    expect(ahead.current).toBe(2);
+  it('take one job for each slot, and up to four for each slot while no job ends', () => {
+    const limit = new PrefetchLimit(2);
+    expect(limit.current).toBe(2);
+    for (let second = 0; second < 20; second += 1) limit.increase();
+    expect(limit.current).toBe(8);
+    limit.reset();
+    expect(limit.current).toBe(2);
   });
 
-  it('store fewer jobs than the replicas can draw, and as many as before without a server', () => {
+  it('store fewer jobs than the replicas can take, and as many as before without a server', () => {
     const config = configOf();
     const { queue } = config;
     expect(storedLimits({ ...config, queue: { ...queue, type: 'redis' } }, 3)).toEqual({ concurrency: 3 * 4 * 3 });
@@ -94,20 +94,20 @@ describe('limits with a queue server', () => {
   });
 });
 
-describe('places', () => {
+describe('NamedLock', () => {
   it('let one in after another, and forget who gave up', async () => {
-    const places = new Places();
-    const leave = await places.enter('a', never);
+    const lock = new NamedLock();
+    const release = await lock.acquire('a', never);
     const abort = new AbortController();
     const order: string[] = [];
-    const second = places.enter('a', abort.signal).then((done) => (order.push('second'), done));
-    const third = places.enter('a', never).then((done) => (order.push('third'), done));
-    await places.enter('b', never);
+    const second = lock.acquire('a', abort.signal).then((done) => (order.push('second'), done));
+    const third = lock.acquire('a', never).then((done) => (order.push('third'), done));
+    await lock.acquire('b', never);
     abort.abort();
     await second;
-    leave();
+    release();
     (await third)();
     expect(order).toEqual(['second', 'third']);
-    (await places.enter('a', never))();
+    (await lock.acquire('a', never))();
   });
 });

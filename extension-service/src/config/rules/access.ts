@@ -56,7 +56,7 @@ function checkKyverno(context: RuleContext): void {
   }
   const engine = engineOf(policies?.engine);
   if (engine?.transport === undefined || kyverno?.token === undefined) return;
-  const { proves } = engine.transport;
+  const { credentials: proves } = engine.transport;
   const path = ['auth', 'kyverno'];
   const hasSecret = context.isWritten([...path, 'secret']);
   if (proves.includes('secret') && kyverno.token && kyverno.tokenRequired !== false && !hasSecret) {

@@ -17,7 +17,7 @@ export interface LocatedExpression {
 export function checkExpressions(context: RuleContext): void {
   for (const { path, index, expression } of [...filtersOf(context), ...matchesOf(context)]) {
     for (const problem of context.compile(expression, index).problems) {
-      const severity = context.dialect === 'anchor' ? problem.severity : 'error';
+      const severity = context.dialect === 'k8s-image-swapper' ? problem.severity : 'error';
       context.reportAt(severity, path, problem.column - 1, problem.message);
     }
   }

@@ -65,7 +65,7 @@ function checkDeadline(context: RuleContext): void {
   if (imageCopyDeadline === undefined || imageCopyDeadline <= MAX_WAIT_MS) return;
   context.report(
     // k8s-image-swapper starts with it.
-    context.dialect === 'anchor' ? 'warning' : 'error',
+    context.dialect === 'k8s-image-swapper' ? 'warning' : 'error',
     ['imageCopyDeadline'],
     'is longer than 28s, but imageCopyPolicy immediate or force waits this long, and the API server gives a webhook at most 30s',
     'set 28s or less',

@@ -89,7 +89,7 @@ function explain(rules: Rules, obj: JsonObject, decision: ContainerDecision, red
   const asked = decision.action === 'mirror' || decision.reason === 'no-target';
   const selected = decision.action === 'mirror' ? rules.targets.indexOf(decision.target) : rules.targets.length;
   const targets = asked ? rules.targets.slice(0, selected + 1) : [];
-  const source = normalise(container.image);
+  const source = normalize(container.image);
   return {
     list: container.list,
     name: container.name,
@@ -166,7 +166,7 @@ export function shown(value: unknown): string {
   return text.length > 160 ? `${text.slice(0, 157)}…` : text;
 }
 
-function normalise(image: string): string | undefined {
+function normalize(image: string): string | undefined {
   const reference = parsed(image);
   return reference && formatReference(reference);
 }

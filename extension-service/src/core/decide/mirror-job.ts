@@ -5,8 +5,8 @@ import type { Mirror } from './decide.js';
 import { imagePullSecretNames, serviceAccountName } from './pod.js';
 import type { JsonObject } from './pod.js';
 
-/** The most thorough first. */
-export const LOOKS = ['bytes', 'tree', 'due'] as const;
+/** Checks of an image that the target already has, the strictest first. */
+export const PRESENCE_CHECKS = ['bytes', 'tree', 'due'] as const;
 
 /** One image to be mirrored: plain data, because it is sent to the background worker. */
 export interface MirrorJob {
@@ -25,7 +25,7 @@ export interface MirrorJob {
    * first byte of every blob. `due`: like `tree`, unless an earlier run did so within `mirror.audit.interval`. Absent:
    * its name only.
    */
-  readonly look?: (typeof LOOKS)[number];
+  readonly presenceCheck?: (typeof PRESENCE_CHECKS)[number];
   /**
    * Look for signatures, attestations and SBOMs of every manifest, in every form; otherwise only for those of the image
    * itself.
@@ -55,7 +55,7 @@ export function mirrorJob(mirror: Mirror, pull?: PullContext): MirrorJob {
     reference: mirror.reference,
     platforms: mirror.target.platforms,
     force: mirror.target.copyPolicy === 'force' || needsFreshLookup(mirror),
-    ...(mirror.target.copyPolicy === 'force' && { look: 'bytes' as const }),
+    ...(mirror.target.copyPolicy === 'force' && { presenceCheck: 'bytes' as const }),
     ...(pull !== undefined && { pull }),
   };
 }
@@ -71,25 +71,28 @@ export function needsFreshLookup(mirror: Mirror): boolean {
 /** One job that covers both. */
 export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
   const pull = job.pull?.unproven === true ? (known.pull ?? job.pull) : (job.pull ?? known.pull);
-  const look = closerLook(known, job);
+  const presenceCheck = strictestCheck(known, job);
   return {
     ...known,
     force: known.force || job.force,
-    ...(look !== undefined && { look }),
+    ...(presenceCheck !== undefined && { presenceCheck }),
     ...((known.allReferrers ?? job.allReferrers) === true && { allReferrers: true as const }),
     ...(pull !== undefined && { pull }),
   };
 }
 
-/** Whether a job needs more than the other one provides. */
-export function needsMore(job: MirrorJob, than: MirrorJob): boolean {
-  if (job.force && !than.force) return true;
-  if (job.allReferrers === true && than.allReferrers !== true) return true;
-  return closerLook(than, job) !== than.look;
+/** What a copy includes. */
+type Coverage = Pick<MirrorJob, 'force' | 'presenceCheck' | 'allReferrers'>;
+
+/** Whether a job needs more than another one covers. */
+export function needsMore(job: Coverage, covered: Coverage): boolean {
+  if (job.force && !covered.force) return true;
+  if (job.allReferrers === true && covered.allReferrers !== true) return true;
+  return strictestCheck(covered, job) !== covered.presenceCheck;
 }
 
-function closerLook(one: MirrorJob, other: MirrorJob): MirrorJob['look'] {
-  return LOOKS.find((look) => look === one.look || look === other.look);
+function strictestCheck(one: Coverage, other: Coverage): MirrorJob['presenceCheck'] {
+  return PRESENCE_CHECKS.find((check) => check === one.presenceCheck || check === other.presenceCheck);
 }
 
 /** The namespace, ServiceAccount and Secrets that can read the images of a Pod. */

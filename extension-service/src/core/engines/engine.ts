@@ -65,7 +65,7 @@ export interface Retirement {
 export interface EngineTransport {
   readonly route: RouteName;
   /** How its requests can authenticate. */
-  readonly proves: readonly CallerProof[];
+  readonly credentials: readonly CallerCredential[];
   /** Who opens the connection: the engine's own Pods, or the API server. */
   readonly caller: 'engine' | 'api-server';
   /** `default`: plain HTTP unless configured otherwise. `refused`: the engine only calls https. */
@@ -76,7 +76,7 @@ export interface EngineTransport {
 }
 
 /** `secret`: a header of `auth`. `token`: of its ServiceAccount. `path`: a secret path segment. */
-export type CallerProof = 'secret' | 'token' | 'path' | 'certificate';
+export type CallerCredential = 'secret' | 'token' | 'path' | 'certificate';
 
 /** How an engine gets the CA certificate of the service's certificate. */
 export interface EngineCa {

@@ -20,17 +20,17 @@ const ADVICE: Readonly<Record<string, string>> = {
 export function entraProblem(host: string, identity: Identity, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const { tenantId, clientId, authority } = identity;
-  const said = saidOf(error);
-  const code = /AADSTS[0-9]+/.exec(said)?.[0];
+  const text = errorText(error);
+  const code = /AADSTS[0-9]+/.exec(text)?.[0];
   // The library does not report why it cannot find the endpoints of a tenant.
-  const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(said);
+  const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(text);
   const advice = ADVICE[unknownTenant ? 'AADSTS90002' : (code ?? '')];
   const kind: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
   const more =
     advice ?? (kind === 'unreachable' ? 'check the network, the proxy variables and AZURE_AUTHORITY_HOST' : '');
   const message =
     `no Microsoft Entra token from ${hostOf(authority)} for tenant ${tenantId}, client ${clientId}: ` +
-    `${said}${more === '' ? '' : `; ${more}`}`;
+    `${text}${more === '' ? '' : `; ${more}`}`;
   return new RegistryError(message, { kind, host, cause: error });
 }
 
@@ -46,10 +46,10 @@ export function missingIdentity(host: string, missing: readonly string[]): Regis
 export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Identity): RegistryError {
   if (error.kind !== 'unauthorized' && error.kind !== 'forbidden' && error.kind !== 'invalid') return error;
   const { host, status, diagnostics } = error;
-  const said = diagnostics.map(({ code, message }) => `${code} ${message}`).join('; ');
+  const text = diagnostics.map(({ code, message }) => `${code} ${message}`).join('; ');
   const message =
     `the registry refuses the Microsoft Entra token of tenant ${tenantId}, client ${clientId} (HTTP ${status ?? 0}` +
-    `${said === '' ? '' : `: ${said}`}); the registry's subscription must be in this tenant, and the identity must have a ` +
+    `${text === '' ? '' : `: ${text}`}); the registry's subscription must be in this tenant, and the identity must have a ` +
     'role on it, such as AcrPush';
   return new RegistryError(message, {
     kind: 'unauthorized',
@@ -61,7 +61,7 @@ export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Id
 }
 
 /** The first sentence of Entra's own message, which is in the causes of the library's error. */
-function saidOf(error: unknown): string {
+function errorText(error: unknown): string {
   const texts: string[] = [];
   for (let one: unknown = error; one instanceof Error && texts.length < 5; one = one.cause) {
     const { errorCode = '' } = one as { errorCode?: string };

@@ -66,8 +66,8 @@ export function awsProblem(host: string, action: string, resource: string, error
     error instanceof SyntaxError
       ? 'the response is not from AWS: is there a proxy or login page in between?'
       : undefined;
-  const said = strange ?? oneLine(messageOf(error));
-  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${said}${advice(kind, name, said, action, resource)}`;
+  const text = strange ?? oneLine(messageOf(error));
+  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${advice(kind, name, text, action, resource)}`;
   return new RegistryError(message, {
     kind,
     host,
@@ -87,7 +87,7 @@ function kindOfOther(error: unknown): RegistryErrorKind {
   return status >= 500 ? 'server' : 'invalid';
 }
 
-function advice(kind: RegistryErrorKind, name: string, said: string, action: string, resource: string): string {
+function advice(kind: RegistryErrorKind, name: string, text: string, action: string, resource: string): string {
   if (name === 'RepositoryLimitExceeded') {
     return '; the account has reached an ECR quota: delete images that are not needed, or request a higher quota';
   }
@@ -102,7 +102,7 @@ function advice(kind: RegistryErrorKind, name: string, said: string, action: str
         ? '; there are no AWS credentials: provide a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
         : '; the AWS credentials are invalid or have expired';
     case 'unreachable':
-      if (/certificate/i.test(said)) return '; set AWS_CA_BUNDLE to the file with its CA certificate';
+      if (/certificate/i.test(text)) return '; set AWS_CA_BUNDLE to the file with its CA certificate';
       return '; check the network, the proxy variables and AWS_ENDPOINT_URL_*';
     default:
       return '';

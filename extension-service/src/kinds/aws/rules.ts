@@ -73,7 +73,7 @@ function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<Aws
   const arn = /^arn:(aws[a-z-]*):iam::/.exec(role ?? '');
   if (arn === null || arn[1] === partition.name) return;
   scope.report(
-    scope.dialect === 'anchor' ? 'warning' : 'error',
+    scope.dialect === 'k8s-image-swapper' ? 'warning' : 'error',
     ['role'],
     `is a role of partition ${arn[1] ?? ''}, but region ${region} is in ${partition.name}`,
     `the ARN must begin with arn:${partition.name}:`,

@@ -34,7 +34,7 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
 export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const kind = kindOf(error);
-  const message = `${call.method} of ${call.resource} failed: ${said(error)}${apiAdvice(kind, call, error)}`;
+  const message = `${call.method} of ${call.resource} failed: ${errorText(error)}${apiAdvice(kind, call, error)}`;
   return new RegistryError(message, { kind, host, cause: error });
 }
 
@@ -73,7 +73,7 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
   const kind = kindOf(error);
   if (serviceAccount !== undefined && /unable to impersonate/.test(messageOf(error)) && status !== undefined) {
     const text =
-      `${serviceAccount} cannot be impersonated with ${from}: ${said(error)}; grant ` +
+      `${serviceAccount} cannot be impersonated with ${from}: ${errorText(error)}; grant ` +
       `roles/iam.serviceAccountTokenCreator on it to that identity and enable iamcredentials.googleapis.com`;
     return new RegistryError(text, { ...details, kind: kind === 'absent' ? 'unauthorized' : kind });
   }
@@ -83,7 +83,7 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
       : '; the credentials may have been revoked, or belong to another project';
   // Wrong credentials are not a fault of the request.
   const shown = kind === 'invalid' || kind === 'absent' || kind === 'conflict' ? 'unauthorized' : kind;
-  return new RegistryError(`no token from ${from}: ${said(error)}${advice}`, { ...details, kind: shown });
+  return new RegistryError(`no token from ${from}: ${errorText(error)}${advice}`, { ...details, kind: shown });
 }
 
 function kindOf(error: unknown): RegistryErrorKind {
@@ -119,7 +119,7 @@ function reasonOf(error: unknown): string {
 }
 
 /** The message from Google; it is logged: one line, no escape sequences, limited length. */
-function said(error: unknown): string {
+function errorText(error: unknown): string {
   const { response } = (error ?? {}) as { readonly response?: { readonly data?: unknown } };
   const text = innerMessage(response?.data) ?? messageOf(error);
   return text.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 400);

@@ -113,12 +113,12 @@ export class SettingsKeeper {
     const fixed = drift.flatMap(({ path }) => (path === undefined ? [] : [path]));
     const policy = gcp.readers.length === 0 ? undefined : await api.iamPolicy(signal);
     const readers = policy === undefined ? [] : missingReaders(policy, gcp.readers);
-    const tell = (drifted: boolean): void => onEvent({ kind: 'drift', registry, repositories: drifted ? 1 : 0 });
-    tell(drift.length > 0 || readers.length > 0);
+    const reportDrift = (drifted: boolean): void => onEvent({ kind: 'drift', registry, repositories: drifted ? 1 : 0 });
+    reportDrift(drift.length > 0 || readers.length > 0);
     // Readers first: without them nodes cannot pull.
     if (policy !== undefined && readers.length > 0) await api.setIamPolicy(withReaders(policy, readers), signal);
     if (fixed.length > 0) await api.update(desiredRepository(gcp, repository), fixed, signal);
-    tell(drift.length > fixed.length);
+    reportDrift(drift.length > fixed.length);
     const keys = drift.filter(({ path }) => path !== undefined).map(({ key }) => key);
     return readers.length > 0 ? [...keys, 'readers'] : keys;
   }

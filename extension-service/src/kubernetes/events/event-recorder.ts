@@ -54,7 +54,7 @@ export class EventRecorder {
   private quietUntil = -Infinity;
   private forbidden = false;
   private dropped = 0;
-  private tellDropped: (() => void) | undefined;
+  private cancelDropReport: (() => void) | undefined;
 
   constructor(private readonly options: EventRecorderOptions) {
     this.clock = options.clock ?? systemClock;
@@ -85,7 +85,7 @@ export class EventRecorder {
     this.abort.abort();
     this.dropped += this.waiting.size;
     this.waiting.clear();
-    this.tell();
+    this.reportDropped();
   }
 
   private add(event: CopyEvent): void {
@@ -136,12 +136,12 @@ export class EventRecorder {
 
   private drop(): void {
     this.dropped += 1;
-    this.tellDropped ??= this.clock.after(LOSS_REPORT_INTERVAL_MS, () => this.tell());
+    this.cancelDropReport ??= this.clock.after(LOSS_REPORT_INTERVAL_MS, () => this.reportDropped());
   }
 
-  private tell(): void {
-    this.tellDropped?.();
-    this.tellDropped = undefined;
+  private reportDropped(): void {
+    this.cancelDropReport?.();
+    this.cancelDropReport = undefined;
     if (this.dropped > 0) {
       this.options.log(
         'info',

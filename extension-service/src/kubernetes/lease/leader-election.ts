@@ -83,7 +83,7 @@ export class LeaderElection {
   /** The last of several rejections in a row, and the time of the first. */
   private refusal: { readonly since: number; readonly message: string } | undefined;
   private unreachable = false;
-  private told = '';
+  private lastState = '';
   private wake: (() => void) | undefined;
   private readonly clock: Clock;
   private readonly durations: LeaseDurations;
@@ -135,7 +135,7 @@ export class LeaderElection {
       this.unreachable = false;
       this.unavailable = undefined;
       this.refusal = undefined;
-      this.tell();
+      this.notify();
       return pause;
     } catch (error) {
       return this.takeError(error);
@@ -217,7 +217,7 @@ export class LeaderElection {
     this.options.log('info', `${this.options.api.title}: this replica is the leader`);
     this.running = new RunningTasks(this.tasks, this.options.log);
     this.running.start(() => this.wake?.());
-    this.tell();
+    this.notify();
   }
 
   /** Stops leading now, regardless of running requests and tasks. */
@@ -228,7 +228,7 @@ export class LeaderElection {
     this.running?.stop();
     this.requests.abort(new LeaseError('unreachable', `${this.options.api.title}: ${reason}`));
     this.options.log('warn', `${this.options.api.title}: this replica is no longer the leader: ${reason}`);
-    this.tell();
+    this.notify();
   }
 
   /** Releases the Lease, as client-go does: other replicas do not have to wait for its expiry. */
@@ -252,7 +252,7 @@ export class LeaderElection {
       const reason = messageOf(error);
       log('warn', `${api.title}: not released, another replica leads when it expires: ${reason}`);
     }
-    this.tell();
+    this.notify();
   }
 
   /** @returns false if another replica has changed it */
@@ -297,7 +297,7 @@ export class LeaderElection {
     const left = this.refusal.since + this.durations.refused - now;
     if (left > 0 && this.unavailable === undefined) return Math.min(5 * this.retry(), left);
     this.unavailable = message;
-    this.tell();
+    this.notify();
     return 5 * this.retry();
   }
 
@@ -316,7 +316,7 @@ export class LeaderElection {
     });
   }
 
-  private tell(): void {
+  private notify(): void {
     const { lease, gone } = this.observation;
     const holder = gone || lease === undefined || lease.record.holder === '' ? undefined : lease.record.holder;
     const { unavailable } = this;
@@ -326,8 +326,8 @@ export class LeaderElection {
       ...(unavailable !== undefined && { unavailable }),
     };
     const text = JSON.stringify(state);
-    if (text === this.told) return;
-    this.told = text;
+    if (text === this.lastState) return;
+    this.lastState = text;
     this.options.onState(state);
   }
 }

@@ -62,7 +62,7 @@ export function parseMaterial(data: Readonly<Record<string, string>>): Certifica
   }
   const record = parseRecord(data[KEYS.record] ?? '');
   const known = splitCertificates(data[KEYS.bundle] ?? '');
-  const authorityCert = known.find((cert) => fits(cert, data[KEYS.authorityKey]));
+  const authorityCert = known.find((cert) => isKeyOf(cert, data[KEYS.authorityKey]));
   const authority = pair(authorityCert, data[KEYS.authorityKey]);
   const next = pair(splitCertificates(data[KEYS.nextCert] ?? '')[0], data[KEYS.nextKey]);
   const leaf = pair(splitCertificates(data[KEYS.cert] ?? '')[0], data[KEYS.key]);
@@ -143,10 +143,10 @@ export function splitCertificates(text: string): string[] {
 }
 
 function pair(cert: string | undefined, key: string | undefined): KeyPair | undefined {
-  return cert !== undefined && key !== undefined && fits(cert, key) ? { cert, key } : undefined;
+  return cert !== undefined && key !== undefined && isKeyOf(cert, key) ? { cert, key } : undefined;
 }
 
-function fits(cert: string, key: string | undefined): boolean {
+function isKeyOf(cert: string, key: string | undefined): boolean {
   if (key === undefined || key === '') return false;
   try {
     return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));

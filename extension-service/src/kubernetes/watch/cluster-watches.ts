@@ -10,7 +10,7 @@ export interface WatchEvent {
 
 export interface WatchOptions {
   readonly signal: AbortSignal;
-  readonly silence: number;
+  readonly idleTimeoutMs: number;
   /** The API server has started to respond. */
   readonly onOpen?: () => void;
 }
@@ -35,7 +35,7 @@ export interface ClusterWatches {
 export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches> {
   const { Watch } = await import('../client.js');
   return {
-    follow: (path, query, onEvent, { signal, silence, onOpen }) =>
+    follow: (path, query, onEvent, { signal, idleTimeoutMs, onOpen }) =>
       new Promise((resolve, reject) => {
         let ended = false;
         let connection: AbortController | undefined;
@@ -50,9 +50,12 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
           else reject(error);
         };
         const onAbort = (): void => end();
-        const heard = (): void => {
+        const restartIdleTimer = (): void => {
           clearTimeout(timer);
-          timer = setTimeout(() => end(new ApiStatusError(0, `${path}: no data for ${silence / 1_000} s`)), silence);
+          timer = setTimeout(
+            () => end(new ApiStatusError(0, `${path}: no data for ${idleTimeoutMs / 1_000} s`)),
+            idleTimeoutMs,
+          );
           timer.unref();
         };
         if (signal.aborted) {
@@ -60,11 +63,11 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
           return;
         }
         signal.addEventListener('abort', onAbort, { once: true });
-        heard();
+        restartIdleTimer();
         const watch = new Watch(config);
         const onLine = (type: string, object: unknown): void => {
           if (ended) return;
-          heard();
+          restartIdleTimer();
           try {
             onEvent({ type, object: isObject(object) ? object : {} });
           } catch (error) {

@@ -18,15 +18,15 @@ export interface ObjectStoreOptions<T> {
 
 /** The objects of one watch by namespace and name, reduced to the needed parts. */
 export class ObjectStore<T> implements ObjectSink {
-  #held: BoundedStore<T>;
+  #objects: BoundedStore<T>;
   #synced = false;
   /** The next complete list counts as new. */
-  #knewBefore = false;
+  #hasListedBefore = false;
   /** The objects and changes so far of a list in progress. */
-  #coming: { readonly held: BoundedStore<T>; readonly changes: (() => void)[] } | undefined;
+  #listInProgress: { readonly held: BoundedStore<T>; readonly changes: (() => void)[] } | undefined;
 
   constructor(private readonly options: ObjectStoreOptions<T>) {
-    this.#held = new BoundedStore(options.bound);
+    this.#objects = new BoundedStore(options.bound);
   }
 
   /** Whether the first list is complete. */
@@ -36,44 +36,44 @@ export class ObjectStore<T> implements ObjectSink {
 
   /** Whether everything received was stored. */
   get complete(): boolean {
-    return this.#held.complete;
+    return this.#objects.complete;
   }
 
   get(namespace: string, name: string): T | undefined {
-    return this.#held.get(keyOf(namespace, name))?.value;
+    return this.#objects.get(keyOf(namespace, name))?.value;
   }
 
   listing(): void {
-    this.#coming = { held: new BoundedStore(this.options.bound), changes: [] };
+    this.#listInProgress = { held: new BoundedStore(this.options.bound), changes: [] };
   }
 
   apply(object: JsonObject): void {
-    if (this.#coming === undefined) this.#put(object, this.#held)();
-    else this.#coming.changes.push(this.#put(object, this.#coming.held));
+    if (this.#listInProgress === undefined) this.#put(object, this.#objects)();
+    else this.#listInProgress.changes.push(this.#put(object, this.#listInProgress.held));
   }
 
   listed(): void {
-    if (this.#coming === undefined) return;
-    const { held, changes } = this.#coming;
-    this.#coming = undefined;
-    this.#held = held;
+    if (this.#listInProgress === undefined) return;
+    const { held, changes } = this.#listInProgress;
+    this.#listInProgress = undefined;
+    this.#objects = held;
     this.#synced = true;
     // Notified once all of them are stored, since one may need another.
-    if (this.#knewBefore) for (const tell of changes) tell();
-    this.#knewBefore = true;
+    if (this.#hasListedBefore) for (const notify of changes) notify();
+    this.#hasListedBefore = true;
   }
 
   remove(object: JsonObject): void {
     const { namespace, name } = identity(object);
-    this.#held.delete(keyOf(namespace, name));
+    this.#objects.delete(keyOf(namespace, name));
   }
 
   /** Objects that may no longer be read are discarded. Once they may be read again, all of them count as new. */
   refused(): void {
-    this.#held = new BoundedStore(this.options.bound);
-    this.#coming = undefined;
+    this.#objects = new BoundedStore(this.options.bound);
+    this.#listInProgress = undefined;
     this.#synced = false;
-    this.#knewBefore = true;
+    this.#hasListedBefore = true;
   }
 
   /** @returns the notification of the change, if any */
@@ -81,7 +81,7 @@ export class ObjectStore<T> implements ObjectSink {
     const { project, same, onChange, onDropped } = this.options;
     const { namespace, name, version } = identity(object);
     const key = keyOf(namespace, name);
-    const known = this.#held.get(key);
+    const known = this.#objects.get(key);
     const nothing = (): void => undefined;
     const put = (value: T): boolean => {
       if (into.put(key, { version, value })) return true;

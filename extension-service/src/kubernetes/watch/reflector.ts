@@ -38,14 +38,14 @@ export interface ReflectorOptions {
 /** Milliseconds. */
 export interface ReflectorTimes {
   /** A watch that is silent for this long has lost its other end: bookmarks arrive about each minute. */
-  readonly silence: number;
+  readonly idleTimeoutMs: number;
   /** A watch asks the API server to end it after a random time between this and twice this. */
   readonly watch: number;
   /** The delay after an error, doubled with each further one up to the last. */
   readonly pause: readonly [number, number];
 }
 
-const TIMES: ReflectorTimes = { silence: 100_000, watch: 240_000, pause: [500, 30_000] };
+const TIMES: ReflectorTimes = { idleTimeoutMs: 100_000, watch: 240_000, pause: [500, 30_000] };
 
 /**
  * Keeps a sink equal to the API server's objects of one kind: lists page by page, then watches from there; restarts
@@ -124,7 +124,7 @@ export class Reflector {
           resourceVersion: this.version,
         },
         (event) => this.take(event),
-        { signal, silence: times.silence, onOpen: () => (this.open = true) },
+        { signal, idleTimeoutMs: times.idleTimeoutMs, onOpen: () => (this.open = true) },
       );
     } finally {
       this.open = false;

@@ -267,12 +267,12 @@ export class CopyAgenda {
       this.outstanding.add(key, due);
       const pull = this.pullOf(key, image);
       const force = due.force && this.mayOverwrite(image);
-      const { look, ...job } = image.job;
+      const { presenceCheck: look, ...job } = image.job;
       jobs.push({
         ...job,
         // With `imageCopyPolicy: force`, new Pods cause a complete check, but intervals do not.
-        ...(force && look !== undefined && { look }),
-        ...(due.audit === true && { look: 'tree' as const, allReferrers: true as const }),
+        ...(force && look !== undefined && { presenceCheck: look }),
+        ...(due.audit === true && { presenceCheck: 'tree' as const, allReferrers: true as const }),
         force,
         ...(pull !== undefined && { pull }),
       });

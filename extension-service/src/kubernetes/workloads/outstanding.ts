@@ -21,8 +21,8 @@ export class Outstanding {
 
   hasRoom({ host, share }: KeyOwner): boolean {
     return (
-      fits(this.asked.size, MAX_OUTSTANDING, this.counts.of(ofShare(share))) &&
-      fits(this.counts.of(ofHost(host)), MAX_PER_HOST, this.counts.of(ofBoth(share, host)))
+      hasRoom(this.asked.size, MAX_OUTSTANDING, this.counts.of(ofShare(share))) &&
+      hasRoom(this.counts.of(ofHost(host)), MAX_PER_HOST, this.counts.of(ofBoth(share, host)))
     );
   }
 
@@ -45,7 +45,7 @@ export class Outstanding {
   }
 }
 
-function fits(count: number, limit: number, own: number): boolean {
+function hasRoom(count: number, limit: number, own: number): boolean {
   const reserve = limit * RESERVED_PART;
   return count < limit || (own < reserve && count < limit + reserve);
 }

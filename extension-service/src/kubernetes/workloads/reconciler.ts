@@ -63,7 +63,7 @@ export interface ReconcilerState {
 /** Maximum workloads of an image to report the result of its copy on. */
 const MAX_USERS = 5;
 /** A Pod exists milliseconds after its admission, and a small image is copied sooner, so reports are delayed. */
-const NEWS_DELAY_MS = 3_000;
+const REPORT_DELAY_MS = 3_000;
 /** Pods are listed after the templates that name their sources, or after this time. */
 const TEMPLATES_TIMEOUT_MS = 30_000;
 const REPORT_INTERVAL_MS = 1_000;
@@ -126,7 +126,7 @@ export class Reconciler implements LeaderTask {
   /** The result of a requested copy, even if it did not run. */
   settled(report: CopyReport): void {
     this.agenda?.settled(report);
-    this.tellPresence(report);
+    this.reportPresence(report);
   }
 
   /** An attempt to copy has ended, regardless of who requested it. */
@@ -134,11 +134,11 @@ export class Reconciler implements LeaderTask {
     const { job } = report;
     const { rules } = this.options.configuration();
     this.agenda?.copied(report);
-    this.tellPresence(report);
+    this.reportPresence(report);
     const gone = this.lookAt(report);
     const target = rules.targets.find(({ config }) => config.name === job.target);
     if (target !== undefined) this.sources.learnJob(target, job);
-    this.tell(report, gone, this.wanted.get(job.key) === undefined);
+    this.reportCopy(report, gone, this.wanted.get(job.key) === undefined);
   }
 
   /**
@@ -182,17 +182,17 @@ export class Reconciler implements LeaderTask {
     };
   }
 
-  private tellPresence({ job, result }: CopyReport): void {
+  private reportPresence({ job, result }: CopyReport): void {
     const isMirror = this.wanted.get(job.key)?.certain === true;
     if (result.ok && isMirror) this.options.onPresence?.(job, result.digest);
     // A copy only requests from the source what the target lacks, unless it compares the two.
     if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, undefined);
   }
 
-  private tell({ job, result }: CopyReport, goneSince: number | undefined, mayWait: boolean): void {
+  private reportCopy({ job, result }: CopyReport, goneSince: number | undefined, mayWait: boolean): void {
     const users = this.wanted.topUsers(job.key, MAX_USERS);
     if (users.length === 0) {
-      if (mayWait) setTimeout(() => this.tell({ job, result }, goneSince, false), NEWS_DELAY_MS).unref();
+      if (mayWait) setTimeout(() => this.reportCopy({ job, result }, goneSince, false), REPORT_DELAY_MS).unref();
       return;
     }
     const { source, target, reference } = job;

@@ -48,14 +48,14 @@ export async function statusError(
   const { method, url, host } = asked;
   const found = classify({ status, method, path: url.pathname, diagnostics, words });
   const isHtml = /^\s*(<!doctype html|<html)/i.test(body);
-  const said = isHtml
+  const detail = isHtml
     ? ` (an HTML page${words === '' ? '' : ` "${words}"`}: is there a proxy or login page in between?)`
     : [...diagnostics.map(({ code, message }) => [code, message].filter((part) => part !== '').join(': ')), words]
         .filter((part) => part !== '')
         .map((part, index) => (index === 0 ? ` ${part}` : `; ${part}`))
         .join('');
   const retryAfter = parseRetryAfter(response.headers['retry-after'], clockOf(response, now)) ?? found.retryAfter;
-  return new RegistryError(`HTTP ${status}${said}${found.advice === undefined ? '' : `: ${found.advice}`}`, {
+  return new RegistryError(`HTTP ${status}${detail}${found.advice === undefined ? '' : `: ${found.advice}`}`, {
     kind: found.kind,
     host,
     answeredBy: asked.answeredBy,
@@ -117,6 +117,6 @@ export function networkError(error: unknown, asked: RequestInfo, signal?: AbortS
     return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
   }
   // OpenSSL's own text contains memory addresses.
-  const said = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
-  return new RegistryError(code === '' ? said : `${code}: ${said}`, { ...details, kind: 'unreachable' });
+  const text = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
+  return new RegistryError(code === '' ? text : `${code}: ${text}`, { ...details, kind: 'unreachable' });
 }

@@ -72,7 +72,7 @@ export class CredentialAttempts {
   }
 
   /** After a 404. Without credentials nothing is visible that is hidden from all of them. @returns as `next` */
-  nextThatMaySee(): boolean {
+  nextWithCredentials(): boolean {
     if (this.#ended || this.choices[this.#position + 1]?.credentials === undefined) return false;
     this.#absent ??= this.#position;
     return this.next();

@@ -24,7 +24,7 @@ export function parseDiagnostics(body: string): Diagnostic[] {
 }
 
 function diagnosticOf(entry: unknown): Diagnostic[] {
-  if (typeof entry === 'string') return said('', entry);
+  if (typeof entry === 'string') return diagnostic('', entry);
   if (!isObject(entry)) return [];
   const { code, message, detail } = entry;
   // zot names the media type that it rejects.
@@ -40,12 +40,12 @@ function inCapitals(code: string): string {
 /** Docker Hub writes `details`, GitLab and AWS `message`, FastAPI `detail`; `error` alone is text, not a code. */
 function otherDiagnostics(json: Readonly<Record<string, unknown>>): Diagnostic[] {
   const description = clip(json['error_description']);
-  if (description !== '') return said(clip(json['error']), description);
+  if (description !== '') return diagnostic(clip(json['error']), description);
   const text = ['message', 'details', 'detail', 'error', 'errors'].map((name) => clip(json[name])).find(Boolean);
-  return said('', text ?? '');
+  return diagnostic('', text ?? '');
 }
 
-function said(code: string, message: string): Diagnostic[] {
+function diagnostic(code: string, message: string): Diagnostic[] {
   return clip(message) === '' ? [] : [{ code, message: clip(message) }];
 }
 

@@ -91,7 +91,7 @@ class LoginRun {
       case 'next-credential':
         return this.#nextCredential();
       case 'next-that-may-see':
-        return outcomeOf(this.#tries?.nextThatMaySee() === true);
+        return outcomeOf(this.#tries?.nextWithCredentials() === true);
       case 'send':
         return this.#send();
       case 'return':

@@ -8,7 +8,7 @@ import { atOnce, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
 const MAX_GATES = 1_000;
 
 /** Ends a request that was let through. */
-export type Leave = (answer: 'given' | 'throttled' | 'none') => void;
+export type ReportAnswer = (answer: 'given' | 'throttled' | 'none') => void;
 
 /**
  * Keeps requests of one kind at a registry's pace. Until the registry answers "too many requests", all of them pass at
@@ -24,7 +24,7 @@ export class PaceGate {
   constructor(private readonly now: () => number) {}
 
   /** Resolves when the request may be sent. Rejects with the abort's reason. */
-  async enter(signal: AbortSignal | undefined): Promise<Leave> {
+  async waitForTurn(signal: AbortSignal | undefined): Promise<ReportAnswer> {
     signal?.throwIfAborted();
     while (this.#mustWait()) {
       await this.#turn(signal);
@@ -91,7 +91,7 @@ export class PaceGates {
     send: () => Promise<T>,
   ): Promise<T> {
     if (action === 'send-upload') return this.#unpaced(host, send);
-    const leave = await this.#gate(host, action).enter(signal);
+    const leave = await this.#gate(host, action).waitForTurn(signal);
     try {
       const response = await send();
       leave(response.statusCode === THROTTLED ? 'throttled' : 'given');

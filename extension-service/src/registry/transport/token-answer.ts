@@ -52,10 +52,10 @@ export function parseToken(body: Buffer, asked: RequestInfo, asOf: number, date:
 /** Some servers answer 200 to a rejection, with the reason in the body. */
 function withoutToken(body: Buffer, asked: RequestInfo): RegistryError {
   const diagnostics = parseDiagnostics(body.toString('utf8'));
-  const said = diagnostics
+  const text = diagnostics
     .map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '))
     .join('; ');
-  const error = invalid(asked, `the token server returned no token${said === '' ? '' : `: ${said}`}`);
+  const error = invalid(asked, `the token server returned no token${text === '' ? '' : `: ${text}`}`);
   const { kind } = tokenClassOf({
     status: 403,
     method: asked.method,
@@ -63,7 +63,7 @@ function withoutToken(body: Buffer, asked: RequestInfo): RegistryError {
     diagnostics,
     words: '',
   });
-  return said === '' ? error : error.as({ kind, retryable: kind === 'throttled' });
+  return text === '' ? error : error.as({ kind, retryable: kind === 'throttled' });
 }
 
 /** Seconds. Some servers send a number as text; 0 and less are not usable lifetimes. */

@@ -66,17 +66,19 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   if (refusals.length > 0) return { refusals, rows: [] };
   const limiter = new Limiter(MAX_PARALLEL);
   const repositories = oldRepositories(known(records), options);
-  const stored = await Promise.all(repositories.map((repository) => limiter.run(() => surveyed(options, repository))));
+  const stored = await Promise.all(
+    repositories.map((repository) => limiter.run(() => readRepository(options, repository))),
+  );
   const first = decide(stored, known(records), settings);
-  const doomed = first.filter(({ action }) => action === 'delete');
-  if (dryRun || doomed.length === 0)
+  const deletions = first.filter(({ action }) => action === 'delete');
+  if (dryRun || deletions.length === 0)
     return { refusals, rows: await Promise.all(first.map((one) => limiter.run(() => plannedRow(options, one)))) };
 
-  await options.beforeDelete?.(doomed.flatMap((one) => namesOf(options, one)));
+  await options.beforeDelete?.(deletions.flatMap((one) => namesOf(options, one)));
   const again = await store.records(signal);
   const late = refusalsOf(again, settings);
   if (late.length > 0) return { refusals: late, rows: [] };
-  const current = await Promise.all(stored.map((one) => limiter.run(() => withNewTags(options, one, doomed))));
+  const current = await Promise.all(stored.map((one) => limiter.run(() => withNewTags(options, one, deletions))));
   const decisions = decide(current, known(again), settings);
   const rows = await Promise.all(
     decisions.map((one) =>
@@ -118,18 +120,18 @@ function oldRepositories(records: readonly UsageRecord[], { naming, settings }: 
 async function withNewTags(
   options: GarbageOptions,
   stored: StoredRepository,
-  doomed: readonly GarbageDecision[],
+  deletions: readonly GarbageDecision[],
 ): Promise<StoredRepository> {
   const { repository } = stored;
   const seen = new Set(stored.manifests.flatMap(({ tags }) => tags));
-  if (seen.size === 1 || !doomed.some((one) => one.repository === repository)) return stored;
+  if (seen.size === 1 || !deletions.some((one) => one.repository === repository)) return stored;
   const tags = await options.client.listTags(repository, { signal: options.signal });
   const fresh = tags.filter((tag) => !seen.has(tag));
   return { repository, manifests: await tagged(options, repository, fresh, stored.manifests) };
 }
 
 /** Every manifest with a tag; one request for the list and one for each tag. */
-async function surveyed(options: GarbageOptions, repository: string): Promise<StoredRepository> {
+async function readRepository(options: GarbageOptions, repository: string): Promise<StoredRepository> {
   const tags = await options.client.listTags(repository, { signal: options.signal });
   return { repository, manifests: await tagged(options, repository, tags, []) };
 }

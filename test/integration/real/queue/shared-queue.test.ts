@@ -56,7 +56,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await until('the others see it leave', () => others.every((one) => one.replicas === 2));
   });
 
-  it('draws ahead at most four jobs for each slot', async () => {
+  it('takes at most four jobs for each slot', async () => {
     const [replica] = await start(1, { concurrency: 2 });
     const asked = Array.from({ length: 20 }, async (_, index) => replica?.ask(imageJob(`app-${index}`)));
     await until('the slots are used', () => names().length === 2);
@@ -65,7 +65,10 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       async () => (await server.see(prefix, (queue) => queue.getWaitingCount())) === 18,
     );
     // No copy ends, so the replica looks for images of other registries.
-    await until('it has drawn ahead', async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8);
+    await until(
+      'it has taken jobs in advance',
+      async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8,
+    );
     expect(names()).toHaveLength(2);
     await endAll(replicas, Promise.all(asked));
   });
@@ -105,9 +108,9 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await server.see(prefix, (queue) =>
       queue.addBulk(jobs.map((one) => ({ name: 'copy', data: bodyOf(one), opts: { jobId: jobId(one) } }))),
     );
-    await until('one runs and the others are drawn, as nothing ends', async () => {
-      const drawn = await server.see(prefix, (queue) => queue.getActiveCount());
-      return drawn === 4 && names().length === 1;
+    await until('one job runs and the others are taken, because no job ends', async () => {
+      const taken = await server.see(prefix, (queue) => queue.getActiveCount());
+      return taken === 4 && names().length === 1;
     });
     const [other] = await more(1);
     await leaving?.drain(0);
@@ -140,7 +143,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await server.see(prefix, async (queue) => {
       for (const [name, data] of bodies) await queue.add('copy', data, { jobId: name });
     });
-    await until('all were drawn', () =>
+    await until('all jobs are taken', () =>
       bodies.every(([, , words]) => replica?.log.some((line) => words.test(line)) === true),
     );
     expect(names()).toEqual([]);

@@ -14,7 +14,7 @@ export const gatekeeper: Engine = {
   namespaces: GATEKEEPER_DEFAULTS.namespaces,
   transport: {
     route: 'gatekeeper',
-    proves: ['certificate'],
+    credentials: ['certificate'],
     caller: 'engine',
     plainHttp: 'refused',
     timeoutSeconds: {

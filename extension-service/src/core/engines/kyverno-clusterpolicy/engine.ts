@@ -12,7 +12,7 @@ export const kyvernoClusterPolicy: Engine = {
   namespaces: KYVERNO_DEFAULTS.namespaces,
   transport: {
     route: 'kyverno',
-    proves: ['token'],
+    credentials: ['token'],
     caller: 'engine',
     plainHttp: 'possible',
     timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },

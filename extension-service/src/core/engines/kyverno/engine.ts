@@ -12,7 +12,7 @@ export const kyverno: Engine = {
   namespaces: KYVERNO_DEFAULTS.namespaces,
   transport: {
     route: 'kyverno',
-    proves: ['secret'],
+    credentials: ['secret'],
     caller: 'engine',
     // CEL's http client only trusts the CA certificates in Kyverno's trust store.
     plainHttp: 'default',

@@ -10,7 +10,7 @@ export const webhook: Engine = {
   namespaces: WEBHOOK_DEFAULTS.namespaces,
   transport: {
     route: 'webhook',
-    proves: ['path', 'certificate'],
+    credentials: ['path', 'certificate'],
     caller: 'api-server',
     plainHttp: 'refused',
     timeoutSeconds: { usual: WEBHOOK_DEFAULTS.timeoutSeconds, max: 30 },

@@ -51,7 +51,7 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
       return refuse(why === undefined ? ', which reads the container' : `: ${why}`);
     }
     const next = withoutThose(predicate, drafts);
-    if (next === 'unsayable') return refuse('');
+    if (next === 'inexpressible') return refuse('');
     if (next === 'too many' || next.length > MAX_MATCHES) return refuse(TOO_MANY);
     if (next.length === 0) return refuse(', which excludes every Pod together with the previous filters');
     drafts = next;
@@ -64,7 +64,7 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
 function withoutThose(
   filter: Predicate,
   drafts: readonly MatchDraft[],
-): readonly MatchDraft[] | 'unsayable' | 'too many' {
+): readonly MatchDraft[] | 'inexpressible' | 'too many' {
   if (drafts.length * countAlternatives(filter, false) > MAX_ALTERNATIVES) return 'too many';
   const ways = alternatives(filter, false);
   const found: MatchDraft[] = [];
@@ -72,8 +72,8 @@ function withoutThose(
     for (const draft of drafts) {
       const next = ways.length === 1 ? draft : draft.copy();
       const demanded = next.demandAll(way);
-      if (demanded === 'unsayable') return demanded;
-      if (demanded === 'said') found.push(next);
+      if (demanded === 'inexpressible') return demanded;
+      if (demanded === 'expressed') found.push(next);
     }
   }
   // A single alternative does not increase their number, and comparing them each time would take long for many

@@ -11,8 +11,8 @@ export interface GatekeeperMatch {
   readonly labels: readonly LabelExpression[];
 }
 
-/** `nothing`: no Pod can satisfy it. `unsayable`: `match` cannot express it. */
-export type Demanded = 'said' | 'nothing' | 'unsayable';
+/** `unsatisfiable`: no Pod can satisfy it. `inexpressible`: `match` cannot express it. */
+export type DemandOutcome = 'expressed' | 'unsatisfiable' | 'inexpressible';
 
 /**
  * A `match` under construction. It is changed in place, because a long list of filters would copy its names for each of
@@ -33,52 +33,52 @@ export class MatchDraft {
     return new MatchDraft(this.namespaces, new Set(this.excluded), new Map(this.labels));
   }
 
-  /** Adds all of these conditions. The draft is unusable unless the result is `said`. */
-  demandAll(wanted: Conjunction): Demanded {
-    let outcome: Demanded = 'said';
+  /** Adds all of these conditions. The draft is unusable unless the result is `expressed`. */
+  demandAll(wanted: Conjunction): DemandOutcome {
+    let outcome: DemandOutcome = 'expressed';
     for (const { atom, holds } of wanted) {
       // Even if nothing can match any more, the rest must still be checked: the result must not depend on the order.
-      const draft: MatchDraft = outcome === 'said' ? this : MatchDraft.ofEveryPod();
-      const next: Demanded = draft.demand(atom, holds);
-      if (next === 'unsayable') return next;
-      if (next === 'nothing') outcome = next;
+      const draft: MatchDraft = outcome === 'expressed' ? this : MatchDraft.ofEveryPod();
+      const next: DemandOutcome = draft.demand(atom, holds);
+      if (next === 'inexpressible') return next;
+      if (next === 'unsatisfiable') outcome = next;
     }
     return outcome;
   }
 
-  private demand(atom: Atom, holds: boolean): Demanded {
+  private demand(atom: Atom, holds: boolean): DemandOutcome {
     if (atom.field.of === 'labels') return this.demandLabel(atom, holds);
     const isNamespace = atom.field.of === 'metadata' && atom.field.name === 'namespace';
     const patterns = isNamespace ? namespacePatterns(atom) : undefined;
-    if (patterns === undefined) return 'unsayable';
+    if (patterns === undefined) return 'inexpressible';
     return holds ? this.demandNamespaces(patterns) : this.exclude(patterns);
   }
 
-  private demandLabel(atom: Atom, holds: boolean): Demanded {
-    if (!isLabelQuestion(atom)) return 'unsayable';
+  private demandLabel(atom: Atom, holds: boolean): DemandOutcome {
+    if (!isLabelQuestion(atom)) return 'inexpressible';
     const { name: key } = atom.field;
     const demand = demandOf(this.labels.get(key) ?? NO_DEMAND, atom, holds);
-    if (demand === undefined) return 'nothing';
+    if (demand === undefined) return 'unsatisfiable';
     this.labels.set(key, demand);
-    return 'said';
+    return 'expressed';
   }
 
-  private demandNamespaces(patterns: readonly string[]): Demanded {
+  private demandNamespaces(patterns: readonly string[]): DemandOutcome {
     const namespaces = this.namespaces === undefined ? patterns : common(this.namespaces, patterns);
-    if (namespaces === undefined) return 'unsayable';
+    if (namespaces === undefined) return 'inexpressible';
     this.namespaces = namespaces;
     return this.narrow([...this.excluded]);
   }
 
-  private exclude(patterns: readonly string[]): Demanded {
+  private exclude(patterns: readonly string[]): DemandOutcome {
     for (const pattern of patterns) this.excluded.add(pattern);
     return this.narrow(patterns);
   }
 
-  private narrow(excluded: readonly string[]): Demanded {
-    if (this.namespaces === undefined) return 'said';
+  private narrow(excluded: readonly string[]): DemandOutcome {
+    if (this.namespaces === undefined) return 'expressed';
     this.namespaces = this.namespaces.filter((name) => !excluded.some((pattern) => covers(pattern, name)));
-    return this.namespaces.length === 0 ? 'nothing' : 'said';
+    return this.namespaces.length === 0 ? 'unsatisfiable' : 'expressed';
   }
 
   /** The draft that matches either, if they differ only in `namespaces` and therefore have the same {@link restKey}. */

@@ -1,11 +1,11 @@
 /** One place for each name: while it is taken, later callers wait in order of arrival. */
-export class Places {
-  private readonly taken = new Map<string, (() => void)[]>();
+export class NamedLock {
+  private readonly waiters = new Map<string, (() => void)[]>();
 
   /** Resolves when the place is free, or the signal aborts. @returns a function that frees the place */
-  async enter(name: string, signal: AbortSignal): Promise<() => void> {
-    const waiting = this.taken.get(name);
-    if (waiting === undefined) this.taken.set(name, []);
+  async acquire(name: string, signal: AbortSignal): Promise<() => void> {
+    const waiting = this.waiters.get(name);
+    if (waiting === undefined) this.waiters.set(name, []);
     else {
       const isMine = await new Promise<boolean>((resolve) => {
         const take = (): void => {
@@ -23,8 +23,8 @@ export class Places {
       if (!isMine) return () => undefined;
     }
     return () => {
-      const next = this.taken.get(name)?.shift();
-      if (next === undefined) this.taken.delete(name);
+      const next = this.waiters.get(name)?.shift();
+      if (next === undefined) this.waiters.delete(name);
       else next();
     };
   }

@@ -1,14 +1,14 @@
 import { gzipSync } from 'node:zlib';
-import type { Misbehaviour, ProxyAnswer, ProxyRequest } from './misbehaving-proxy.js';
+import type { Misbehavior, ProxyAnswer, ProxyRequest } from './misbehaving-proxy.js';
 
 export type End = 'source' | 'target';
 
-export interface NamedMisbehaviour {
+export interface NamedMisbehavior {
   readonly name: string;
   /** The ends of a copy (source, target) that the misbehavior affects. */
   readonly ends: readonly End[];
   /** Creates a misbehavior with its own state. `backend` is the host:port of the registry itself. */
-  make(backend: string): Misbehaviour;
+  make(backend: string): Misbehavior;
   /** Value of `oci.uploadChunk`, bytes. */
   readonly uploadChunk?: number;
 }
@@ -46,12 +46,12 @@ function first(times: number): (key: string) => boolean {
 }
 
 /** Rejects HEAD requests for paths that match the pattern. GET works. */
-function heads(pattern: RegExp, answer: ProxyAnswer): Misbehaviour {
+function heads(pattern: RegExp, answer: ProxyAnswer): Misbehavior {
   return { replace: ({ method, path }) => (method === 'HEAD' && pattern.test(path) ? answer : undefined) };
 }
 
 /** Rewrites the Location of an upload. */
-function location(spell: (url: URL) => string): Misbehaviour {
+function location(spell: (url: URL) => string): Misbehavior {
   return {
     change(request, answer) {
       const given = answer.headers['location'];
@@ -64,7 +64,7 @@ function location(spell: (url: URL) => string): Misbehaviour {
 }
 
 /** Fails each request once before it is served. */
-function failsOnce(answer: ProxyAnswer): Misbehaviour {
+function failsOnce(answer: ProxyAnswer): Misbehavior {
   const fails = first(1);
   return {
     replace({ method, path, query }) {
@@ -76,7 +76,7 @@ function failsOnce(answer: ProxyAnswer): Misbehaviour {
 }
 
 /** Resets the first three responses of each blob after two thirds of the body. */
-function cuts(strips: readonly string[]): Misbehaviour {
+function cuts(strips: readonly string[]): Misbehavior {
   const isCut = first(3);
   return {
     strips,
@@ -88,7 +88,7 @@ function cuts(strips: readonly string[]): Misbehaviour {
 }
 
 /** Issues a token for each scope that expires after five requests. */
-function shortTokens(): Misbehaviour {
+function shortTokens(): Misbehavior {
   const left = new Map<string, number>();
   let issued = 0;
   return {
@@ -112,7 +112,7 @@ function shortTokens(): Misbehaviour {
 }
 
 /** Redirects everything except `/v2/` to the registry's own host. */
-function moved(code: number, backend: string): Misbehaviour {
+function moved(code: number, backend: string): Misbehavior {
   return {
     replace: ({ path, query }) =>
       path === '/v2/'
@@ -125,7 +125,7 @@ function isLarge({ headers }: ProxyRequest): boolean {
   return Number(headers['content-length'] ?? BODY_LIMIT + 1) > BODY_LIMIT;
 }
 
-export const MISBEHAVIOURS: readonly NamedMisbehaviour[] = [
+export const MISBEHAVIORS: readonly NamedMisbehavior[] = [
   { name: 'HEAD of manifests is 405', ends: BOTH, make: () => heads(MANIFEST, status(405)) },
   { name: 'HEAD of manifests is 403', ends: BOTH, make: () => heads(MANIFEST, status(403)) },
   { name: 'HEAD of manifests is 500', ends: BOTH, make: () => heads(MANIFEST, status(500)) },
@@ -209,7 +209,7 @@ export const MISBEHAVIOURS: readonly NamedMisbehaviour[] = [
   ...[200, 202, 204].map((code) => ({
     name: `a finished upload is answered ${code}`,
     ends: ['target'] as const,
-    make: (): Misbehaviour => ({
+    make: (): Misbehavior => ({
       change: ({ method, path }, answer) =>
         method === 'PUT' && UPLOAD.test(path) && answer.status === 201 ? { ...answer, status: code } : answer,
     }),
