@@ -41,34 +41,34 @@ interface Example {
   /** The folder of `policies/configurations` with the configuration, and Pods before and after. */
   readonly configuration: string;
   /** @param config what the policies need of it */
-  readonly define: (chart: Chart, config: ForPolicies) => unknown;
+  readonly define: (chart: Chart, config: PolicyExample) => unknown;
 }
 
-interface ForPolicies {
+interface PolicyExample {
   readonly targets: readonly string[];
   /** Left out without any: users change these policies, which would then claim to match another configuration. */
   readonly filters?: readonly string[];
 }
 
-const mutatingPolicy = (chart: Chart, config: ForPolicies) =>
+const mutatingPolicy = (chart: Chart, config: PolicyExample) =>
   new KyvernoMutatingPolicy(chart, 'policy', { url: HTTP, ...config });
-const clusterPolicy = (chart: Chart, config: ForPolicies) =>
+const clusterPolicy = (chart: Chart, config: PolicyExample) =>
   new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, caConfigMap, ...config });
-const gatekeeper = (chart: Chart, { filters }: ForPolicies) =>
+const gatekeeper = (chart: Chart, { filters }: PolicyExample) =>
   new GatekeeperMutation(chart, 'policy', {
     url: HTTPS,
     caBundle: PLACEHOLDER_CA,
     ...(filters !== undefined && { filters }),
   });
-const webhook = (chart: Chart, config: ForPolicies) =>
+const webhook = (chart: Chart, config: PolicyExample) =>
   new MutatingWebhook(chart, 'policy', { url: HTTPS, caBundle: PLACEHOLDER_CA, ...config });
 
 /** Without filters: a policy of a configuration is printed by the service. */
-const mutatingAdmission = (chart: Chart, { targets }: ForPolicies) =>
+const mutatingAdmission = (chart: Chart, { targets }: PolicyExample) =>
   new MutatingAdmission(chart, 'policy', { targets });
 
 /** The same kind of policy for each of the other configurations. */
-function perConfiguration(define: Example['define']): Readonly<Record<string, Example>> {
+function byConfiguration(define: Example['define']): Readonly<Record<string, Example>> {
   const names = ['ecr', 'artifact-registry', 'harbor'];
   return Object.fromEntries(names.map((configuration) => [configuration, { configuration, define }]));
 }
@@ -86,7 +86,7 @@ const FOLDERS: Readonly<Record<string, Readonly<Record<string, Example>>>> = {
       define: (chart, config) =>
         new KyvernoMutatingPolicy(chart, 'policy', { url: HTTPS, failClosed: true, ...config }),
     },
-    ...perConfiguration(mutatingPolicy),
+    ...byConfiguration(mutatingPolicy),
   },
   'kyverno/clusterpolicy': {
     https: { configuration: 'registry', define: clusterPolicy },
@@ -95,17 +95,17 @@ const FOLDERS: Readonly<Record<string, Readonly<Record<string, Example>>>> = {
       define: (chart, config) =>
         new KyvernoClusterPolicy(chart, 'policy', { url: HTTPS, caConfigMap, failClosed: true, ...config }),
     },
-    ...perConfiguration(clusterPolicy),
+    ...byConfiguration(clusterPolicy),
   },
-  gatekeeper: { mutation: { configuration: 'registry', define: gatekeeper }, ...perConfiguration(gatekeeper) },
-  webhook: { webhook: { configuration: 'registry', define: webhook }, ...perConfiguration(webhook) },
+  gatekeeper: { mutation: { configuration: 'registry', define: gatekeeper }, ...byConfiguration(gatekeeper) },
+  webhook: { webhook: { configuration: 'registry', define: webhook }, ...byConfiguration(webhook) },
   mutatingadmissionpolicy: { always: { configuration: 'registry', define: mutatingAdmission } },
 };
 
 /** Written by hand, unlike everything that is made of it. */
 const CONFIGURATIONS = join(__dirname, '..', 'policies', 'configurations');
 
-function forPolicies(configuration: string): ForPolicies {
+function forPolicies(configuration: string): PolicyExample {
   const config = parse(
     readFileSync(join(CONFIGURATIONS, configuration, 'image-swapper.yaml'), 'utf8'),
   ) as SwapperConfig;

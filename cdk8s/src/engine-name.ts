@@ -4,6 +4,6 @@ import type { EngineName as Known } from '../../extension-service/src/core/engin
 export type EngineName = 'kyverno' | 'kyverno-clusterpolicy' | 'gatekeeper' | 'webhook' | 'mutatingadmissionpolicy';
 
 /** Does not compile when the two differ. */
-type Same<One, Other> = [One] extends [Other] ? ([Other] extends [One] ? true : false) : false;
-const isWhole: Same<EngineName, Known> = true;
-void isWhole;
+type IsSame<One, Other> = [One] extends [Other] ? ([Other] extends [One] ? true : false) : false;
+const isComplete: IsSame<EngineName, Known> = true;
+void isComplete;

@@ -166,7 +166,7 @@ export class ImageSwapper extends Construct {
       ...(reinvocationPolicy !== undefined && { reinvocationPolicy }),
     };
     checked(() => {
-      refuseUseless(props, engine, transport.guarded);
+      rejectUnusedProps(props, engine, transport.guarded);
       engine.decides.checkMatches?.(matches);
       checkGuards(config.source ?? {}, engine, { failClosed, computes: true });
       if (engineNamespace !== undefined) checkLabel(engineNamespace, 'engineNamespace');
@@ -195,7 +195,7 @@ const MANAGED =
   'policies.manage, or this construct.';
 
 /** Rejects props about the NetworkPolicy if there is none, and props of other engines. */
-function refuseUseless(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {
+function rejectUnusedProps(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {
   for (const option of Object.keys(OWN_OPTIONS) as (keyof OwnOptions)[]) {
     if (props[option] === undefined || ownOptions.includes(option)) continue;
     throw new InvalidPolicyOptionError(option, `has no effect under ${name}, ${OWN_OPTIONS[option]}; leave it out`);

@@ -4,7 +4,7 @@ import { hostFault } from '../../extension-service/src/core/naming/host-fault.js
 import { imagePrefixes, InvalidTargetError, problemKey } from '../../extension-service/src/core/naming/target.js';
 import { usableTarget } from '../../extension-service/src/core/naming/usable-target.js';
 import type { NamingTarget } from '../../extension-service/src/core/naming/target.js';
-import { secondsFor, USUAL_DEADLINE } from '../../extension-service/src/core/engines/waiting.js';
+import { timeoutSecondsFor, DEFAULT_DEADLINE_MS } from '../../extension-service/src/core/engines/waiting.js';
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
@@ -108,11 +108,12 @@ function swapPolicyOf(written: unknown): 'always' | 'exists' {
 export function timeoutOf(config: SwapperConfig): number | undefined {
   const policies = namedTargets(config).map(({ target }) => target.imageCopyPolicy ?? config.imageCopyPolicy);
   const { imageCopyDeadline: written } = config;
-  const deadline = written === undefined ? USUAL_DEADLINE : parseDuration(text(written, 'config.imageCopyDeadline'));
+  const deadline =
+    written === undefined ? DEFAULT_DEADLINE_MS : parseDuration(text(written, 'config.imageCopyDeadline'));
   if (deadline === undefined) {
     throw new InvalidPolicyOptionError('config.imageCopyDeadline', 'must be a duration such as "8s"');
   }
-  return secondsFor(policies, deadline);
+  return timeoutSecondsFor(policies, deadline);
 }
 
 /** `source.directTarget`, if it is set. */

@@ -35,7 +35,7 @@ export interface ResolvedChoices extends PolicyChoices {
   readonly origins: Readonly<Record<string, string>>;
 }
 
-const AT = 'config.policies';
+const CONFIG_KEY = 'config.policies';
 
 /**
  * Merges the props and the configuration. Values in both must be equal: otherwise someone who reads only one of them
@@ -44,29 +44,29 @@ const AT = 'config.policies';
  * @throws InvalidPolicyOptionError
  */
 export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies = {}): ResolvedChoices {
-  const given = {
+  const options = {
     engine: oneOf(props.engine, 'engine', ENGINE_NAMES),
     name: props.name === undefined ? undefined : text(props.name, 'name'),
     url: props.url === undefined ? undefined : text(props.url, 'url'),
     failClosed: boolean(props.failClosed, 'failClosed'),
   };
-  const engine = oneOf(policies.engine, `${AT}.engine`, [...ENGINE_NAMES, 'none']);
+  const engine = oneOf(policies.engine, `${CONFIG_KEY}.engine`, [...ENGINE_NAMES, 'none']);
   const configured = {
     engine: engine === 'none' ? undefined : engine,
-    name: policies.name == null ? undefined : text(policies.name, `${AT}.name`),
-    url: policies.url == null ? undefined : text(policies.url, `${AT}.url`),
-    failClosed: boolean(policies.failClosed, `${AT}.failClosed`),
+    name: policies.name == null ? undefined : text(policies.name, `${CONFIG_KEY}.name`),
+    url: policies.url == null ? undefined : text(policies.url, `${CONFIG_KEY}.url`),
+    failClosed: boolean(policies.failClosed, `${CONFIG_KEY}.failClosed`),
   };
   const origins: Record<string, string> = {};
   const choose = <Key extends keyof typeof configured>(key: Key): Pick<PolicyChoices, Key> => {
-    const [own, other] = [given[key], configured[key]];
+    const [own, other] = [options[key], configured[key]];
     if (own !== undefined && other !== undefined && own !== other) {
       throw new InvalidPolicyOptionError(
         key,
-        `${JSON.stringify(own)} contradicts ${AT}.${key}, which is ${JSON.stringify(other)}: leave one of them out`,
+        `${JSON.stringify(own)} contradicts ${CONFIG_KEY}.${key}, which is ${JSON.stringify(other)}: leave one of them out`,
       );
     }
-    if (own === undefined && other !== undefined) origins[key] = `${AT}.${key}`;
+    if (own === undefined && other !== undefined) origins[key] = `${CONFIG_KEY}.${key}`;
     const value = own ?? other;
     return (value === undefined ? {} : { [key]: value }) as Pick<PolicyChoices, Key>;
   };
@@ -86,7 +86,7 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
 }
 
 function namespacesOf(value: readonly string[] | null | undefined): readonly string[] {
-  const option = `${AT}.excludedNamespaces`;
+  const option = `${CONFIG_KEY}.excludedNamespaces`;
   return list(value, option).map((item: unknown, index) => {
     const namespace = text(item, `${option}[${index}]`);
     checkLabel(namespace, `${option}[${index}]`);

@@ -106,7 +106,7 @@ const targets: readonly Target[] = [
         url,
         verified: true,
         tls: { verify: true },
-        onward: { key: '', refusal: () => undefined },
+        redirectPolicy: { key: '', refusal: () => undefined },
         isOtherRegistry: () => false,
       };
       return parseChallenges(text).map((challenge) => checkRealm(challenge, origin, true));

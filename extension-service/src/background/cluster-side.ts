@@ -3,7 +3,7 @@ import { engineOf } from '../core/engines/engines.js';
 import { compileRules } from '../core/decide/rules.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Rules } from '../core/decide/rules.js';
-import type { Garbage } from './garbage.js';
+import type { GarbageCollection } from './garbage.js';
 import type { BackgroundLog, CheckAccess, ClusterPart } from './run.js';
 import type { ClusterEvent } from './protocol.js';
 import { connectCluster } from '../kubernetes/api.js';
@@ -18,7 +18,7 @@ import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
 import { leaseIdentity } from '../kubernetes/lease/identity.js';
 import { LeaderElection } from '../kubernetes/lease/leader-election.js';
 import type { LeaderState } from '../kubernetes/lease/leader-election.js';
-import { holdsTable } from '../kubernetes/image-table/holds-table.js';
+import { usesImageTable } from '../kubernetes/image-table/holds-table.js';
 import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
 import { PublicImages } from '../kubernetes/image-table/public-images.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';
@@ -39,7 +39,7 @@ export interface ClusterSideOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: BackgroundLog;
   readonly emit: (event: ClusterEvent) => void;
-  readonly garbage: Garbage;
+  readonly garbage: GarbageCollection;
   readonly checkAccess: CheckAccess;
   readonly garbageTimes?: GarbageTaskOptions['times'];
   /** Delay in milliseconds before an unusable kubeconfig is tried again. @default 10000 */
@@ -48,7 +48,7 @@ export interface ClusterSideOptions {
 
 const KUBECONFIG_RETRY_MS = 10_000;
 /** A Lease without news for this long counts as unreachable. */
-const LEASE_SILENCE_MS = 20_000;
+const LEASE_WARNING_AFTER_MS = 20_000;
 
 /**
  * The service's work in the cluster in addition to answering requests: it takes part in the election of the replica that
@@ -170,20 +170,20 @@ export class ClusterSide implements ClusterPart {
       return;
     }
     // Admission requests may arrive even if this replica cannot reach the API server.
-    const silent = setTimeout(() => {
+    const warningTimer = setTimeout(() => {
       if (config.reconcile.enabled) this.role('alone');
-    }, LEASE_SILENCE_MS);
+    }, LEASE_WARNING_AFTER_MS);
     const election = new LeaderElection({
       api: await ClusterLease.connect(cluster, config.lease.name, config.lease.namespace),
       ...this.identity,
       onState: (state) => {
-        clearTimeout(silent);
+        clearTimeout(warningTimer);
         this.leads = state.leading;
         if (config.reconcile.enabled) emit({ kind: 'role', ...roleOf(state) });
       },
       log,
     });
-    await election.run(signal, tasks).finally(() => clearTimeout(silent));
+    await election.run(signal, tasks).finally(() => clearTimeout(warningTimer));
     await this.recorder.stop();
     if (config.reconcile.enabled) this.role('starting');
   }
@@ -253,7 +253,7 @@ export class ClusterSide implements ClusterPart {
         collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
         withdraw: async (names, signal) => {
           for (const text of names) this.missing({ reference: { text } });
-          if (holdsTable(this.current.config)) await this.images?.inForce(signal);
+          if (usesImageTable(this.current.config)) await this.images?.untilApplied(signal);
         },
       }),
     ];
@@ -263,7 +263,7 @@ export class ClusterSide implements ClusterPart {
   private present(job: MirrorJob, digest: string): void {
     const { config } = this.current;
     if (config.source.accessCheck === 'none') this.images?.present(job);
-    else if (holdsTable(config)) this.publicImages?.present(job, digest);
+    else if (usesImageTable(config)) this.publicImages?.present(job, digest);
   }
 
   private missing(image: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
@@ -287,9 +287,9 @@ export class ClusterSide implements ClusterPart {
       ...(recorder !== undefined && { used: recorder.used }),
       onReport: (report) => emit({ kind: 'watches', report }),
       onPresence: (job, digest) => (digest === undefined ? this.missing(job) : this.present(job, digest)),
-      onNews: (news) => {
+      onCopyUpdate: (update) => {
         const { events, dryRun } = this.current.config;
-        if (events.enabled && !dryRun) this.recorder?.record(news);
+        if (events.enabled && !dryRun) this.recorder?.record(update);
       },
       log,
     });

@@ -11,7 +11,7 @@ import { UsageStore } from '../targets/garbage/usage-store.js';
 import type { Registries } from '../targets/registries.js';
 
 /** Writes usage records to the targets of the current configuration, and deletes from them. */
-export interface Garbage {
+export interface GarbageCollection {
   /** @param writer the uid of this installation's Lease */
   record(
     config: Config,
@@ -32,7 +32,7 @@ function unread(error: unknown): GarbageResult {
   return { refusals: [error.message], rows: [] };
 }
 
-export function garbageOf(registries: () => Registries): Garbage {
+export function garbageOf(registries: () => Registries): GarbageCollection {
   return {
     async record(config, writer, uses, signal) {
       const records = new Map<string, UsageRecord>();

@@ -5,7 +5,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 export function showImageTable(metrics: Metrics, report: TableReport): void {
   metrics.tableEntries.set(report.entries);
   metrics.tableCharacters.set(report.length);
-  metrics.tableLeftOut.set(report.crowdedOut + report.unquotable);
+  metrics.tableLeftOut.set(report.omittedForSpace + report.unquotable);
   metrics.tableWrites.inc(report.writes);
   metrics.tableLag.set(report.lag / 1_000);
   metrics.tableWritten.set(Date.now() / 1_000);

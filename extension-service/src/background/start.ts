@@ -48,7 +48,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const garbage = garbageOf(() => copier.currentRegistries);
     const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
-    const connect = lazily(() => connectCluster(env));
+    const connect = lazy(() => connectCluster(env));
     const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {
       ...{ env, readSecret, report, cloud, onRequest },
@@ -89,7 +89,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
 }
 
 /** Opens once; retries after a failure. */
-function lazily<T>(open: () => Promise<T>): () => Promise<T> {
+function lazy<T>(open: () => Promise<T>): () => Promise<T> {
   let opened: Promise<T> | undefined;
   return () => {
     if (opened !== undefined) return opened;

@@ -83,7 +83,7 @@ export class BackgroundWorker implements Copier {
   }
 
   async copy(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<CopyOutcome> {
-    if (this.isOver || signal.aborted) throw stopped(job.source);
+    if (this.hasEnded || signal.aborted) throw stopped(job.source);
     const { id, worker, answer } = this.request(job.source, onProgress, (message) =>
       message.type === 'done' ? message.outcome : undefined,
     );
@@ -98,7 +98,7 @@ export class BackgroundWorker implements Copier {
 
   /** The Docker config of a Secret; only the worker loads the client for the cluster. */
   async readSecret(name: string, namespace: string | undefined): Promise<string> {
-    if (this.isOver) throw stopped(`Secret ${name}`);
+    if (this.hasEnded) throw stopped(`Secret ${name}`);
     const { id, worker, answer } = this.request(`Secret ${name}`, undefined, (message) =>
       message.type === 'secret' ? message.text : undefined,
     );
@@ -108,7 +108,7 @@ export class BackgroundWorker implements Copier {
 
   /** The user of a token; undefined if the token is not valid for the audience. */
   async reviewToken(token: string, audience: string): Promise<string | undefined> {
-    if (this.isOver) throw stopped('the token');
+    if (this.hasEnded) throw stopped('the token');
     const { id, worker, answer } = this.request('the token', undefined, (message) =>
       message.type === 'user' ? { name: message.name } : undefined,
     );
@@ -118,7 +118,7 @@ export class BackgroundWorker implements Copier {
 
   /** Whether the Pod of the job may read its image, of this digest, at the source. */
   async checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
-    if (this.isOver) throw stopped(job.source);
+    if (this.hasEnded) throw stopped(job.source);
     const { id, worker, answer } = this.request(job.source, undefined, (message) =>
       message.type === 'access' ? message.access : undefined,
     );
@@ -128,7 +128,7 @@ export class BackgroundWorker implements Copier {
 
   /** The login to a cloud's registry, `target NAME` or `source HOST`; only the worker loads the clouds' SDKs. */
   async logIn(registry: string, refused: LoginCredentials | undefined): Promise<RegistryLogin> {
-    if (this.isOver) throw stopped(registry);
+    if (this.hasEnded) throw stopped(registry);
     const { id, worker, answer } = this.request(registry, undefined, (message) =>
       message.type === 'login' ? message.login : undefined,
     );
@@ -146,7 +146,7 @@ export class BackgroundWorker implements Copier {
    * Hands back the jobs that were taken from a queue server; running copies may finish within this many milliseconds.
    */
   async drain(grace: number): Promise<void> {
-    if (this.worker === undefined || this.isOver) return;
+    if (this.worker === undefined || this.hasEnded) return;
     const { id, worker, answer } = this.request('the queue', undefined, (message) =>
       message.type === 'stopped' ? true : undefined,
     );
@@ -180,7 +180,7 @@ export class BackgroundWorker implements Copier {
   /**
    * A worker that dies after it left the cluster is not restarted, because the new one would take part in the election.
    */
-  private get isOver(): boolean {
+  private get hasEnded(): boolean {
     return this.stopped || (this.leavingCluster !== undefined && this.worker === undefined);
   }
 

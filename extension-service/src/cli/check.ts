@@ -34,10 +34,10 @@ export interface CheckFlags extends ConfigFlags {
  * @returns 0, or 1 if a registry cannot be used or a policy in the cluster belongs to another configuration
  * @throws CliError with every problem of the configuration
  */
-export async function check(context: CommandContext, given: string | undefined, flags: CheckFlags): Promise<number> {
-  if (given !== undefined && flags.config !== undefined)
+export async function check(context: CommandContext, argument: string | undefined, flags: CheckFlags): Promise<number> {
+  if (argument !== undefined && flags.config !== undefined)
     throw new CliError(EXIT.usage, 'name only one file: as an argument or with --config');
-  const file = given ?? flags.config;
+  const file = argument ?? flags.config;
   const loaded = await load(context, { ...flags, ...(file !== undefined && { config: file }) }, { helmValues: true });
   compileRules(loaded.config, namingTarget);
   const problem = managedPoliciesProblem(loaded.config);

@@ -49,7 +49,7 @@ export async function load(
 }
 
 /** The same; undefined if no file was given or found, and flags and environment do not suffice. */
-export async function loadIfAny(
+export async function loadIfPresent(
   context: CommandContext,
   flags: ConfigFlags,
   options: Pick<LoadOptions, 'checkFiles'> = {},

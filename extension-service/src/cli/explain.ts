@@ -50,8 +50,8 @@ export async function explain(
       ? await readPods(context, flags)
       : [{ title: image, pod: { image, namespace: flags.namespace } as JsonObject }];
   const answers = await (flags.server === undefined
-    ? explainHere(context, asked, flags)
-    : askAll({ ...flags, server: flags.server }, asked));
+    ? explainLocally(context, asked, flags)
+    : explainRemotely({ ...flags, server: flags.server }, asked));
   context.stdout.write(show(asked, answers, flags.output));
   const containers = answers.flatMap((answer) => answer.containers);
   return containers.some(({ reason }) => reason === 'invalid-image') ? EXIT.findings : EXIT.ok;
@@ -68,14 +68,17 @@ function show(asked: readonly PodInFile[], answers: readonly ExplainAnswer[], ou
   );
 }
 
-async function askAll(service: ServiceAddress, asked: readonly PodInFile[]): Promise<readonly ExplainAnswer[]> {
+async function explainRemotely(
+  service: ServiceAddress,
+  asked: readonly PodInFile[],
+): Promise<readonly ExplainAnswer[]> {
   const answers: ExplainAnswer[] = [];
   for (const { pod } of asked) answers.push(await fetchExplanation(service, pod));
   return answers;
 }
 
 /** Decides with the configuration of this machine, and queries the targets from here. */
-async function explainHere(
+async function explainLocally(
   context: CommandContext,
   asked: readonly PodInFile[],
   flags: ExplainFlags,
@@ -85,7 +88,7 @@ async function explainHere(
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
   const lookup = new RegistryLookup(config, registryOptions(context, config, report));
   const index = new ExistenceIndex(lookup);
-  const look: ExplainDependencies['find'] = async (target, reference, deadline) => {
+  const lookUp: ExplainDependencies['find'] = async (target, reference, deadline) => {
     const found = await index.find(target, reference, deadline);
     if (found.state !== 'absent') return found;
     const archived = await lookup.archived(reference, AbortSignal.timeout(ARCHIVE_TIMEOUT_MS));
@@ -94,7 +97,7 @@ async function explainHere(
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>
     flags.offline === true
       ? Promise.resolve({ state: 'unknown', reason: 'other', message: 'not checked (--offline)' })
-      : look(target, reference, deadline);
+      : lookUp(target, reference, deadline);
   try {
     const answers: ExplainAnswer[] = [];
     for (const { pod } of asked) {

@@ -14,7 +14,7 @@ export interface GcFlags extends ConfigFlags {
   readonly output: OutputFormat;
 }
 
-interface Stopped {
+interface StopReason {
   readonly target: string;
   readonly reasons: readonly string[];
 }
@@ -34,7 +34,7 @@ export async function gc(context: CommandContext, flags: GcFlags): Promise<numbe
   const report = (problem: string): void => void context.stderr.write(`warning: ${problem}\n`);
   const registries = new Registries(config, registryOptions(context, config, report));
   const rows: GarbageRow[] = [];
-  const stopped: Stopped[] = [];
+  const stopped: StopReason[] = [];
   const { signal } = new AbortController();
   try {
     for (const target of targetsOf(config)) {
@@ -52,9 +52,9 @@ export async function gc(context: CommandContext, flags: GcFlags): Promise<numbe
   return stopped.length > 0 || rows.some(({ state }) => state === 'failed') ? EXIT.findings : EXIT.ok;
 }
 
-function text(rows: readonly GarbageRow[], stopped: readonly Stopped[]): string {
-  const gone = rows.filter(({ state }) => state === 'deleted' || state === 'would-delete');
-  const sum = gone.reduce((total, row) => total + row.bytes, 0);
+function text(rows: readonly GarbageRow[], stopped: readonly StopReason[]): string {
+  const deletedRows = rows.filter(({ state }) => state === 'deleted' || state === 'would-delete');
+  const sum = deletedRows.reduce((total, row) => total + row.bytes, 0);
   return [
     table(
       rows.map(({ state, image, tags, bytes: size, reason }) => [state, image, tags.join(','), bytes(size), reason]),
@@ -62,7 +62,7 @@ function text(rows: readonly GarbageRow[], stopped: readonly Stopped[]): string 
     ...stopped.flatMap(({ target, reasons }) =>
       reasons.map((reason) => `target ${target}: nothing is deleted: ${reason}`),
     ),
-    `${gone.length} images, at most ${bytes(sum)}`,
+    `${deletedRows.length} images, at most ${bytes(sum)}`,
   ]
     .filter((line) => line !== '')
     .join('\n');

@@ -33,11 +33,11 @@ export async function migrate(context: CommandContext, path: string, flags: Migr
     throw error;
   }
   for (const finding of migrated.findings) context.stderr.write(`${formatProblem(finding)}\n`);
-  context.stdout.write(render(migrated.values, flags.output, () => commented(migrated.values, flags.engine)));
+  context.stdout.write(render(migrated.values, flags.output, () => withComments(migrated.values, flags.engine)));
   return migrated.findings.length === 0 ? EXIT.ok : EXIT.findings;
 }
 
-function commented(values: Migrated['values'], name: PolicyEngine): string {
+function withComments(values: Migrated['values'], name: PolicyEngine): string {
   const engine = engineOf(name);
   return [
     '# Values for the image-swapper chart. To migrate without a gap, see docs/migration.md.',

@@ -16,7 +16,7 @@ export async function openLayout(folder: string): Promise<LayoutEnd> {
 }
 
 /** The same image, with a layout as its target and its full reference as its name. */
-export function intoLayout(planned: Planned, folder: string): Planned {
+export function withLayoutTarget(planned: Planned, folder: string): Planned {
   if ('row' in planned) return planned;
   const { job } = planned;
   const source = parseReference(job.source);
@@ -51,7 +51,7 @@ export async function planFromLayout(
   const planned = [
     ...found.map((name) => planName(rules, name, depth)),
     ...[...wanted].filter((name) => !known.has(name)).map((name) => row(name, 'failed', `${folder} has no such name`)),
-    ...(wanted.size > 0 ? [] : (await store.unnamed()).map((digest) => row(digest, 'kept', 'it has no name'))),
+    ...(wanted.size > 0 ? [] : (await store.unnamedImages()).map((digest) => row(digest, 'kept', 'it has no name'))),
   ];
   if (planned.length === 0) throw new CliError(EXIT.usage, `${folder}: index.json names no image`);
   return { layout: { end: 'source', store }, planned };

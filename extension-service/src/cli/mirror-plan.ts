@@ -46,14 +46,14 @@ export async function planMirror(
     ...(complete !== undefined && { earlier: { images: complete.images, interval: config.mirror.audit.interval } }),
   });
   const limiter = new Limiter(config.mirror.concurrency);
-  const totals = new Map<string, Total>();
+  const totals = new Map<string, PlanTotal>();
   const pulls = new Map<string, number>();
   const rows = await Promise.all(
     planned.map(async (entry): Promise<MirrorRow> => {
       if ('row' in entry) return entry.row;
       const { job } = entry;
       try {
-        const plan = await limiter.run(() => planOne(copier, entry));
+        const plan = await limiter.run(() => planImageCopy(copier, entry));
         const { digest } = plan;
         if (plan.present) return { ...rowOf(entry), state: 'up-to-date', detail: 'already in the target', digest };
         add(totals, job.target, job.reference.repository, plan);
@@ -83,7 +83,7 @@ export async function planMirror(
 
 const HEAD_TIMEOUT_MS = 60_000;
 
-async function planOne(copier: RegistryCopier, entry: PlannedCopy): Promise<CopyPlan> {
+async function planImageCopy(copier: RegistryCopier, entry: PlannedCopy): Promise<CopyPlan> {
   const [first = entry.job, ...others] = attempts(entry);
   try {
     return await copier.plan(first, AbortSignal.timeout(HEAD_TIMEOUT_MS));
@@ -100,7 +100,7 @@ async function planOne(copier: RegistryCopier, entry: PlannedCopy): Promise<Copy
   }
 }
 
-interface Total {
+interface PlanTotal {
   images: number;
   readonly platforms: Set<string>;
   /** By repository and digest: each is pushed once. */
@@ -109,7 +109,7 @@ interface Total {
   readonly blobs: Map<string, number>;
 }
 
-function add(totals: Map<string, Total>, target: string, repository: string, plan: CopyPlan): void {
+function add(totals: Map<string, PlanTotal>, target: string, repository: string, plan: CopyPlan): void {
   let total = totals.get(target);
   if (total === undefined) {
     total = { images: 0, platforms: new Set(), manifests: new Set(), blobs: new Map() };
@@ -124,7 +124,7 @@ function add(totals: Map<string, Total>, target: string, repository: string, pla
 function targetPlan(
   copier: RegistryCopier,
   target: string,
-  { images, platforms, manifests, blobs }: Total,
+  { images, platforms, manifests, blobs }: PlanTotal,
 ): TargetPlan {
   const requests = { manifests: manifests.size, blobs: blobs.size };
   const estimate = copier.estimate(target, requests);

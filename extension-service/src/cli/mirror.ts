@@ -6,7 +6,7 @@ import type { CommandContext, ConfigFlags } from './context.js';
 import { load } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import type { MirrorOutput } from './mirror-output.js';
-import { intoLayout, openLayout, planFromLayout } from './mirror-layout.js';
+import { withLayoutTarget, openLayout, planFromLayout } from './mirror-layout.js';
 import { mirrorNow } from './mirror-now.js';
 import { planMirror } from './mirror-plan.js';
 import { planImage } from './mirror-rows.js';
@@ -56,7 +56,7 @@ export async function mirror(context: CommandContext, images: readonly string[],
   return mirrorOrPlan(
     context,
     config,
-    planned.map((one) => intoLayout(one, toLayout)),
+    planned.map((one) => withLayoutTarget(one, toLayout)),
     {
       ...flags,
       layout: await openLayout(toLayout),

@@ -16,7 +16,7 @@ import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js'
 import { FIELD_MANAGER, LEASE_ANNOTATION, MANAGED_BY } from '../kubernetes/managed-policies/owner.js';
 import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load, loadIfAny } from './context.js';
+import { load, loadIfPresent } from './context.js';
 import { engineValues } from './engine-values.js';
 import { CliError, EXIT } from './exit.js';
 import { readInput } from './read-input.js';
@@ -96,7 +96,7 @@ async function printEngineValues(
 ): Promise<void> {
   if (flags.namespace !== undefined) throw new CliError(EXIT.usage, '--namespace requires --delete-managed');
   const { caBundle } = await caOf(context, flags, flags.engine);
-  const url = flags.url ?? (await loadIfAny(context, flags, { checkFiles: false }))?.config.policies.url;
+  const url = flags.url ?? (await loadIfPresent(context, flags, { checkFiles: false }))?.config.policies.url;
   try {
     context.stdout.write(engineValues(ENGINES[flags.engine], url, caBundle));
   } catch (error) {
@@ -173,7 +173,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
 async function otherInstances(live: PolicyObjects, policyName: string): Promise<readonly string[]> {
   const found = new Map<string, string[]>();
   for (const kind of POLICY_KINDS) {
-    for (const { metadata } of await live.ours(kind, { [MANAGED_BY]: FIELD_MANAGER }, policyName)) {
+    for (const { metadata } of await live.managedObjects(kind, { [MANAGED_BY]: FIELD_MANAGER }, policyName)) {
       const lease = metadata.annotations?.[LEASE_ANNOTATION] ?? 'unknown';
       found.set(lease, [...(found.get(lease) ?? []), `${kind.kind} ${metadata.name}`]);
     }

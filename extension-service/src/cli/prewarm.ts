@@ -47,8 +47,8 @@ export async function prewarm(context: CommandContext, flags: PrewarmFlags): Pro
   const jobs = [...wanted.all()];
   context.stderr.write(`${wanted.objectCount} objects in the cluster use ${jobs.length} images to mirror\n`);
   if (unknown.size > 0) {
-    const some = [...unknown].slice(0, 5).join(', ');
-    context.stderr.write(`skipped ${unknown.size} images in targets, because their source is not known: ${some}\n`);
+    const examples = [...unknown].slice(0, 5).join(', ');
+    context.stderr.write(`skipped ${unknown.size} images in targets, because their source is not known: ${examples}\n`);
   }
   const planned = jobs.map(([, image]) => ({
     image: image.job.source,
@@ -65,12 +65,15 @@ async function clusterEnvironment(
 ): Promise<CommandContext['env']> {
   if (kubeconfig !== undefined) return { ...env, KUBECONFIG: resolve(cwd, kubeconfig) };
   if (hasCluster(env)) return env;
-  const usual = join(env['HOME'] ?? homedir(), '.kube', 'config');
+  const defaultPath = join(env['HOME'] ?? homedir(), '.kube', 'config');
   try {
-    await access(usual);
-    return { ...env, KUBECONFIG: usual };
+    await access(defaultPath);
+    return { ...env, KUBECONFIG: defaultPath };
   } catch {
-    throw new CliError(EXIT.usage, `there is no cluster to read: set --kubeconfig or KUBECONFIG, or write ${usual}`);
+    throw new CliError(
+      EXIT.usage,
+      `there is no cluster to read: set --kubeconfig or KUBECONFIG, or write ${defaultPath}`,
+    );
   }
 }
 

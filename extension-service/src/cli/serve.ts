@@ -25,7 +25,7 @@ import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
 import { showGarbage } from '../background/garbage-metrics.js';
 import { showImageTable } from '../background/image-table-metrics.js';
-import { NOTHING_SEEN, showWatches } from '../background/watch-metrics.js';
+import { EMPTY_WATCH_REPORT, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
@@ -73,7 +73,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
     onRequests: onReport,
     onRestart: () => {
       metrics.copyThreadRestarts.inc();
-      showWatches(metrics, NOTHING_SEEN);
+      showWatches(metrics, EMPTY_WATCH_REPORT);
     },
   });
   const lookup = new RegistryLookup(loaded.config, {
@@ -98,7 +98,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
   });
   // The current configuration; a change during startup counts as a change.
   const named = await readFiles(namedFiles(loaded.config, context.env));
-  if (clustered || worksAhead(loaded.config)) copier.warm();
+  if (clustered || startsWorkerEarly(loaded.config)) copier.warm();
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
   });
@@ -202,7 +202,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         const next = await load(context, { ...flags, config: file });
         checkCluster(next.config, context.env, tlsFiles !== undefined);
         if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: changing it requires a restart');
-        if (worksAhead(next.config)) copier.warm();
+        if (startsWorkerEarly(next.config)) copier.warm();
         service.configure(next, await readClientRules(next.config.tls.clients));
         ({ config } = next);
         metrics.configReloadSuccess.inc();
@@ -218,7 +218,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
 }
 
 /** Whether the background worker has work before the first copy is asked for: logins, and copies that others ask for. */
-function worksAhead(config: Config): boolean {
+function startsWorkerEarly(config: Config): boolean {
   return config.queue.type !== 'memory' || registriesOf(config).some(usesCloud);
 }
 

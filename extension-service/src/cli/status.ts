@@ -1,6 +1,6 @@
 import { oneLine } from '../core/image/quote.js';
 import type { MirrorState, MirrorStatus } from '../mirror/status.js';
-import { ago } from '../server/ago.js';
+import { timeAgo } from '../server/ago.js';
 import type { MirrorsAnswer } from '../server/app.js';
 import { fetchMirrors } from './service-client.js';
 import type { CommandContext } from './context.js';
@@ -48,14 +48,14 @@ function detail(
 ): string {
   const reason = failure === undefined ? '' : `: ${oneLine(failure.message)}`;
   const tries = attempts === 1 ? '1 try' : `${attempts} attempts`;
-  const next = nextTry === undefined || nextTry <= now ? 'now' : `in ${ago(now, nextTry)}`;
+  const next = nextTry === undefined || nextTry <= now ? 'now' : `in ${timeAgo(now, nextTry)}`;
   switch (state) {
     case 'queued':
-      return `for ${ago(since, now)}`;
+      return `for ${timeAgo(since, now)}`;
     case 'running':
       return progress === undefined
-        ? `for ${ago(since, now)}`
-        : `${bytes(progress.transferred)} of ${bytes(progress.total)}, for ${ago(since, now)}`;
+        ? `for ${timeAgo(since, now)}`
+        : `${bytes(progress.transferred)} of ${bytes(progress.total)}, for ${timeAgo(since, now)}`;
     case 'waiting':
       if (failure?.gate !== undefined) return gateDetail(source, failure.message);
       return waitsFor === undefined
@@ -65,7 +65,7 @@ function detail(
       if (failure?.gate !== undefined) return gateDetail(source, failure.message);
       return `${failure?.reason ?? 'failed'} after ${tries}, retried on request ${next}${reason}`;
     case 'done':
-      return `${digest?.slice(0, 19) ?? ''}, ${ago(since, now)} ago`;
+      return `${digest?.slice(0, 19) ?? ''}, ${timeAgo(since, now)} ago`;
   }
 }
 

@@ -38,7 +38,11 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
     rules: compileRules(config, namingTarget),
     pods: config.pods,
     namespace,
-    isWanted: config.dryRun ? () => Promise.resolve(false) : flags.exists === true ? looking(context, config) : always,
+    isWanted: config.dryRun
+      ? () => Promise.resolve(false)
+      : flags.exists === true
+        ? targetLookup(context, config)
+        : always,
   });
   for (const problem of problems) context.stderr.write(`${problem}\n`);
   if (flags.inPlace === true) await replaceFile(file, source, text);
@@ -49,7 +53,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
 const always = (): Promise<boolean> => Promise.resolve(true);
 
 /** Queries the target once for each image name. */
-function looking(context: CommandContext, config: Config): (mirror: Mirror) => Promise<boolean | string> {
+function targetLookup(context: CommandContext, config: Config): (mirror: Mirror) => Promise<boolean | string> {
   const report = (problem: string): void => void context.stderr.write(`warning: ${problem}\n`);
   const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
   // The lookup itself times out after some seconds.

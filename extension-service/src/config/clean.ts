@@ -109,14 +109,14 @@ export class Cleaner {
       case 'duration':
         return this.nanoseconds(node, path);
       case 'text':
-        return this.notText(node, field, path);
+        return this.rejectNonString(node, field, path);
       default:
         return node;
     }
   }
 
   /** Strict files must quote strings; the loader of k8s-image-swapper uses the number's text. */
-  private notText(node: ScalarNode, field: LeafField, path: Path): ScalarNode {
+  private rejectNonString(node: ScalarNode, field: LeafField, path: Path): ScalarNode {
     const kind = typeof node.value === 'number' ? 'number' : 'boolean';
     // A secret's own text is not shown in messages.
     const message = `is a ${kind}, not a string`;

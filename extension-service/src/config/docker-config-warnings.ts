@@ -30,7 +30,7 @@ export async function dockerConfigWarnings(
     const { host, path } = ociNaming.place(settings);
     const text = Buffer.from(bytes).toString('utf8');
     const helper = unusedHelper(text, dockerConfigFile, host, path);
-    const malformed = malformation(text, dockerConfigFile);
+    const malformed = formatProblem(text, dockerConfigFile);
     const key = [...registry.path, 'oci', 'credentials', 'dockerConfigFile'];
     const place = placeAt(tree, key);
     if (helper !== undefined) problems.warning(place, formatPath(key), helper, INSTEAD_OF_HELPER);
@@ -41,7 +41,7 @@ export async function dockerConfigWarnings(
 
 const INSTEAD_OF_MALFORMED = 'write it as docker login or kubectl create secret docker-registry does';
 
-function malformation(text: string, origin: string): string | undefined {
+function formatProblem(text: string, origin: string): string | undefined {
   try {
     parseDockerConfig(text, origin);
     return undefined;

@@ -85,11 +85,11 @@ function fromEnvironment(
   for (const name of Object.keys(env)) {
     if (!name.startsWith(prefix) || names.has(name) || serviceLink.test(name)) continue;
     const place = { file: `environment ${name}`, line: 1, column: 1 };
-    const meant = suggest(
+    const suggestion = suggest(
       name.slice(prefix.length),
       [...names].map((known) => known.slice(prefix.length)),
     );
-    const hint = didYouMean(meant === undefined ? undefined : `${prefix}${meant}`);
+    const hint = didYouMean(suggestion === undefined ? undefined : `${prefix}${suggestion}`);
     problems.warning(place, '', `no configuration key has this variable${hint}`);
   }
   return found;

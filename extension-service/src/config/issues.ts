@@ -41,11 +41,11 @@ export function reportAt(
   const node = nodeAt(tree, path);
   const scalar = node?.kind === 'scalar' ? node : undefined;
   const place = offset === undefined ? undefined : scalar?.locate?.(offset);
-  const words = offset === undefined || place !== undefined ? '' : ` (${positionIn(String(scalar?.value), offset)})`;
+  const words = offset === undefined || place !== undefined ? '' : ` (${lineAndColumn(String(scalar?.value), offset)})`;
   problems.add(severity, place ?? placeAt(tree, path), formatPath(path), `${message}${words}`, allowed);
 }
 
-function positionIn(text: string, offset: number): string {
+function lineAndColumn(text: string, offset: number): string {
   const lines = text.slice(0, offset).split('\n');
   const column = `column ${(lines.at(-1) ?? '').length + 1} of the string`;
   return text.includes('\n') ? `line ${lines.length}, ${column}` : column;

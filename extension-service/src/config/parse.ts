@@ -11,7 +11,7 @@ import { originsOf } from './origins.js';
 import { parsePartly } from '../schema/parsed.js';
 import type { ConfigProblem, Place } from './problem.js';
 import { ConfigError, Problems } from './problem.js';
-import type { CompileExpression, Reading } from './rules/context.js';
+import type { CompileExpression, ParsedConfig } from './rules/context.js';
 import { RuleContext } from './rules/context.js';
 import { checkAccess } from './rules/access.js';
 import { checkExpressions } from './rules/expressions.js';
@@ -81,8 +81,8 @@ export function parseTree(
     throw new ConfigError(problems.list('error', file));
   }
   const cleaned = new Cleaner(dialect, problems).clean(inValues?.node ?? fromFile, root, []);
-  const whole = overlay(cleaned?.kind === 'mapping' ? cleaned : fromFile, root, env, flags, problems);
-  const { tree, unsettled } = settleVariants(whole, root, dialect, problems);
+  const merged = overlay(cleaned?.kind === 'mapping' ? cleaned : fromFile, root, env, flags, problems);
+  const { tree, undecided: unsettled } = settleVariants(merged, root, dialect, problems);
 
   const plain = toPlain(tree);
   const result = schema.safeParse(plain);
@@ -90,7 +90,7 @@ export function parseTree(
   const issues = (result.error?.issues ?? []).filter(({ path }) => !unsettled.some((outer) => within(outer, path)));
   reportIssues(issues, tree, root, problems);
   for (const path of unsettled) checkMembers(tree, path, root, problems);
-  const reading: Reading = {
+  const reading: ParsedConfig = {
     config: result.data ?? parsePartly(schema, plain) ?? {},
     refused: (result.error?.issues ?? []).map(({ path }) =>
       path.map((part) => (typeof part === 'number' ? part : String(part))),

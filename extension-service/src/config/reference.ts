@@ -34,7 +34,7 @@ function* describe(field: Field, key: string, path: readonly string[] | undefine
       key,
       type: typeOf(field),
       default: defaultOf(field),
-      about: aboutOf(field).replaceAll('|', '\\|'),
+      about: descriptionOf(field).replaceAll('|', '\\|'),
       ...(path !== undefined && { environment: environmentName(path) }),
     };
   }
@@ -49,7 +49,7 @@ function* describe(field: Field, key: string, path: readonly string[] | undefine
 }
 
 /** A list of strings has the description of its items, unless it has its own. */
-function aboutOf(field: Field): string {
+function descriptionOf(field: Field): string {
   return field.about === '' && field.kind === 'list' ? field.item.about : field.about;
 }
 

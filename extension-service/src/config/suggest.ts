@@ -2,12 +2,12 @@
 export function suggest(text: string, candidates: Iterable<string>): string | undefined {
   const wanted = plain(text);
   let best: string | undefined;
-  let least = Math.min(3, Math.floor(wanted.length / 3) + 1);
+  let bestDistance = Math.min(3, Math.floor(wanted.length / 3) + 1);
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, plain(candidate), least);
-    if (distance < least) {
+    const distance = editDistance(wanted, plain(candidate), bestDistance);
+    if (distance < bestDistance) {
       best = candidate;
-      least = distance;
+      bestDistance = distance;
     }
   }
   return best;

@@ -10,20 +10,20 @@ import { childOf, formatPath, nodeAt, setAt } from './tree.js';
 /** The type that k8s-image-swapper assumes for a registry without one. */
 export const LEGACY_DEFAULT_TYPE = 'aws';
 
-export interface Settled {
+export interface SettledVariants {
   readonly tree: MappingNode;
   /** Registries whose type is unknown: that is reported, and they are not validated with the schema. */
-  readonly unsettled: readonly Path[];
+  readonly undecided: readonly Path[];
 }
 
 /** Settles the type of each registry: infers the type from its keys, and reports keys of other types. */
-export function settleVariants(tree: MappingNode, root: Field, dialect: Dialect, problems: Problems): Settled {
-  const unsettled: Path[] = [];
+export function settleVariants(tree: MappingNode, root: Field, dialect: Dialect, problems: Problems): SettledVariants {
+  const undecided: Path[] = [];
   const settle = (node: TreeNode, path: Path): TreeNode => {
     const field = fieldAt(root, path);
     if (node.kind !== 'mapping' || field?.kind !== 'mapping') return node;
     const settled = new Variant(node, field, path, dialect, problems).settle();
-    if (settled === undefined) unsettled.push(path);
+    if (settled === undefined) undecided.push(path);
     return settled ?? node;
   };
   let result = tree;
@@ -35,7 +35,7 @@ export function settleVariants(tree: MappingNode, root: Field, dialect: Dialect,
     const items = list.items.map((item, index) => settle(item, [...path, index]));
     result = setAt(result, path, { ...list, items });
   }
-  return { tree: result, unsettled };
+  return { tree: result, undecided };
 }
 
 const registryLists: readonly Path[] = [['targets'], ['source', 'registries']];

@@ -21,11 +21,11 @@ export function offsetInFile(scalar: ScalarText, offset: number): number | undef
     case 'PLAIN':
       return written === scalar.value ? scalar.start + offset : undefined;
     case 'QUOTE_SINGLE':
-      return /[\r\n]/.test(written) ? undefined : scalar.start + behindEscapes(written, offset, /''|./gsu);
+      return /[\r\n]/.test(written) ? undefined : scalar.start + afterEscapes(written, offset, /''|./gsu);
     case 'QUOTE_DOUBLE':
       return /[\r\n]/.test(written)
         ? undefined
-        : scalar.start + behindEscapes(written, offset, /\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|./gsu);
+        : scalar.start + afterEscapes(written, offset, /\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)|./gsu);
     case 'BLOCK_LITERAL':
       return inLiteral(scalar, offset);
     case 'BLOCK_FOLDED':
@@ -34,7 +34,7 @@ export function offsetInFile(scalar: ScalarText, offset: number): number | undef
 }
 
 /** Length of the quote and of the source text of the first `offset` characters. */
-function behindEscapes(written: string, offset: number, unit: RegExp): number {
+function afterEscapes(written: string, offset: number, unit: RegExp): number {
   let length = 1;
   let passed = 0;
   unit.lastIndex = 1;

@@ -55,7 +55,7 @@ export function readYaml(source: YamlSource, problems: Problems): TreeNode | und
   const reader = new Reader(lines, { ...source, text: parsed.text }, problems);
   if (document.errors.length > 0 || document.warnings.length > 0) {
     for (const error of [...document.errors, ...document.warnings].slice(0, syntaxLimit)) {
-      problems.error(reader.place(afterIndent(parsed.text, error.pos[0])), '', wording(error));
+      problems.error(reader.place(afterIndent(parsed.text, error.pos[0])), '', yamlMessage(error));
     }
     return undefined;
   }
@@ -211,19 +211,19 @@ class Reader {
 function tooDeep(text: string): number | undefined {
   let brackets = 0;
   let line = 1;
-  let leading = 0;
-  let inLeading = true;
+  let indent = 0;
+  let isIndent = true;
   for (let offset = 0; offset < text.length; offset++) {
     const character = text[offset] ?? '';
     if (character === '\n') {
       line++;
-      leading = 0;
-      inLeading = true;
+      indent = 0;
+      isIndent = true;
       continue;
     }
-    if (inLeading) {
-      inLeading = ' -?:'.includes(character);
-      if (inLeading && ++leading > indentLimit) return line;
+    if (isIndent) {
+      isIndent = ' -?:'.includes(character);
+      if (isIndent && ++indent > indentLimit) return line;
     }
     if (character === '[' || character === '{') brackets++;
     else if ((character === ']' || character === '}') && brackets > 0) brackets--;
@@ -235,7 +235,7 @@ function tooDeep(text: string): number | undefined {
 /**
  * The library's messages, except those that quote the file, which may contain a password, or that address programmers.
  */
-function wording(error: YAMLError): string {
+function yamlMessage(error: YAMLError): string {
   switch (error.code) {
     case 'BAD_ALIAS':
       return `YAML: ${unknownAnchor}`;
@@ -254,11 +254,11 @@ function wording(error: YAMLError): string {
     case 'TAB_AS_INDENT':
       return 'YAML: tabs are not allowed as indentation';
     default:
-      return `YAML: ${lowerFirst(error.message.split('\n', 1)[0] ?? '').slice(0, 200)}`;
+      return `YAML: ${lowercaseFirst(error.message.split('\n', 1)[0] ?? '').slice(0, 200)}`;
   }
 }
 
-function lowerFirst(text: string): string {
+function lowercaseFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }
 

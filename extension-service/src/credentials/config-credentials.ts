@@ -33,7 +33,7 @@ const MAX_AGE_MS = 3_000;
 /**
  * If a read fails, content is reused for this many milliseconds: a restart of the API server must not stop the mirror.
  */
-const LAST_RESORT_MS = 60_000;
+const DEFAULT_RENEWAL_MS = 60_000;
 
 /**
  * The configured credentials for one registry. `passwordFile`, `dockerConfigFile` and `secretName` are read when they
@@ -50,7 +50,7 @@ export function configKeychain(host: string, config: CredentialsConfig, sources:
       const loaded = await read();
       return 'find' in loaded ? loaded.find(own, repository) : [loaded];
     },
-    async notUsed(asked, repository) {
+    async unusedReason(asked, repository) {
       if (asked.toLowerCase() !== own) return undefined;
       const loaded = await read();
       return 'find' in loaded ? loaded.notUsed(own, repository) : undefined;
@@ -111,7 +111,7 @@ function kept<T>(now: () => number, read: () => Promise<T>): () => Promise<T> {
       last = { value, at };
       return value;
     } catch (error) {
-      if (last !== undefined && at - last.at < LAST_RESORT_MS) return last.value;
+      if (last !== undefined && at - last.at < DEFAULT_RENEWAL_MS) return last.value;
       throw error;
     }
   };

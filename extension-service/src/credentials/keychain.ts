@@ -15,7 +15,7 @@ export function keyring(configs: readonly DockerConfigSource[]): Keychain {
       const entries = configs.flatMap((config) => config.entries);
       return unique(matchDockerConfig(entries, host, repository));
     },
-    notUsed: async (host, repository) =>
+    unusedReason: async (host, repository) =>
       configs.map((config) => config.notUsed(host, repository)).find((reason) => reason !== undefined),
   };
 }
@@ -33,8 +33,8 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
       const found = await Promise.all(keychains.map((keychain) => keychain.resolve(host, repository)));
       return unique(found.flat());
     },
-    async notUsed(host, repository) {
-      const reasons = await Promise.all(keychains.map(async (keychain) => keychain.notUsed?.(host, repository)));
+    async unusedReason(host, repository) {
+      const reasons = await Promise.all(keychains.map(async (keychain) => keychain.unusedReason?.(host, repository)));
       return reasons.find((reason) => reason !== undefined);
     },
     // Each keychain reports its own.
@@ -43,7 +43,7 @@ export function chainKeychains(keychains: readonly Keychain[]): Keychain {
 }
 
 /** The same keychain, without credentials for some hosts. `hosts` are in lower case. */
-export function exceptFor(hosts: ReadonlySet<string>, keychain: Keychain): Keychain {
+export function excludeHosts(hosts: ReadonlySet<string>, keychain: Keychain): Keychain {
   return {
     ...keychain,
     resolve: async (host, repository) => (hosts.has(host.toLowerCase()) ? [] : keychain.resolve(host, repository)),

@@ -31,7 +31,7 @@ export interface GatedImage {
 /** Results of checks by gate, target and digest; kept across configuration changes that do not change the gate. */
 export type GateMemory = Map<string, GateFacts['results']>;
 
-const NOT_KEPT = 'nothing keeps this time when the process ends: run it in the cluster, or set KUBECONFIG';
+const NOT_STORED_MESSAGE = 'nothing keeps this time when the process ends: run it in the cluster, or set KUBECONFIG';
 
 /** Time limit for reading the signatures of an image and verifying them. */
 const VERIFY_TIMEOUT_MS = 120_000;
@@ -109,7 +109,7 @@ export class Gates {
   /** Adds advice if times are not stored: a process that ends soon then never sees an image reach its minimum age. */
   private async withAdvice(held: Extract<Refusal, { readonly state: 'held' }>): Promise<Refusal> {
     if (held.check !== 'minimumAge' || (await this.options.seen.isKept())) return held;
-    return { ...held, reason: `${held.reason}; ${NOT_KEPT}` };
+    return { ...held, reason: `${held.reason}; ${NOT_STORED_MESSAGE}` };
   }
 
   private async judge(gate: Gate, image: GatedImage, signal: AbortSignal): Promise<GateDecision> {

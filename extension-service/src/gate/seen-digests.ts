@@ -26,7 +26,7 @@ export interface SeenDigestsOptions {
   readonly collect?: number;
 }
 
-const COLLECT_MS = 1_000;
+const WRITE_DELAY_MS = 1_000;
 /** Other replicas also write: the store is read again for an unknown digest, at most this often. */
 const REREAD_MS = 5_000;
 const RETRY_MS = 30_000;
@@ -59,14 +59,14 @@ export class SeenDigests {
    */
   async firstSeen(digest: string, record: boolean): Promise<number> {
     const { now } = this.options;
-    if (!this.times.has(digest)) await this.reread();
+    if (!this.times.has(digest)) await this.readAgain();
     const known = this.times.get(digest);
     const time = Math.min(known ?? Infinity, now());
     if (known === time || !record) return time;
     this.times.set(digest, time);
     this.prune();
     this.isDirty = true;
-    this.schedule(this.options.collect ?? COLLECT_MS);
+    this.schedule(this.options.collect ?? WRITE_DELAY_MS);
     return time;
   }
 
@@ -99,7 +99,7 @@ export class SeenDigests {
     }, milliseconds).unref();
   }
 
-  private reread(): Promise<void> {
+  private readAgain(): Promise<void> {
     if (performance.now() - this.readAt < REREAD_MS) return Promise.resolve();
     this.reading ??= this.read().finally(() => (this.reading = undefined));
     return this.reading;

@@ -12,7 +12,7 @@ import { Http } from '../registry/transport/http.js';
 import type { Resolve } from '../registry/transport/http.js';
 import { proxyFromEnvironment } from '../registry/transport/proxy.js';
 import { RegistryError } from '../registry/errors.js';
-import { blankSecrets, rememberSecret } from '../registry/sent-secrets.js';
+import { redactSecrets, rememberSecret } from '../registry/sent-secrets.js';
 import { messageOf } from '../util/message-of.js';
 import { caCertificatesFault } from './file-faults.js';
 import { readText } from './read-text.js';
@@ -123,7 +123,7 @@ export class GateWebhook {
     try {
       answer = parseBoundedJson(text, MAX_ANSWER_BYTES);
     } catch {
-      throw this.problem(`answered no JSON: ${quoteInput(blankSecrets(text))}`);
+      throw this.problem(`answered no JSON: ${quoteInput(redactSecrets(text))}`);
     }
     const { verdict, reason } = (typeof answer === 'object' && answer !== null ? answer : {}) as {
       readonly verdict?: unknown;
@@ -132,7 +132,7 @@ export class GateWebhook {
     if (verdict === 'allow') return { verdict };
     if (verdict === 'deny') return { verdict, reason: reasonOf(reason) };
     const allowed = '{"verdict": "allow"} or {"verdict": "deny", "reason": "…"} is expected';
-    throw this.problem(`answered ${quoteInput(blankSecrets(text))}: ${allowed}`);
+    throw this.problem(`answered ${quoteInput(redactSecrets(text))}: ${allowed}`);
   }
 
   private problem(message: string): WebhookError {
@@ -142,7 +142,7 @@ export class GateWebhook {
 
 function reasonOf(reason: unknown): string {
   if (typeof reason !== 'string' || reason.trim() === '') return 'the webhook gave no reason';
-  const text = oneLine(blankSecrets(reason.trim()));
+  const text = oneLine(redactSecrets(reason.trim()));
   return text.length > MAX_REASON ? `${text.slice(0, MAX_REASON)}…` : text;
 }
 

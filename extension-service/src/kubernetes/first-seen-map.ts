@@ -8,7 +8,7 @@ import { callOptions } from './call-options.js';
 /** The key of the ConfigMap. */
 const KEY = 'first-seen';
 
-const MEANING =
+const DESCRIPTION =
   'image-swapper: when a registry first showed each image digest (targets[].gate.minimumAge). The age of a digest that is removed begins again.';
 
 /** The name of the ConfigMap, next to the Lease of the same installation. */
@@ -49,7 +49,7 @@ function firstSeenMap({ core, namespace: own }: ClusterAccess, config: Config): 
       const data = { [KEY]: text };
       try {
         if (version === undefined) {
-          const metadata = { name, namespace, annotations: { 'kubernetes.io/description': MEANING } };
+          const metadata = { name, namespace, annotations: { 'kubernetes.io/description': DESCRIPTION } };
           await core.createNamespacedConfigMap({ namespace, body: { metadata, data } }, await callOptions());
         } else {
           // The version that was read turns a concurrent write of another replica into a conflict.

@@ -36,7 +36,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
     tasks.push(
       new CertificateRotation({
         ...{ config, log },
-        world: certificate.world,
+        world: certificate.environment,
         publish: (bundle) => publishCa(cluster, config.current(), bundle),
         onMaterial: (material) => certificate.serving.take(material),
       }),
@@ -49,7 +49,7 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
         ...(images !== undefined && { images }),
         objects: await PolicyObjects.connect(cluster),
         namespace: cluster.namespace,
-        caBundle: (current) => caFor(current, certificate?.world),
+        caBundle: (current) => caFor(current, certificate?.environment),
       }),
     );
   }
@@ -59,11 +59,11 @@ export async function leaderTasks(options: LeaderTasksOptions): Promise<readonly
 /** The CA certificates in managed policies. */
 async function caFor(
   { policies, tls }: Config,
-  world: CertificateEnvironment | undefined,
+  environment: CertificateEnvironment | undefined,
 ): Promise<string | undefined> {
   if (engineOf(policies.engine)?.transport?.ca.place !== 'policy') return undefined;
-  if (tls.mode === 'selfSigned' && world !== undefined) {
-    const bundle = bundleOf((await world.secret.read()).material);
+  if (tls.mode === 'selfSigned' && environment !== undefined) {
+    const bundle = bundleOf((await environment.secret.read()).material);
     if (bundle === '') throw new Error('the policies wait for the serving certificate, which does not exist yet');
     return bundle;
   }

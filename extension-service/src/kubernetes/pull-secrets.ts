@@ -52,7 +52,7 @@ export class ClusterPullSecrets implements PullSecrets {
   private reads: SecretReads;
   private watched: WatchedPullSecrets | undefined;
   private watching = new AbortController();
-  private readonly told = new Set<string>();
+  private readonly loggedProblems = new Set<string>();
 
   constructor(
     private readonly cluster: ClusterAccess,
@@ -90,7 +90,7 @@ export class ClusterPullSecrets implements PullSecrets {
     this.watching = new AbortController();
     this.reader = reader;
     this.reads = new SecretReads(this.cluster, this.options);
-    this.told.clear();
+    this.loggedProblems.clear();
     if (wasWatching) this.start();
   }
 
@@ -153,13 +153,13 @@ export class ClusterPullSecrets implements PullSecrets {
     const watched = this.watched?.secret(namespace, name);
     if (watched !== undefined) {
       if (watched.config === undefined)
-        this.tellOnce(`Secret ${namespace}/${name}: does not exist, or is not a pull secret`);
+        this.logOnce(`Secret ${namespace}/${name}: does not exist, or is not a pull secret`);
       return watched.config;
     }
     try {
       return await this.reads.pullSecret(namespace, name);
     } catch (error) {
-      this.tellOnce(messageOf(error));
+      this.logOnce(messageOf(error));
       return undefined;
     }
   }
@@ -170,15 +170,15 @@ export class ClusterPullSecrets implements PullSecrets {
     try {
       return await this.reads.accountSecretNames(namespace, name);
     } catch (error) {
-      this.tellOnce(messageOf(error));
+      this.logOnce(messageOf(error));
       return [];
     }
   }
 
-  private tellOnce(problem: string): void {
-    if (this.told.has(problem)) return;
-    if (this.told.size >= MAX_REPORTED) this.told.clear();
-    this.told.add(problem);
+  private logOnce(problem: string): void {
+    if (this.loggedProblems.has(problem)) return;
+    if (this.loggedProblems.size >= MAX_REPORTED) this.loggedProblems.clear();
+    this.loggedProblems.add(problem);
     this.options.onProblem(problem);
   }
 }

@@ -24,7 +24,7 @@ const NAMED_LIFETIME_MS = 3_000;
 /** Names come from Pods, so their number is unlimited. */
 const MAX_REMEMBERED = 10_000;
 
-interface Read {
+interface SecretRead {
   readonly until: number;
   readonly value: Promise<unknown>;
   /** Known after it was read. */
@@ -33,7 +33,7 @@ interface Read {
 
 /** Secrets and ServiceAccounts by name from the API server, cached, so that many copies cost few requests. */
 export class SecretReads {
-  private readonly cache = new Map<string, Read>();
+  private readonly cache = new Map<string, SecretRead>();
   private size = 0;
 
   constructor(
@@ -111,7 +111,7 @@ export class SecretReads {
     if (this.cache.size >= MAX_REMEMBERED) this.forgetOldest();
     const loading = load();
     const value = loading.then((loaded) => loaded.value);
-    const read: Read = { until: now + life, value, size: 0 };
+    const read: SecretRead = { until: now + life, value, size: 0 };
     this.cache.set(key, read);
     loading.then(
       ({ size }) => this.cache.get(key) === read && this.grow(read, size),
@@ -120,7 +120,7 @@ export class SecretReads {
     return value;
   }
 
-  private grow(read: Read, size: number): void {
+  private grow(read: SecretRead, size: number): void {
     read.size = size;
     this.size += size;
     while (this.size > (this.options.most ?? MAX_BYTES)) this.forgetOldest();

@@ -27,8 +27,8 @@ export async function reviewToken(
     const api = cluster.config.makeApiClient(AuthenticationV1Api);
     const { status } = await api.createTokenReview({ body }, await callOptions(undefined, TIMEOUT_MS));
     // An API server that does not support audiences answers without them.
-    const isForUs = status?.authenticated === true && status.audiences?.includes(audience) === true;
-    return isForUs ? status.user?.username : undefined;
+    const isForService = status?.authenticated === true && status.audiences?.includes(audience) === true;
+    return isForService ? status.user?.username : undefined;
   } catch (error) {
     throw new Error(`TokenReview: ${reasonOf(error)}`, { cause: error });
   }

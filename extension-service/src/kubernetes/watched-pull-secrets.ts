@@ -44,7 +44,7 @@ const MAX_REPORTED = 100;
 export class WatchedPullSecrets {
   private readonly secrets: readonly ObjectStore<WatchedSecret>[];
   private readonly accounts: ObjectStore<readonly string[]>;
-  private readonly told = new Set<string>();
+  private readonly loggedProblems = new Set<string>();
 
   constructor(private readonly options: WatchedPullSecretsOptions) {
     const { onRotated, most = MAX_BYTES } = options;
@@ -55,7 +55,7 @@ export class WatchedPullSecrets {
           same: (secret, before) => secret.digest === before.digest,
           onChange: (namespace, name) => onRotated(namespace, name),
           bound: { size: ({ size }) => size, maxItems: most },
-          onDropped: (namespace, name) => this.leftOut(`Secret ${namespace}/${name}`),
+          onDropped: (namespace, name) => this.logOmitted(`Secret ${namespace}/${name}`),
         }),
     );
     this.accounts = new ObjectStore<readonly string[]>({
@@ -67,7 +67,7 @@ export class WatchedPullSecrets {
         for (const name of names) if (before?.includes(name) !== true) onRotated(namespace, name);
       },
       bound: { size: (names) => names.join().length, maxItems: most },
-      onDropped: (namespace, name) => this.leftOut(`ServiceAccount ${namespace}/${name}`),
+      onDropped: (namespace, name) => this.logOmitted(`ServiceAccount ${namespace}/${name}`),
     });
   }
 
@@ -102,7 +102,7 @@ export class WatchedPullSecrets {
     if (typeof encoded !== 'string') return undefined;
     const title = `Secret ${namespace}/${name}`;
     if (isTooLong(encoded)) {
-      this.tellOnce(`${title}: is larger than 1 MiB and is ignored`);
+      this.logOnce(`${title}: is larger than 1 MiB and is ignored`);
       return undefined;
     }
     const text = (): string => Buffer.from(encoded, 'base64').toString('utf8');
@@ -113,15 +113,17 @@ export class WatchedPullSecrets {
     };
   }
 
-  private leftOut(title: string): void {
-    this.tellOnce(`${title}: is not cached, because the cache is full; it is read when a Pod needs it`);
+  private logOmitted(title: string): void {
+    this.logOnce(`${title}: is not cached, because the cache is full; it is read when a Pod needs it`);
   }
 
-  private tellOnce(problem: string): void {
-    if (this.told.has(problem) || this.told.size > MAX_REPORTED) return;
-    this.told.add(problem);
+  private logOnce(problem: string): void {
+    if (this.loggedProblems.has(problem) || this.loggedProblems.size > MAX_REPORTED) return;
+    this.loggedProblems.add(problem);
     this.options.onProblem(
-      this.told.size > MAX_REPORTED ? 'further Secrets and ServiceAccounts are ignored without a message' : problem,
+      this.loggedProblems.size > MAX_REPORTED
+        ? 'further Secrets and ServiceAccounts are ignored without a message'
+        : problem,
     );
   }
 }

@@ -86,7 +86,7 @@ class Migration {
     this.#values['config'] = this.config(config);
     this.#values['policies'] = { engine: this.engine };
     if (this.from === 'values') this.chart(this.tree, []);
-    if (engineOf(this.engine)?.decides.sees === 'images') this.forImagesAlone(config);
+    if (engineOf(this.engine)?.decides.sees === 'images') this.imagesOnly(config);
     const { problems } = this;
     const findings = [...problems.list('error', file), ...problems.list('warning', file)];
     findings.sort((a, b) => a.line - b.line || a.column - b.column);
@@ -98,11 +98,11 @@ class Migration {
       const here = [...path, key];
       const name = here.join('.');
       if (name === 'config') continue;
-      const fate = CHART_KEYS.get(name);
-      if (fate !== undefined) this.apply(here, entry);
+      const mapping = CHART_KEYS.get(name);
+      if (mapping !== undefined) this.apply(here, entry);
       else if (entry.node.kind === 'mapping' && [...CHART_KEYS.keys()].some((known) => known.startsWith(`${name}.`))) {
         this.chart(entry.node, here);
-      } else if (!isNothing(entry.node)) {
+      } else if (!isEmptyValue(entry.node)) {
         const siblings = [...CHART_KEYS.keys()].filter((known) => known.split('.').length === here.length);
         const isConfigKey = rootField.kind === 'mapping' && rootField.fields.has(name);
         const hint = isConfigKey
@@ -120,30 +120,30 @@ class Migration {
 
   private apply(path: readonly string[], { place, node }: Entry): void {
     const name = path.join('.');
-    const fate = CHART_KEYS.get(name);
+    const mapping = CHART_KEYS.get(name);
     const value = toPlain(node);
-    if (fate === undefined || value === null) return;
-    switch (fate.kind) {
+    if (mapping === undefined || value === null) return;
+    switch (mapping.kind) {
       case 'kept': {
         this.set(path, value);
-        const message = isNothing(node) ? undefined : fate.look?.(value);
+        const message = isEmptyValue(node) ? undefined : mapping.look?.(value);
         if (message !== undefined) this.problems.warning(place, name, message);
         return;
       }
       case 'moved': {
-        const moved = fate.value(value);
+        const moved = mapping.value(value);
         if (moved === undefined) return;
-        this.set(fate.to, moved);
-        this.problems.warning(place, name, `is ${fate.to.join('.')}: ${moved} here`);
+        this.set(mapping.to, moved);
+        this.problems.warning(place, name, `is ${mapping.to.join('.')}: ${moved} here`);
         return;
       }
       case 'dropped':
-        this.problems.warning(place, name, fate.message);
+        this.problems.warning(place, name, mapping.message);
         return;
       case 'of-webhook':
         if (engineOf(this.engine)?.chart.webhookValues === true) this.set(path, value);
-        else if (!isNothing(node)) {
-          this.problems.warning(place, name, 'applies only with policies.engine: webhook', fate.message);
+        else if (!isEmptyValue(node)) {
+          this.problems.warning(place, name, 'applies only with policies.engine: webhook', mapping.message);
         }
     }
   }
@@ -165,7 +165,7 @@ class Migration {
   }
 
   /** Gatekeeper only sends images: filters about the Pod must be in its policies, which the service then writes. */
-  private forImagesAlone(tree: MappingNode): void {
+  private imagesOnly(tree: MappingNode): void {
     const { source } = this.#values['config'] as { source?: { filters?: readonly { readonly jmespath: unknown }[] } };
     const filters = (source?.filters ?? []).map(({ jmespath }) => jmespath);
     // Invalid expressions were already reported.
@@ -317,7 +317,7 @@ function pathOf(key: string): Path {
   return [...key.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([part, index]) => (index === undefined ? part : Number(index)));
 }
 
-function isNothing(node: TreeNode): boolean {
+function isEmptyValue(node: TreeNode): boolean {
   if (node.kind === 'scalar') return node.value === null || node.value === '' || node.value === false;
   return node.kind === 'list' ? node.items.length === 0 : node.entries.size === 0;
 }

@@ -25,7 +25,7 @@ interface Refusal {
  * without limit, never displace grants.
  */
 export class AccessCache {
-  private readonly good = new BoundedMap<string, number>(MAX_ANSWERS);
+  private readonly grants = new BoundedMap<string, number>(MAX_ANSWERS);
   private readonly refused = new BoundedMap<string, Refusal>(MAX_ANSWERS);
   private readonly outages = new BoundedMap<string, Refusal>(MAX_ANSWERS);
 
@@ -33,7 +33,7 @@ export class AccessCache {
 
   /** Milliseconds for which a grant is still fresh; 0 or less if it only counts in an outage; undefined for none. */
   granted(key: string): number | undefined {
-    const at = this.good.get(key);
+    const at = this.grants.get(key);
     if (at === undefined) return undefined;
     const age = this.now() - at;
     return age < OUTAGE_MS ? FRESH_MS - age : undefined;
@@ -50,13 +50,13 @@ export class AccessCache {
   }
 
   grant(key: string): void {
-    this.good.set(key, this.now());
+    this.grants.set(key, this.now());
     this.refused.delete(key);
     this.outages.delete(key);
   }
 
   refuse(key: string, message: string, life: number): void {
-    this.good.delete(key);
+    this.grants.delete(key);
     this.outages.delete(key);
     this.refused.set(key, { at: this.now(), message, life });
   }

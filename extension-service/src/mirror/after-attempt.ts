@@ -1,5 +1,5 @@
 import type { CopyFailure } from '../registry/copy-failure.js';
-import { CRASHED_PAUSE_MS, MAX_CRASHES, SUSPECT_PAUSE_MS } from './crashes.js';
+import { CRASHED_PAUSE_MS, MAX_CRASHES, CRASHED_JOB_PAUSE_MS } from './crashes.js';
 import type { Entry } from './entry.js';
 import { HostPauses } from './host-pauses.js';
 import { MAX_WAIT_MS, retryDelay } from './retry.js';
@@ -28,7 +28,7 @@ export interface AttemptContext {
 
 export interface AttemptFindings {
   /** The registry stays down: all copies that wait for it are abandoned. */
-  readonly away: boolean;
+  readonly isHostDown: boolean;
   /** The background worker ended, possibly because of this copy. */
   readonly isCrash: boolean;
 }
@@ -46,26 +46,27 @@ export function followUp(
 ): FollowUp {
   const { retry, random, draining } = context;
   // Waiting requests have their answer, and another replica continues.
-  const isOthers = context.yields && !entry.exclusive && !draining;
-  if (result.ok) return entry.again !== undefined && !draining && !isOthers ? { do: 'copy-again' } : { do: 'finish' };
+  const isOtherReplicas = context.yields && !entry.exclusive && !draining;
+  if (result.ok)
+    return entry.again !== undefined && !draining && !isOtherReplicas ? { do: 'copy-again' } : { do: 'finish' };
   const { failure } = result;
   if (findings.isCrash && !draining) return afterCrash(entry, failure);
-  const isMended = entry.fixed?.includes(failure.reason) === true;
-  if (isOthers) {
+  const isFixed = entry.fixed?.includes(failure.reason) === true;
+  if (isOtherReplicas) {
     const delay = failure.retryable ? retryDelay(retry, entry.attempts, failure, random) : retry.pause;
-    return { do: 'give-up', failure, pause: isMended ? 0 : delay };
+    return { do: 'give-up', failure, pause: isFixed ? 0 : delay };
   }
-  if (isMended && !draining) return { do: 'queue' };
-  if (failure.gate?.until !== undefined && !draining) return whileHeld(context, failure, failure.gate.until);
-  if (findings.away || !failure.retryable || entry.attempts >= retry.attempts || draining) {
+  if (isFixed && !draining) return { do: 'queue' };
+  if (failure.gate?.until !== undefined && !draining) return afterHeldGate(context, failure, failure.gate.until);
+  if (findings.isHostDown || !failure.retryable || entry.attempts >= retry.attempts || draining) {
     return { do: 'give-up', failure, pause: retry.pause };
   }
-  if (HostPauses.concerns(failure)) return { do: 'queue' };
+  if (HostPauses.isHostFailure(failure)) return { do: 'queue' };
   return { do: 'wait', delay: retryDelay(retry, entry.attempts, failure, random) };
 }
 
 /** A gate's hold is not a failed attempt. It is checked before it ends, because the tag may have moved by then. */
-function whileHeld({ retry, now }: AttemptContext, failure: CopyFailure, until: number): FollowUp {
+function afterHeldGate({ retry, now }: AttemptContext, failure: CopyFailure, until: number): FollowUp {
   const left = Math.max(until - now(), MIN_HOLD_MS);
   const { longestWait = MAX_WAIT_MS } = retry;
   // A user waits, and runs the command again.
@@ -74,7 +75,7 @@ function whileHeld({ retry, now }: AttemptContext, failure: CopyFailure, until: 
 }
 
 function afterCrash({ crashes, job }: Entry, failure: CopyFailure): FollowUp {
-  if (crashes < MAX_CRASHES) return { do: 'wait', delay: SUSPECT_PAUSE_MS };
+  if (crashes < MAX_CRASHES) return { do: 'wait', delay: CRASHED_JOB_PAUSE_MS };
   const hours = CRASHED_PAUSE_MS / 3_600_000;
   const message = `${job.source}: the background worker ended ${crashes} times while copying this image; the next attempt is in ${hours} h`;
   return { do: 'give-up', failure: { ...failure, message, retryable: false }, pause: CRASHED_PAUSE_MS };

@@ -20,7 +20,7 @@ interface Copies {
 /** The known facts about the Pod that needs a copy. */
 export interface CopyRequest {
   /** The admission does not answer before the copy has ended, or its deadline has passed. */
-  readonly waits: boolean;
+  readonly isAwaited: boolean;
   /** The Pod will name the target instead of the source, regardless of the copy's result. */
   readonly swapped: boolean;
 }
@@ -35,9 +35,9 @@ export interface CopyStart {
 }
 
 /** Maximum copies held before the role is known; the leader finds the rest in the cluster. */
-const MAX_HELD = 1_000;
+const MAX_HELD_JOBS = 1_000;
 
-const HANDED_OVER: CopyFailure = {
+const HANDED_OVER_FAILURE: CopyFailure = {
   reason: 'stopped',
   message: 'the leader copies it when it sees the Pod',
   retryable: true,
@@ -55,16 +55,16 @@ export class CopyGate {
   constructor(
     private readonly queue: Copies,
     private role: CopyRole,
-    private readonly watched: (job: MirrorJob, wish: CopyRequest) => boolean = () => true,
+    private readonly watched: (job: MirrorJob, request: CopyRequest) => boolean = () => true,
   ) {}
 
   get current(): CopyRole {
     return this.role;
   }
 
-  enqueue(job: MirrorJob, wish: CopyRequest): CopyStart {
-    const exclusive = !this.watched(job, wish);
-    if (wish.waits) {
+  enqueue(job: MirrorJob, request: CopyRequest): CopyStart {
+    const exclusive = !this.watched(job, request);
+    if (request.isAwaited) {
       const awaiting = {};
       const result = this.queue.enqueue(job, { exclusive, awaiting });
       return { handedOver: false, result, release: () => this.queue.release(job.key, awaiting) };
@@ -72,10 +72,10 @@ export class CopyGate {
     if (exclusive || this.role === 'alone' || this.role === 'leader') {
       return { handedOver: false, result: this.queue.enqueue(job, { exclusive }) };
     }
-    if (this.role === 'starting' && this.held.length < MAX_HELD) {
+    if (this.role === 'starting' && this.held.length < MAX_HELD_JOBS) {
       this.held.push(() => void this.queue.enqueue(job));
     }
-    return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER }) };
+    return { handedOver: true, result: Promise.resolve({ ok: false, failure: HANDED_OVER_FAILURE }) };
   }
 
   /** @returns the copies that the queue leaves to the leader */

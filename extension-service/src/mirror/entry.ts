@@ -8,7 +8,7 @@ import { messageOf } from '../util/message-of.js';
 import { placesOf, shareOf } from './share-of.js';
 
 /** Maximum pull contexts in an entry; they come from Pods, and so does their length. */
-const MAX_TRIED = 100;
+const MAX_TRIED_PULLS = 100;
 const MAX_TRIED_CHARACTERS = 262_144;
 /** Maximum for one namespace: its Pods must not use up the room of others. */
 const MAX_TRIED_OF_NAMESPACE = 20;
@@ -101,7 +101,7 @@ export function recordTried(entry: Entry): void {
 
 /** The attempt failed; records whether its pull secrets could not read the image. */
 export function recordRefused(entry: Entry, { job, reason }: { job: MirrorJob; reason: FailureReason }): void {
-  if (NOT_SHOWN.has(reason)) entry.refused.add(pullKey(job));
+  if (NO_ACCESS_REASONS.has(reason)) entry.refused.add(pullKey(job));
 }
 
 /**
@@ -134,20 +134,20 @@ export function takeNewSecrets(entry: Entry, namespaces: ReadonlySet<string>): b
 }
 
 /** Registries answer "not found" to callers that may not read, so another Pod's pull secrets may also help then. */
-export function bringsNewCredentials(known: Entry, job: MirrorJob): boolean {
+export function hasNewCredentials(known: Entry, job: MirrorJob): boolean {
   const reason = known.failure?.reason;
-  if (reason === undefined || !NOT_SHOWN.has(reason) || job.pull === undefined) return false;
-  return remembersMore(known, job.pull.namespace) && !known.triedPulls.has(pullKey(job));
+  if (reason === undefined || !NO_ACCESS_REASONS.has(reason) || job.pull === undefined) return false;
+  return hasTriedMore(known, job.pull.namespace) && !known.triedPulls.has(pullKey(job));
 }
 
-const NOT_SHOWN: ReadonlySet<FailureReason> = new Set(['unauthorized', 'forbidden', 'absent']);
+const NO_ACCESS_REASONS: ReadonlySet<FailureReason> = new Set(['unauthorized', 'forbidden', 'absent']);
 
-function remembersMore({ triedPulls }: Entry, namespace: string): boolean {
+function hasTriedMore({ triedPulls }: Entry, namespace: string): boolean {
   const all = [...triedPulls];
   const own = all.filter(([, pull]) => pull?.namespace === namespace);
   const characters = (some: typeof all): number => some.reduce((sum, [key]) => sum + key.length, 0);
   return (
-    all.length < MAX_TRIED &&
+    all.length < MAX_TRIED_PULLS &&
     characters(all) < MAX_TRIED_CHARACTERS &&
     own.length < MAX_TRIED_OF_NAMESPACE &&
     characters(own) < MAX_CHARACTERS_OF_NAMESPACE

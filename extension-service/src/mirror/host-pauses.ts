@@ -29,7 +29,7 @@ export interface HostPause {
 }
 
 /** The registries that a copy checks for recovery. */
-export type Trials = Set<string>;
+export type TrialHosts = Set<string>;
 
 /**
  * Registries that do not answer, or answer "too many requests". All copies of such a registry wait, instead of each
@@ -45,7 +45,7 @@ export class HostPauses {
   ) {}
 
   /** Whether a failure is caused by the registry and not by the image. */
-  static concerns({ reason, retryable, host }: CopyFailure): boolean {
+  static isHostFailure({ reason, retryable, host }: CopyFailure): boolean {
     return host !== undefined && retryable && (reason === 'unreachable' || reason === 'throttled');
   }
 
@@ -60,8 +60,8 @@ export class HostPauses {
   }
 
   /** A copy starts. */
-  begin(job: MirrorJob): Trials {
-    const trials: Trials = new Set();
+  begin(job: MirrorJob): TrialHosts {
+    const trials: TrialHosts = new Set();
     for (const host of hosts(job)) {
       const pause = this.pauses.get(host);
       if (pause === undefined) continue;
@@ -72,7 +72,7 @@ export class HostPauses {
   }
 
   /** Both registries have answered a copy's requests. @returns whether others may run now */
-  answered(job: MirrorJob, trials: Trials): boolean {
+  answered(job: MirrorJob, trials: TrialHosts): boolean {
     const before = this.pauses.size;
     for (const host of hosts(job)) {
       // Requests that started earlier may still get responses while the registry rejects others.
@@ -83,7 +83,7 @@ export class HostPauses {
   }
 
   /** A copy has ended. @returns the pause that it started, with the number of failed trials in a row */
-  ended(job: MirrorJob, result: MirrorResult, trials: Trials): (HostPause & { failures: number }) | undefined {
+  ended(job: MirrorJob, result: MirrorResult, trials: TrialHosts): (HostPause & { failures: number }) | undefined {
     if (result.ok) {
       this.answered(job, trials);
       return undefined;
@@ -94,9 +94,9 @@ export class HostPauses {
       const pause = this.pauses.get(tried);
       // If this registry did not answer, another copy may try; a rejection is an answer.
       if (pause !== undefined && tried !== host) pause.trial = false;
-      else if (!HostPauses.concerns(failure)) this.pauses.delete(tried);
+      else if (!HostPauses.isHostFailure(failure)) this.pauses.delete(tried);
     }
-    if (host === undefined || !HostPauses.concerns(failure)) return undefined;
+    if (host === undefined || !HostPauses.isHostFailure(failure)) return undefined;
     return { host, ...this.failed(host, failure, trials.has(host)) };
   }
 

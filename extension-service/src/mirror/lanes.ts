@@ -72,7 +72,7 @@ export class Lanes {
 
   /** The waiting copies that read from or write to a registry. */
   of(host: string): Entry[] {
-    return this.gather((lanes) => lanes.of(host));
+    return this.collect((lanes) => lanes.of(host));
   }
 
   /** Removes these entries. */
@@ -81,7 +81,7 @@ export class Lanes {
   }
 
   removeAll(): Entry[] {
-    return this.dropAll(this.gather((lanes) => lanes.all()));
+    return this.dropAll(this.collect((lanes) => lanes.all()));
   }
 
   /** Nothing runs. */
@@ -119,7 +119,7 @@ export class Lanes {
     return undefined;
   }
 
-  private gather(of: (lanes: ShareLanes) => readonly Entry[]): Entry[] {
+  private collect(of: (lanes: ShareLanes) => readonly Entry[]): Entry[] {
     return [...new Set([...this.shares.values()].flatMap(of))];
   }
 

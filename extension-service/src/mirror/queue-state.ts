@@ -32,7 +32,11 @@ export interface QueueOptions extends CopyLimits {
   readonly after?: (milliseconds: number, callback: () => void) => () => void;
 }
 
-export const HANDED_BACK: CopyFailure = { reason: 'stopped', message: 'left to another replica', retryable: true };
+export const HANDED_BACK_FAILURE: CopyFailure = {
+  reason: 'stopped',
+  message: 'left to another replica',
+  retryable: true,
+};
 
 /** Maximum finished copies to remember. */
 const MAX_REMEMBERED = 500;
@@ -55,7 +59,7 @@ export class QueueState {
   constructor(options: QueueOptions) {
     this.now = options.now ?? Date.now;
     this.random = options.random ?? Math.random;
-    this.after = options.after ?? afterUnref;
+    this.after = options.after ?? setUnrefTimeout;
     this.retry = options.retry ?? DEFAULT_RETRY;
     this.events = options.events ?? {};
     this.lanes = new Lanes(options);
@@ -92,7 +96,7 @@ export class QueueState {
     this.shares.remove(entry);
   }
 
-  queueAgain(entry: Entry): void {
+  requeue(entry: Entry): void {
     delete entry.nextTry;
     entry.state = 'queued';
     entry.since = this.now();
@@ -101,19 +105,19 @@ export class QueueState {
 
   /** Limits the finished ones: the oldest are dropped first. */
   forgetOldest(): void {
-    let surplus = this.entries.size - this.shares.size - MAX_REMEMBERED;
-    if (surplus < 0) return;
+    let excess = this.entries.size - this.shares.size - MAX_REMEMBERED;
+    if (excess < 0) return;
     for (const [key, entry] of this.entries) {
-      if (surplus < 0) return;
+      if (excess < 0) return;
       if (entry.state !== 'done' && entry.state !== 'failed') continue;
       this.entries.delete(key);
-      surplus -= 1;
+      excess -= 1;
     }
   }
 }
 
 /** Does not keep the process alive. */
-function afterUnref(milliseconds: number, callback: () => void): () => void {
+function setUnrefTimeout(milliseconds: number, callback: () => void): () => void {
   const timer = setTimeout(callback, milliseconds);
   timer.unref();
   return () => clearTimeout(timer);

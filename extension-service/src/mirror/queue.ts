@@ -2,18 +2,9 @@ import { needsMore, mergeJobs } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { CopyFailure, FailureReason } from '../registry/copy-failure.js';
 import type { Copier } from './copier.js';
-import {
-  addTo,
-  bringsNewCredentials,
-  failed,
-  newEntry,
-  newShare,
-  nextResult,
-  settle,
-  takeNewSecrets,
-} from './entry.js';
+import { addTo, hasNewCredentials, failed, newEntry, newShare, nextResult, settle, takeNewSecrets } from './entry.js';
 import type { Entry } from './entry.js';
-import { HANDED_BACK, QueueState } from './queue-state.js';
+import { HANDED_BACK_FAILURE, QueueState } from './queue-state.js';
 import type { QueueOptions } from './queue-state.js';
 import { countGated, countStates, oldestAsked, pausedFailure, row, rows } from './queue-view.js';
 import { Runner } from './runner.js';
@@ -64,14 +55,14 @@ export class MirrorQueue {
    * is stopping or has no room for the job's namespace.
    */
   enqueue(job: MirrorJob, claim: Claim = {}): Promise<MirrorResult> {
-    const isOthers = this.state.yields && claim.exclusive !== true && claim.awaiting === undefined;
-    return isOthers ? Promise.resolve(failed(HANDED_BACK)) : this.ask(job, claim);
+    const isOtherReplicas = this.state.yields && claim.exclusive !== true && claim.awaiting === undefined;
+    return isOtherReplicas ? Promise.resolve(failed(HANDED_BACK_FAILURE)) : this.ask(job, claim);
   }
 
   /** The admission no longer waits: a copy that has not started is left to another replica, if one copies. */
   release(key: string, awaiting: object): void {
     const entry = this.state.entries.get(key);
-    if (entry?.awaiting.delete(awaiting) === true) this.runner.yieldUp(entry);
+    if (entry?.awaiting.delete(awaiting) === true) this.runner.evict(entry);
   }
 
   /**
@@ -87,7 +78,7 @@ export class MirrorQueue {
     if (state.draining) return [];
     state.yields = true;
     const handed = [...state.entries.values()].filter((entry) => entry.state !== 'done' && !state.keeps(entry));
-    return handed.filter((entry) => state.forget(entry, HANDED_BACK)).map(({ job }) => job);
+    return handed.filter((entry) => state.forget(entry, HANDED_BACK_FAILURE)).map(({ job }) => job);
   }
 
   /** This replica makes shared copies, and retries failed ones. */
@@ -143,7 +134,7 @@ export class MirrorQueue {
       if (namespaces !== undefined && !takeNewSecrets(entry, namespaces)) continue;
       // A running copy may have started before the change.
       if (entry.state === 'running') entry.fixed = reasons;
-      else if (!state.keeps(entry)) state.forget(entry, HANDED_BACK);
+      else if (!state.keeps(entry)) state.forget(entry, HANDED_BACK_FAILURE);
       else if (entry.state === 'failed') void this.admit(entry.job, { exclusive: entry.exclusive });
       else if (entry.state === 'waiting') runner.requeue(entry);
     }
@@ -191,12 +182,12 @@ export class MirrorQueue {
       case 'waiting':
         known.job = addTo(known, job);
         known.exclusive ||= claim.exclusive ?? false;
-        if (!bringsNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
+        if (!hasNewCredentials(known, job)) return Promise.resolve(failed(known.failure));
         this.claim(known, job, claim);
         this.runner.requeue(known);
         return this.wait(known);
       case 'failed':
-        if ((known.nextTry ?? 0) > this.state.now() && !bringsNewCredentials(known, job)) {
+        if ((known.nextTry ?? 0) > this.state.now() && !hasNewCredentials(known, job)) {
           return Promise.resolve(failed(known.failure));
         }
         return this.admit(job, claim, known);
@@ -247,8 +238,8 @@ export class MirrorQueue {
 
   private full(job: MirrorJob): CopyFailure {
     const share = shareOf(job);
-    const whose = share === '' ? '' : `, and namespace ${share} has the largest share`;
-    const message = `${job.source}: the mirror queue is full (${this.state.shares.capacity})${whose}; the image is mirrored on the next request`;
+    const largestShare = share === '' ? '' : `, and namespace ${share} has the largest share`;
+    const message = `${job.source}: the mirror queue is full (${this.state.shares.capacity})${largestShare}; the image is mirrored on the next request`;
     return { reason: 'internal', message, retryable: true };
   }
 
@@ -257,7 +248,7 @@ export class MirrorQueue {
     const pause = this.state.pauseOf(entry.job);
     if (pause === undefined) return nextResult(entry);
     entry.awaiting.clear();
-    this.runner.yieldUp(entry);
+    this.runner.evict(entry);
     return Promise.resolve(failed(pausedFailure(entry.job, pause)));
   }
 }

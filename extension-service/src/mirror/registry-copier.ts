@@ -155,19 +155,21 @@ export class RegistryCopier implements Copier {
       const { repository, tag } = job.reference;
       // A killed replica may have pushed a part of the image.
       if (this.config.queue.type !== 'memory') this.ledger.newRepositories.share(target.host, repository);
-      const { digest: there, isUnnamed } = job.force ? NOT_ASKED : await this.present(job, target, signal);
-      const archived = await this.archivedInTarget(registries, job, target.host, there, signal);
-      const isDone = there !== undefined && job.presenceCheck === undefined;
-      if (isDone && !this.areReferrersDue(target.host, repository, there)) {
+      const { digest: presentDigest, isUnnamed } = job.force
+        ? PRESENCE_UNKNOWN
+        : await this.present(job, target, signal);
+      const archived = await this.archivedInTarget(registries, job, target.host, presentDigest, signal);
+      const isDone = presentDigest !== undefined && job.presenceCheck === undefined;
+      if (isDone && !this.areReferrersDue(target.host, repository, presentDigest)) {
         repositories?.used(repository);
-        return upToDate(there);
+        return upToDate(presentDigest);
       }
       const optionsFrom = (from: CopyOptions['source']): CopyOptions => ({
         source: from,
         target: { client: target, reference: job.reference, isUnnamed },
         platforms: job.platforms,
         referrers: this.config.mirror.referrers,
-        ...this.look(job, target.host, there),
+        ...this.look(job, target.host, presentDigest),
         ...this.admission(job, from, signal),
         immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
@@ -176,10 +178,10 @@ export class RegistryCopier implements Copier {
       });
       const options = async (): Promise<CopyOptions> => optionsFrom(await this.source(registries, source, job));
       const result = isDone
-        ? await this.compareReferrers(options, there, signal)
-        : await (there === undefined ? copyImage(await options()) : checkImage(await options(), there));
+        ? await this.compareReferrers(options, presentDigest, signal)
+        : await (presentDigest === undefined ? copyImage(await options()) : checkImage(await options(), presentDigest));
       repositories?.used(repository);
-      if (result === undefined) return upToDate(there ?? '');
+      if (result === undefined) return upToDate(presentDigest ?? '');
       for (const warning of isDone ? [] : result.warnings) this.warn(job, `${job.source}: ${warning}`);
       for (const repaired of result.repaired)
         this.options.report(`${job.reference.text} was damaged: restored ${repaired}`);
@@ -217,7 +219,7 @@ export class RegistryCopier implements Copier {
     try {
       const target = this.target(this.registries, job);
       // Sends the source no request if manifests count as pulls.
-      const { digest } = job.force ? NOT_ASKED : await this.present(job, target, signal);
+      const { digest } = job.force ? PRESENCE_UNKNOWN : await this.present(job, target, signal);
       if (digest !== undefined && job.presenceCheck === undefined) {
         return { present: true, digest, platforms: [], manifests: new Map(), blobs: new Map(), pulls: 0 };
       }
@@ -354,7 +356,7 @@ interface Present {
   readonly isUnnamed: boolean;
 }
 
-const NOT_ASKED: Present = { isUnnamed: false };
+const PRESENCE_UNKNOWN: Present = { isUnnamed: false };
 /** A source that has archived an image answers as if the image did not exist. */
 async function nameArchived(
   error: unknown,

@@ -28,7 +28,7 @@ export function waitAsked({ longestWait = MAX_WAIT_MS }: RetryPolicy, { retryAft
 }
 
 /** The failure with the time, if the registry requests a longer wait than the maximum; otherwise undefined. */
-export function waitedTooLong(policy: RetryPolicy, failure: CopyFailure, now: number): CopyFailure | undefined {
+export function hostTimeout(policy: RetryPolicy, failure: CopyFailure, now: number): CopyFailure | undefined {
   const { retryAfter = 0, message } = failure;
   if (retryAfter <= waitAsked(policy, failure)) return undefined;
   const seconds = Math.ceil(retryAfter / 1000);

@@ -3,14 +3,14 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import { followUp } from './after-attempt.js';
 import type { FollowUp } from './after-attempt.js';
 import type { Copier } from './copier.js';
-import { CrashLedger } from './crashes.js';
+import { CrashCounter } from './crashes.js';
 import { describeFailure, failed, recordRefused, recordTried, settle } from './entry.js';
 import type { Entry } from './entry.js';
 
-import type { HostPause, Trials } from './host-pauses.js';
+import type { HostPause, TrialHosts } from './host-pauses.js';
 import { pausedFailure } from './queue-view.js';
-import { HANDED_BACK } from './queue-state.js';
-import { waitedTooLong } from './retry.js';
+import { HANDED_BACK_FAILURE } from './queue-state.js';
+import { hostTimeout } from './retry.js';
 import type { QueueState } from './queue-state.js';
 import type { MirrorResult } from './status.js';
 
@@ -23,7 +23,7 @@ export const MAX_COPY_MS = 24 * 3_600_000;
 /** Runs waiting copies, and decides what follows from each attempt. */
 export class Runner {
   private readonly running = new Set<Entry>();
-  private readonly crashes = new CrashLedger();
+  private readonly crashes = new CrashCounter();
   private idle: (() => void)[] = [];
 
   constructor(
@@ -48,14 +48,14 @@ export class Runner {
     delete entry.cancel;
     // Attempts after a gate's hold count from one again.
     if (entry.failure?.reason === 'gated') entry.attempts = 0;
-    this.state.queueAgain(entry);
+    this.state.requeue(entry);
     this.pump();
   }
 
   /** Stops waiting; the copying replica takes over. */
-  yieldUp(entry: Entry): void {
+  evict(entry: Entry): void {
     if (this.state.keeps(entry) || (entry.state !== 'queued' && entry.state !== 'waiting')) return;
-    this.state.forget(entry, HANDED_BACK);
+    this.state.forget(entry, HANDED_BACK_FAILURE);
   }
 
   /** Resolves when no copy is running. */
@@ -76,7 +76,7 @@ export class Runner {
     delete entry.fixed;
     recordTried(entry);
     const tried = await this.copy(entry, trials);
-    const tooLong = tried.ok ? undefined : waitedTooLong(state.retry, tried.failure, state.now());
+    const tooLong = tried.ok ? undefined : hostTimeout(state.retry, tried.failure, state.now());
     const result = tooLong === undefined ? tried : failed(tooLong);
     if (!result.ok) recordRefused(entry, { job, reason: result.failure.reason });
     const isCrash = !result.ok && this.isCharged(entry, result.failure);
@@ -85,21 +85,21 @@ export class Runner {
     state.lanes.release(entry, job);
     const milliseconds = state.now() - entry.since;
     const pause = state.draining ? undefined : state.pauses.ended(job, result, trials);
-    const away = tooLong !== undefined || (pause !== undefined && pause.failures >= state.retry.attempts);
+    const isHostDown = tooLong !== undefined || (pause !== undefined && pause.failures >= state.retry.attempts);
     // A copy that was aborted for another replica does not count as an attempt; it is already forgotten, or requested
     // again.
     if (state.entries.get(job.key) === entry) {
-      const isFinal = this.apply(entry, result, followUp(state, entry, result, { away, isCrash }));
+      const isFinal = this.apply(entry, result, followUp(state, entry, result, { isHostDown, isCrash }));
       state.events.onDone?.(job, result, milliseconds, entry.attempts, isFinal);
       settle(entry, result);
     }
     if (pause !== undefined) this.wakeAfter(pause);
-    if (away && pause !== undefined) this.abandon(pause);
+    if (isHostDown && pause !== undefined) this.abandon(pause);
     if (state.lanes.isIdle) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();
   }
 
-  private async copy(entry: Entry, trials: Trials): Promise<MirrorResult> {
+  private async copy(entry: Entry, trials: TrialHosts): Promise<MirrorResult> {
     const { state } = this;
     const { job } = entry;
     const abort = new AbortController();
@@ -117,7 +117,7 @@ export class Runner {
       });
       return { ok: true, outcome };
     } catch (error) {
-      return failed(isOverdue ? overdue(job) : describeFailure(error, job));
+      return failed(isOverdue ? timeoutFailure(job) : describeFailure(error, job));
     } finally {
       cancelEnd();
     }
@@ -143,10 +143,10 @@ export class Runner {
       case 'copy-again':
         entry.job = entry.again ?? entry.job;
         delete entry.again;
-        state.queueAgain(entry);
+        state.requeue(entry);
         return false;
       case 'queue':
-        state.queueAgain(entry);
+        state.requeue(entry);
         return false;
       case 'wait':
         entry.state = 'waiting';
@@ -166,18 +166,18 @@ export class Runner {
 
   /** Until then no request waits for a registry that does not answer. */
   private wakeAfter(pause: HostPause): void {
-    this.pumpAt(pause.until);
+    this.scheduleAt(pause.until);
     for (const entry of this.state.lanes.of(pause.host)) {
       settle(entry, failed(pausedFailure(entry.job, pause)));
-      this.yieldUp(entry);
+      this.evict(entry);
     }
   }
 
   /** A timer uses the loop's time, which is behind the clock's: it may fire shortly before the pause is over. */
-  private pumpAt(time: number): void {
+  private scheduleAt(time: number): void {
     const { now, after } = this.state;
     after(Math.max(1, time - now()), () => {
-      if (now() < time) this.pumpAt(time);
+      if (now() < time) this.scheduleAt(time);
       else this.pump();
     });
   }
@@ -195,7 +195,7 @@ export class Runner {
   }
 }
 
-function overdue({ source }: MirrorJob): CopyFailure {
+function timeoutFailure({ source }: MirrorJob): CopyFailure {
   const hours = MAX_COPY_MS / 3_600_000;
   const message = `${source}: the copy did not finish within ${hours} hours; the next attempt skips the parts that the target already has`;
   return { reason: 'unreachable', message, retryable: true };

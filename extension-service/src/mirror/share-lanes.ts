@@ -17,7 +17,7 @@ export class ShareLanes {
     const key = laneOf(entry);
     const lane = this.lanes.get(key);
     if (lane === undefined) this.lanes.set(key, [entry]);
-    else if (isAwaited(entry)) lane.splice(endOfAwaited(lane), 0, entry);
+    else if (isAwaited(entry)) lane.splice(awaitedCount(lane), 0, entry);
     else lane.push(entry);
   }
 
@@ -27,7 +27,7 @@ export class ShareLanes {
     const place = lane?.indexOf(entry) ?? -1;
     if (lane === undefined || place < 0) return;
     lane.splice(place, 1);
-    lane.splice(endOfAwaited(lane), 0, entry);
+    lane.splice(awaitedCount(lane), 0, entry);
   }
 
   drop(entry: Entry): void {
@@ -56,7 +56,7 @@ export class ShareLanes {
 
   /** Copies that read from or write to a registry. */
   of(host: string): Entry[] {
-    return [...this.lanes.values()].filter(([first]) => first !== undefined && concerns(first, host)).flat();
+    return [...this.lanes.values()].filter(([first]) => first !== undefined && usesHost(first, host)).flat();
   }
 
   all(): Entry[] {
@@ -68,7 +68,7 @@ export function isAwaited({ awaiting }: Entry): boolean {
   return awaiting.size > 0;
 }
 
-function concerns({ job }: Entry, host: string): boolean {
+function usesHost({ job }: Entry, host: string): boolean {
   return sourceHost(job) === host || targetHost(job) === host;
 }
 
@@ -77,7 +77,7 @@ function laneOf({ job }: Entry): string {
 }
 
 /** The position of the next awaited copy. */
-function endOfAwaited(lane: readonly Entry[]): number {
+function awaitedCount(lane: readonly Entry[]): number {
   const end = lane.findIndex((entry) => !isAwaited(entry));
   return end < 0 ? lane.length : end;
 }

@@ -41,7 +41,7 @@ export class QueueShares {
     if (this.taken + needed <= this.capacity) return 'room';
     const largest = this.places.largest();
     if (largest === undefined || this.places.of(shareOf(job)) + needed > this.places.of(largest) - 1) return 'full';
-    return [...(this.members.get(largest) ?? [])].findLast(mayYield) ?? 'full';
+    return [...(this.members.get(largest) ?? [])].findLast(canBeEvicted) ?? 'full';
   }
 
   private change({ share, places }: Entry, sign: 1 | -1): void {
@@ -51,6 +51,6 @@ export class QueueShares {
 }
 
 /** Running copies have already cost something, and copies for several namespaces do not belong to one of them. */
-function mayYield({ state, shares }: Entry): boolean {
+function canBeEvicted({ state, shares }: Entry): boolean {
   return (state === 'queued' || state === 'waiting') && shares.size === 1;
 }

@@ -42,7 +42,7 @@ interface Question {
 }
 
 /** The last grant, for when the source does not answer. */
-interface Last {
+interface LastAnswer {
   good: SourceAccess | undefined;
 }
 
@@ -75,7 +75,7 @@ export class SourceAccessChecks {
    * @param digest of the target's image, if known
    */
   async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
-    const last: Last = { good: undefined };
+    const last: LastAnswer = { good: undefined };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<SourceAccess>((resolve) => {
       const message = `${job.source}: the source did not report in time whether the Pod can read it`;
@@ -90,7 +90,7 @@ export class SourceAccessChecks {
     }
   }
 
-  private async judge(job: MirrorJob, digest: string | undefined, last: Last): Promise<SourceAccess> {
+  private async judge(job: MirrorJob, digest: string | undefined, last: LastAnswer): Promise<SourceAccess> {
     const question = questionOf(job, digest);
     const { host } = placeOf(question);
     const sharedKey = this.keyOf(question, ['everybody', this.options.current().shared]);
@@ -108,7 +108,7 @@ export class SourceAccessChecks {
     if (open.state === 'granted') return { ...open, to: 'everybody' };
     // A refusal is certain: earlier anonymous access no longer counts.
     if (open.state === 'refused') last.good = ofPod;
-    const closed = await this.askForPod(job, question, own);
+    const closed = await this.checkForPod(job, question, own);
     if (closed?.state === 'granted') return { ...closed, to: 'pod' };
     if (closed?.state === 'refused') last.good = open.state === 'refused' ? undefined : known;
     if (last.good !== undefined) return last.good;
@@ -119,7 +119,7 @@ export class SourceAccessChecks {
     return { state: 'unknown', message: `${job.source}: ${message}` };
   }
 
-  private async askForPod(
+  private async checkForPod(
     job: MirrorJob,
     question: Question,
     own: { readonly key: string; readonly keychain: Keychain } | undefined,
@@ -162,23 +162,23 @@ export class SourceAccessChecks {
     if (refused !== undefined) return Promise.resolve({ state: 'refused', message: refused });
     const outage = this.memory.recentOutage(key);
     if (outage !== undefined) return Promise.resolve({ state: 'unknown', message: outage });
-    const flying = this.flights.get(key);
-    if (flying !== undefined) return flying;
+    const pending = this.flights.get(key);
+    if (pending !== undefined) return pending;
     const { host } = placeOf(question);
-    const giveBack = this.shares.take(question.namespace, host);
-    if (giveBack === undefined) {
+    const release = this.shares.take(question.namespace, host);
+    if (release === undefined) {
       const message = `too many images are being checked at ${host} or for namespace ${question.namespace}; the next Pod triggers another check`;
       return Promise.resolve({ state: 'unknown', message });
     }
-    const flight = this.askSource(key, question, client(), refusedFor).finally(() => {
-      giveBack();
+    const flight = this.checkAtSource(key, question, client(), refusedFor).finally(() => {
+      release();
       this.flights.delete(key);
     });
     this.flights.set(key, flight);
     return flight;
   }
 
-  private async askSource(
+  private async checkAtSource(
     key: string,
     question: Question,
     client: RegistryClient,

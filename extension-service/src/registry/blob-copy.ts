@@ -8,7 +8,7 @@ import type { Descriptor, RequestContext } from './types.js';
 const PROGRESS_STEP_BYTES = 1024 * 1024;
 
 /** Minimum size of blobs that are also checked in a new repository: sending them twice costs more. */
-const ASKED_BYTES = 4 * 1024 * 1024;
+const MIN_CHECKED_BYTES = 4 * 1024 * 1024;
 
 /**
  * How to check whether the target has a blob: `ask` with HEAD, `read` by reading its first byte, since a registry may
@@ -62,12 +62,12 @@ export class BlobCopy {
     const { digest, size } = descriptor;
     const from = check === 'ask' ? this.#mountableFrom(digest) : undefined;
     if (check === 'ask') {
-      const isBrought = ledger.newRepositories.has(host, repository, digest);
-      if (isBrought === true) return { outcome: 'present', proven: true };
+      const isNewRepository = ledger.newRepositories.has(host, repository, digest);
+      if (isNewRepository === true) return { outcome: 'present', proven: true };
       if (ledger.wasFound(host, repository, digest)) return { outcome: 'present', proven: false };
       // distribution does not list a repository that has blobs and no manifest, as after an interrupted copy.
-      const isWorthAsking = isBrought === undefined || size >= ASKED_BYTES;
-      const isAsked = isWorthAsking && (from === undefined || !ledger.mounts(host));
+      const isWorthChecking = isNewRepository === undefined || size >= MIN_CHECKED_BYTES;
+      const isAsked = isWorthChecking && (from === undefined || !ledger.mounts(host));
       if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
         ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
         ledger.noteFound(host, repository, digest);
@@ -90,9 +90,9 @@ export class BlobCopy {
         { ...targetContext, ...(from !== undefined && { from }), onBytes: inSteps(size, report) },
       )
       .catch((error: unknown) => {
-        throw wrongBytes(goneBlob(error));
+        throw wrongBytes(missingBlobError(error));
       });
-    if (from !== undefined) ledger.noteMount(host, outcome === 'mounted');
+    if (from !== undefined) ledger.recordMount(host, outcome === 'mounted');
     ledger.note(host, repository, digest, { source: this.#source, anonymous: outcome === 'uploaded' && anonymous });
     return { outcome, proven: true };
   }
@@ -118,7 +118,7 @@ function inSteps(size: number, report: ReportBlob): (total: number) => void {
 }
 
 /** The source has the manifest, so the image's name is right: its registry has lost a blob. */
-function goneBlob(error: unknown): unknown {
+function missingBlobError(error: unknown): unknown {
   if (!(error instanceof RegistryError) || error.kind !== 'absent') return error;
   const advice = 'the source has the manifest of the image and not this blob: push the image again there';
   return error.as({ kind: 'absent', advice });

@@ -29,7 +29,7 @@ export class ContentMismatchError extends Error {
 }
 
 /** The source stopped sending, and further requests brought nothing more. */
-export class SourceBrokenError extends Error {
+export class SourceInterruptedError extends Error {
   override readonly name = 'SourceBrokenError';
 }
 
@@ -156,7 +156,7 @@ export class BlobSource {
     this.#ended = false;
     const { stream } = from;
     const isCurrent = (): boolean => this.#from === from && !this.#closed;
-    stream.on('error', (error) => isCurrent() && this.#broke(error));
+    stream.on('error', (error) => isCurrent() && this.handleBreak(error));
     if (this.#closed) {
       stream.destroy();
       return;
@@ -204,21 +204,23 @@ export class BlobSource {
     const { digest, size } = this.#descriptor;
     this.#ended = true;
     if (this.#position === size) return this.#pump();
-    if (!this.#from.whole) return this.#broke(new Error('the connection was closed'));
+    if (!this.#from.whole) return this.handleBreak(new Error('the connection was closed'));
     this.#fail(new ContentMismatchError(`the source sent ${this.#position} of the ${size} bytes of ${digest}`));
   }
 
   /** Requests the rest; only tries that bring nothing count. */
-  #broke(error: Error): void {
+  handleBreak(error: Error): void {
     const { size } = this.#descriptor;
     if (this.#position === size && size > 0) return;
     const { retry, retryTools, signal } = this.#options;
-    const gained = this.#position - this.#resumedAt;
-    this.#triesWithoutProgress = gained >= PROGRESS_BYTES ? 0 : this.#triesWithoutProgress + 1;
+    const received = this.#position - this.#resumedAt;
+    this.#triesWithoutProgress = received >= PROGRESS_BYTES ? 0 : this.#triesWithoutProgress + 1;
     this.#resumedAt = this.#position;
     if (this.#triesWithoutProgress >= retry.attempts) {
       const where = `at byte ${this.#position} of ${size}`;
-      return this.#fail(new SourceBrokenError(`the body ended early ${where}: ${error.message}`, { cause: error }));
+      return this.#fail(
+        new SourceInterruptedError(`the body ended early ${where}: ${error.message}`, { cause: error }),
+      );
     }
     const pause = retryTools.random() * Math.min(retry.maxDelay, retry.baseDelay * 2 ** this.#triesWithoutProgress);
     const { resume } = this.#from;
@@ -296,7 +298,7 @@ export class BlobSource {
 
   /** Whether the source broke off, and enough retries failed. */
   get isBroken(): boolean {
-    return this.failure instanceof SourceBrokenError;
+    return this.failure instanceof SourceInterruptedError;
   }
 
   /** The failure as the source's own error; undefined if the source is not at fault. */
@@ -307,7 +309,7 @@ export class BlobSource {
     if (failure instanceof ContentMismatchError) {
       return new RegistryError(failure.message, { ...details, kind: 'invalid', retryable: true });
     }
-    if (failure instanceof SourceBrokenError) {
+    if (failure instanceof SourceInterruptedError) {
       return new RegistryError(failure.message, { ...details, kind: 'unreachable' });
     }
     return failure;

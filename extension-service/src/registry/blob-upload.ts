@@ -73,7 +73,7 @@ export class BlobUploader {
       await this.#sendBlob(repository, session, descriptor, first, options);
       return 'uploaded';
     }).catch((error: unknown) => {
-      throw error instanceof SpentError ? error.cause : error;
+      throw error instanceof RetriesExhaustedError ? error.cause : error;
     });
   }
 
@@ -147,11 +147,11 @@ export class BlobUploader {
       await this.#cancelUpload(repository, session, options);
       // An upload that failed because of its source is the source's error.
       if (source.error !== undefined)
-        throw source.isBroken ? new SpentError('spent', { cause: source.error }) : source.error;
+        throw source.isBroken ? new RetriesExhaustedError('spent', { cause: source.error }) : source.error;
       if (!(error instanceof RegistryError)) throw error;
       // A target that accepted the beginning is up: its other copies continue.
       if (source.isStarving && (error.kind === 'unreachable' || error.status === 408)) {
-        throw new SpentError('spent', { cause: starved(error, source.host) });
+        throw new RetriesExhaustedError('spent', { cause: starvedUploadError(error, source.host) });
       }
       if (error.kind === 'throttled') this.#options.pacer?.throttled('finish-upload');
       throw isLostUpload(error) ? error.as({ kind: 'server', retryable: true }) : error;
@@ -288,7 +288,7 @@ export class BlobUploader {
 }
 
 /** The target ended an upload that had waited for its source: the fault is the source's, and only of this copy. */
-function starved(error: RegistryError, host: string): RegistryError {
+function starvedUploadError(error: RegistryError, host: string): RegistryError {
   return new RegistryError(`is so slow that the target ended the upload: ${error.message}`, {
     kind: 'server',
     host,
@@ -302,11 +302,11 @@ const UPLOAD_ATTEMPTS = 4;
 const KEPT_BYTES = 12 * 1024 * 1024;
 
 /** Carries an error past a retry that does not apply to it. */
-class SpentError extends Error {}
+class RetriesExhaustedError extends Error {}
 
 async function once<T>(promise: Promise<T>): Promise<T> {
   return promise.catch((error: unknown) => {
-    throw new SpentError('spent', { cause: error });
+    throw new RetriesExhaustedError('spent', { cause: error });
   });
 }
 

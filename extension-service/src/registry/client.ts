@@ -32,7 +32,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
  * Delays in milliseconds before a manifest is put again, if the registry does not see its layers yet, which were just
  * sent.
  */
-const LAG_MS = [250, 500, 1_000];
+const RETRY_AFTER_PUSH_MS = [250, 500, 1_000];
 
 /**
  * The answer of a server written in Go for an unknown route (distribution); for a digest, registries answer in JSON.
@@ -90,13 +90,13 @@ export class RegistryClient {
   ): Promise<ManifestHead | undefined> {
     return this.#retried(context, () =>
       this.#heads.ask(
-        () => this.#headOnly(repository, reference, context),
+        () => this.headWithoutGet(repository, reference, context),
         () => this.#headByGet(repository, reference, context),
       ),
     );
   }
 
-  async #headOnly(
+  async headWithoutGet(
     repository: string,
     reference: string,
     context: RequestContext | undefined,
@@ -234,7 +234,7 @@ export class RegistryClient {
         discard(response);
         const status = response.statusCode ?? 0;
         if (!REDIRECTS.includes(status)) return status === 200;
-        if (leadsToStore(header(response, 'location'), asked)) return true;
+        if (redirectsToStorage(header(response, 'location'), asked)) return true;
         const followed = await this.#send(context, { ...request, accept: [200, 404] });
         discard(followed.response);
         return followed.response.statusCode === 200;
@@ -252,8 +252,8 @@ export class RegistryClient {
     try {
       // A registry without ranges may reject the header, or send everything, of which one piece is read.
       return (
-        (await this.#readsByte(repository, digest, first, context)) ??
-        (await this.#readsByte(repository, digest, {}, context)) ??
+        (await this.canReadByte(repository, digest, first, context)) ??
+        (await this.canReadByte(repository, digest, {}, context)) ??
         false
       );
     } catch (error) {
@@ -265,7 +265,7 @@ export class RegistryClient {
   }
 
   /** Undefined for a range that the registry does not return. */
-  async #readsByte(
+  async canReadByte(
     repository: string,
     digest: string,
     headers: Readonly<Record<string, string>>,
@@ -341,10 +341,10 @@ export class RegistryClient {
     manifest: RawManifest,
     context?: RequestContext,
   ): Promise<{ readonly subjectKept: boolean }> {
-    for (const pause of [...LAG_MS, undefined]) {
+    for (const pause of [...RETRY_AFTER_PUSH_MS, undefined]) {
       try {
         const kept = await this.#retried(context, () => this.#putOnce(repository, reference, manifest, context));
-        await this.#heads.check(() => this.#headOnly(repository, reference, context));
+        await this.#heads.check(() => this.headWithoutGet(repository, reference, context));
         return kept;
       } catch (error) {
         if (pause === undefined || !isLagging(error)) throw explainManifestRefusal(error, manifest);
@@ -468,7 +468,7 @@ async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | und
 }
 
 /** Whether a redirect leads away from the registry, and not to another registry that the name stands for. */
-function leadsToStore(location: string | undefined, { url }: RequestInfo): boolean {
+function redirectsToStorage(location: string | undefined, { url }: RequestInfo): boolean {
   const next = location === undefined ? undefined : parseUrl(location, url);
   return next !== undefined && next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
 }

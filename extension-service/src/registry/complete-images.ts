@@ -55,7 +55,7 @@ export class CompleteImages {
   }
 
   /** The image may be incomplete: it is not fresh until it is noted again. */
-  doubt(image: string): void {
+  markUncertain(image: string): void {
     this.#known.set(image, { image, at: 0 });
   }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { BoundedMap } from '../util/bounded-map.js';
 import type { Descriptor } from './types.js';
 
-const MAX_KNOWN = 20_000;
+const MAX_REMEMBERED_MANIFESTS = 20_000;
 
 /** The result of the last comparison of an image's referrers. */
 export interface ComparedReferrers {
@@ -17,7 +17,7 @@ export interface ComparedReferrers {
  * source. Keys contain the target's repository and the digest.
  */
 export class CopiedReferrers {
-  readonly #known = new BoundedMap<string, ComparedReferrers>(MAX_KNOWN);
+  readonly #known = new BoundedMap<string, ComparedReferrers>(MAX_REMEMBERED_MANIFESTS);
 
   constructor(private readonly now: () => number) {}
 

@@ -189,7 +189,7 @@ export class TreeCopy {
         return put();
       })
       .catch((error: unknown) => {
-        throw this.#refusedSparse(error);
+        throw this.sparseIndexError(error);
       });
     if (this.#shared.isCacheDoubtful) await this.#proveStored(manifest, put);
     this.manifestsPushed++;
@@ -225,7 +225,7 @@ export class TreeCopy {
   }
 
   /** Adds what a branch did to the counts. */
-  absorb(branch: TreeCopy): void {
+  addCounts(branch: TreeCopy): void {
     for (const outcome of ['uploaded', 'mounted', 'present'] as const) {
       this.counts[outcome].count += branch.counts[outcome].count;
       this.counts[outcome].bytes += branch.counts[outcome].bytes;
@@ -350,10 +350,10 @@ export class TreeCopy {
       throw this.#limited(error);
     }
     const isForced = this.#options.force === true || this.#options.presence === 'bytes';
-    const brought = await this.#all(blobs.map((blob) => () => this.#copyBlob(blob, isForced ? 'read' : 'ask')));
-    const isDoubtful = place === 'source' && brought.every(({ outcome, proven }) => outcome === 'present' && !proven);
+    const copied = await this.#all(blobs.map((blob) => () => this.#copyBlob(blob, isForced ? 'read' : 'ask')));
+    const isDoubtful = place === 'source' && copied.every(({ outcome, proven }) => outcome === 'present' && !proven);
     if (isDoubtful) this.#shared.isCacheDoubtful = true;
-    const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#verifyReadable(blob))) : brought;
+    const certain = isDoubtful ? await this.#all(blobs.map((blob) => () => this.#verifyReadable(blob))) : copied;
     blobs.forEach((blob, index) => this.#count(blob, certain[index]?.outcome ?? 'present'));
     return certain.some(({ outcome }) => outcome !== 'present');
   }
@@ -421,7 +421,7 @@ export class TreeCopy {
   }
 
   /** Registries such as distribution reject an index with a missing child. */
-  #refusedSparse(error: unknown): unknown {
+  sparseIndexError(error: unknown): unknown {
     const problem = this.missing.refusal();
     if (problem === undefined || !(error instanceof RegistryError)) return error;
     if (error.kind !== 'invalid' && error.kind !== 'missing') return error;

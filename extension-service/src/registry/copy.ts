@@ -10,7 +10,7 @@ import type { ParsedManifest, RawManifest } from './manifest.js';
 import { findRoot, type RootPresence } from './presence.js';
 import { namedPlatforms, selectPlatforms, withoutEntries } from './platforms.js';
 import { PublishedTag } from './published-tag.js';
-import { blankSecrets } from './sent-secrets.js';
+import { redactSecrets } from './sent-secrets.js';
 
 export type {
   BlobCount,
@@ -94,18 +94,20 @@ class ImageCopy {
   async run(): Promise<CopyResult> {
     const { source, platforms = 'all' } = this.#options;
     const { repository, digest } = source.reference;
-    this.#published.refuseFolded();
+    this.#published.rejectFoldedTag();
     const name = referenceName(source.reference);
     const head = digest ?? (await this.#headSource(repository, name));
     const top = once(() => this.#read(repository, head ?? name));
     const sourceDigest = head ?? (await top()).manifest.digest;
     if (digest !== undefined || platforms === 'all')
-      return this.#once(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
+      return this.copyOnce(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
     const { selections } = this.#ledger;
     const key = (this.#selection = selectionKey(sourceDigest, platforms));
     const wanted = once(async () => this.#filter(await top(), platforms));
     const wantedDigest = selections.get(key) ?? (await wanted()).manifest.digest;
-    const result = await this.#once(wantedDigest, sourceDigest, wanted, async () => this.#copy(await wanted(), true));
+    const result = await this.copyOnce(wantedDigest, sourceDigest, wanted, async () =>
+      this.#copy(await wanted(), true),
+    );
     selections.set(key, result.digest);
     return result;
   }
@@ -132,7 +134,7 @@ class ImageCopy {
    * Copies unless the target has the digest, or another copy is pushing it there under another name: a second tag of an
    * image would read all its manifests again, and registries count that.
    */
-  async #once(
+  async copyOnce(
     digest: string,
     sourceDigest: string,
     read: () => Promise<Read>,
@@ -147,7 +149,7 @@ class ImageCopy {
       }
       let bring = copy;
       if (root.state !== 'absent') {
-        if (others > 0 || presence === 'name' || this.#wasJustSeen(digest, sourceDigest))
+        if (others > 0 || presence === 'name' || this.wasRecentlyCompared(digest, sourceDigest))
           return this.#present(digest, sourceDigest, root);
         bring = async () => {
           const walked = await this.#walk(digest, sourceDigest, root.state);
@@ -167,7 +169,7 @@ class ImageCopy {
   }
 
   /** Whether the image was copied to the target's repository, or found complete there, recently. */
-  #wasJustSeen(digest: string, sourceDigest: string): boolean {
+  wasRecentlyCompared(digest: string, sourceDigest: string): boolean {
     const { client, reference } = this.#options.target;
     const { presence, presentReferrers = 'top' } = this.#options;
     if (presence !== 'tree' && presence !== 'due') return false;
@@ -191,7 +193,7 @@ class ImageCopy {
   #noteComplete(digest: string): void {
     const { complete } = this.#ledger;
     const isPartial = this.#selection === undefined && this.#tree.missing.attestations.size > 0;
-    if (isPartial || this.#referrers.unfinished.length > 0) complete?.doubt(this.#referrers.key(digest));
+    if (isPartial || this.#referrers.unfinished.length > 0) complete?.markUncertain(this.#referrers.key(digest));
     else complete?.note(this.#referrers.key(digest), this.#selection);
   }
 
@@ -201,7 +203,7 @@ class ImageCopy {
   }
 
   async #copy(wanted: Read, filtered: boolean): Promise<Done> {
-    if (this.#options.immutable === true) await this.#published.refuseMoved(wanted.manifest.digest);
+    if (this.#options.immutable === true) await this.#published.rejectMovedTag(wanted.manifest.digest);
     await this.#tree.copyContent(wanted.manifest, wanted.parsed);
     this.#tree.refuseIncomplete();
     const { manifest, parsed } = filtered ? this.#withoutMissing(wanted) : wanted;
@@ -274,7 +276,7 @@ class ImageCopy {
     const { complete } = this.#ledger;
     // Runs without a memory do not audit: each would query the source for the referrers of every platform.
     const isAudit = this.#options.presence === 'due' && complete?.isKnown(this.#referrers.key(digest)) === true;
-    complete?.doubt(this.#referrers.key(digest));
+    complete?.markUncertain(this.#referrers.key(digest));
     const manifest = await this.#tree.readTarget(digest);
     if (manifest === undefined) return 'unreadable';
     const parsed = this.#tree.parse(manifest);
@@ -341,7 +343,7 @@ class ImageCopy {
       ...this.#tree.warnings,
       ...this.#referrers.warnings,
       ...this.#referrers.unfinished.map(({ what, error }) => `${what}: ${error.message}; the service retries`),
-    ].map(blankSecrets);
+    ].map(redactSecrets);
     const more = warnings.length - MAX_WARNINGS;
     return {
       digest,

@@ -1,5 +1,5 @@
 import { oneLine } from '../core/image/quote.js';
-import { blankSecrets } from './sent-secrets.js';
+import { redactSecrets } from './sent-secrets.js';
 
 /**
  * - absent: the repository, manifest or blob does not exist (404 to a read)
@@ -78,18 +78,18 @@ export class RegistryError extends Error {
     const where = details.request === undefined ? details.host : details.request;
     const redirects = details.answeredBy === undefined ? '' : ` (${details.host} redirects there)`;
     // Registries choose parts of the text, which goes to logs and terminals and may even repeat a login.
-    const text = oneLine(blankSecrets(`${where}: ${message}${redirects}`));
+    const text = oneLine(redactSecrets(`${where}: ${message}${redirects}`));
     super(text, details.cause === undefined ? undefined : { cause: details.cause });
     this.kind = details.kind;
     this.host = details.host;
-    this.request = details.request && blankSecrets(details.request);
+    this.request = details.request && redactSecrets(details.request);
     this.answeredBy = details.answeredBy;
     this.status = details.status;
     this.retryAfter = details.retryAfter;
     this.retryable = details.retryable ?? RETRYABLE.has(details.kind);
     this.diagnostics = (details.diagnostics ?? []).map(({ code, message: text }) => ({
-      code: blankSecrets(code),
-      message: blankSecrets(text),
+      code: redactSecrets(code),
+      message: redactSecrets(text),
     }));
     this.advised = details.advised ?? false;
   }

@@ -100,8 +100,8 @@ export class RegistryFactory {
       ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
     // Under a quota that others share, a rejection lasts for seconds and is not a failure.
-    const patience = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
-    const retry = { ...DEFAULT_RETRY, ...patience, ...this.#options.retry };
+    const throttling = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
+    const retry = { ...DEFAULT_RETRY, ...throttling, ...this.#options.retry };
     const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
     const { uploadChunk } = endpoint;
     return new RegistryClient({

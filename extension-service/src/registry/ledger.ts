@@ -115,7 +115,7 @@ export class BlobLedger {
     return this.#mounting.has(host);
   }
 
-  noteMount(host: string, succeeded: boolean): void {
+  recordMount(host: string, succeeded: boolean): void {
     if (succeeded) this.#mounting.add(host);
     else this.#mounting.delete(host);
   }

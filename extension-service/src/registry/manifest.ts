@@ -30,13 +30,13 @@ export interface RawManifest {
 }
 
 /** A manifest's own data as a referrer: the digest that it refers to, and the data for a list of referrers. */
-interface Referring {
+interface ReferringManifest {
   readonly subject?: string;
   readonly artifactType?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-export type ParsedManifest = Referring &
+export type ParsedManifest = ReferringManifest &
   (
     | { readonly kind: 'index'; readonly children: readonly Descriptor[]; readonly json: IndexJson }
     | { readonly kind: 'image'; readonly blobs: readonly Descriptor[]; readonly config?: Descriptor }
@@ -71,7 +71,7 @@ const parsed = new WeakMap<Buffer, Record<string, unknown>>();
 export function mediaTypeOf(header: string | undefined, bytes: Buffer): string {
   const stated = mediaTypeIn(header).toLowerCase();
   const json = parseJson(bytes);
-  refuseLong(json);
+  rejectLongLists(json);
   parsed.set(bytes, json);
   const inside = json['mediaType'];
   if (stated.includes('manifest.v1+json') && stated.includes('docker.distribution')) return stated;
@@ -102,7 +102,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   }
   const json = parsed.get(bytes) ?? parseJson(bytes);
   parsed.delete(bytes);
-  refuseLong(json);
+  rejectLongLists(json);
   // A document that is both would have different meanings for us and for a runtime.
   if (json['manifests'] !== undefined && json['layers'] !== undefined) {
     throw new InvalidManifestError('the manifest has both "manifests" and "layers"');
@@ -136,7 +136,7 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
 const MAX_DESCRIPTORS = 4_096;
 
 /** Checks the length before the entries become descriptors: 4 MiB can hold 40,000 of them. */
-function refuseLong({ layers, manifests }: Record<string, unknown>): void {
+function rejectLongLists({ layers, manifests }: Record<string, unknown>): void {
   const count = Math.max(
     Array.isArray(layers) ? layers.length + 1 : 0,
     Array.isArray(manifests) ? manifests.length : 0,
@@ -146,7 +146,7 @@ function refuseLong({ layers, manifests }: Record<string, unknown>): void {
 }
 
 /** OCI distribution-spec 1.1, "Listing Referrers": without an artifactType, the config's media type stands for it. */
-function referring(json: Record<string, unknown>, config?: Descriptor): Referring {
+function referring(json: Record<string, unknown>, config?: Descriptor): ReferringManifest {
   const { subject, artifactType, annotations } = json;
   // A platform without values counts as none: runtimes ignore it.
   const [named] = descriptorsIn({ manifests: [subject] });

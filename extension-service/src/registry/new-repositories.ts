@@ -6,7 +6,7 @@ import type { RequestContext } from './types.js';
 /** Maximum existing repositories to remember. */
 const MAX_EXISTING = 20_000;
 /** Maximum new repositories: each can hold some hundred KiB, and hostile Pods can name many. */
-const MAX_NEW = 200;
+const MAX_NEW_REPOSITORIES = 200;
 /** Maximum tags and digests of one new repository; beyond them it counts as an existing one. */
 const MAX_REFERENCES = 1_000;
 /** Maximum manifests of one new repository that are kept, for further tags of the same image. */
@@ -35,7 +35,7 @@ interface NewRepository {
  * request is needed to find that out. If another process also pushed, some bytes are sent twice.
  */
 export class NewRepositories {
-  readonly #new = new BoundedMap<string, NewRepository>(MAX_NEW);
+  readonly #new = new BoundedMap<string, NewRepository>(MAX_NEW_REPOSITORIES);
   readonly #existing = new BoundedMap<string, true>(MAX_EXISTING);
   readonly #questions = new Map<string, Promise<void>>();
 

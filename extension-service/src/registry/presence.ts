@@ -39,7 +39,7 @@ export async function findRoot(
   if (!isNamed && has(digest) !== undefined) return { state: has(digest) === true ? 'untagged' : 'absent', isNamed };
   const there = await client.headManifest(repository, digest, context);
   if (there === undefined) return { state: 'absent', isNamed };
-  const isSame = named !== undefined && areSameInSize(named, there) && !isSameAlgorithm(named.digest, digest);
+  const isSame = named !== undefined && haveSameSize(named, there) && !isSameAlgorithm(named.digest, digest);
   return isSame ? { state: 'published', mediaType: there.mediaType } : { state: 'untagged', isNamed };
 }
 
@@ -47,7 +47,7 @@ export async function findRoot(
  * A registry computes sha256 for content that it receives by tag: with a digest of another algorithm, only the size can
  * be compared.
  */
-function areSameInSize(named: ManifestHead, there: ManifestHead): boolean {
+function haveSameSize(named: ManifestHead, there: ManifestHead): boolean {
   return named.size !== undefined && named.size === there.size;
 }
 

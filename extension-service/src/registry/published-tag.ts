@@ -18,14 +18,14 @@ export class PublishedTag {
   }
 
   /** Throws if the tag has capitals and the target is known to fold them. */
-  refuseFolded(): void {
+  rejectFoldedTag(): void {
     const { client, reference } = this.#options.target;
     if (!hasCapitals(reference.published) || this.#ledger.tagCase.known(client.host) !== true) return;
-    throw this.#folded();
+    throw this.foldedTagError();
   }
 
   /** Throws if the tag is immutable and points to another image. */
-  async refuseMoved(digest: string): Promise<void> {
+  async rejectMovedTag(digest: string): Promise<void> {
     const { client, reference } = this.#options.target;
     const name = reference.published;
     const there = await client.headManifest(reference.repository, name, this.#tree.targetContext);
@@ -44,7 +44,7 @@ export class PublishedTag {
       const message = `the source's image is ${manifest.digest}, but the target's reference is ${digest}`;
       throw new RegistryError(message, { kind: 'conflict', host: client.host });
     }
-    await this.#learnCase(manifest, parsed);
+    await this.detectTagCase(manifest, parsed);
     try {
       await this.#tree.put(manifest, parsed, published);
       this.#ledger.newRepositories.add(client.host, repository, published);
@@ -64,7 +64,7 @@ export class PublishedTag {
    * Before the first tag with capitals is put in a target: a harmless tag that we put shows whether the target keeps
    * the case of tags.
    */
-  async #learnCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
+  async detectTagCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
     const { client, reference } = this.#options.target;
     const { tagCase } = this.#ledger;
     if (client.keepsTagCase === true || !hasCapitals(reference.published)) return;
@@ -72,12 +72,12 @@ export class PublishedTag {
       const tag = `keep-${manifest.digest.slice(manifest.digest.indexOf(':') + 1).slice(0, 12)}`;
       await this.#tree.put(manifest, parsed, tag);
       const existing = { tag, digest: manifest.digest };
-      await tagCase.folds(client, reference.repository, existing, this.#tree.targetContext);
+      await tagCase.ignoresCase(client, reference.repository, existing, this.#tree.targetContext);
     }
-    this.refuseFolded();
+    this.rejectFoldedTag();
   }
 
-  #folded(): RegistryError {
+  foldedTagError(): RegistryError {
     const { client, reference } = this.#options.target;
     const text = foldedTagText(reference.repository, reference.published);
     return new RegistryError(text, { kind: 'refused', host: client.host });

@@ -44,14 +44,14 @@ export function actionOf(method: string, target: string): RegistryAction {
   return method === 'GET' ? `get-${kind}` : 'other';
 }
 
-const USUAL_CODES: ReadonlySet<number> = new Set([
+const KNOWN_STATUS_CODES: ReadonlySet<number> = new Set([
   200, 201, 202, 204, 206, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 416, 429, 500,
   501, 502, 503, 504,
 ]);
 
 /** Reduces all status codes to a few labels. */
 export function codeOf(status: number): string {
-  return USUAL_CODES.has(status) ? String(status) : `${Math.floor(status / 100)}xx`;
+  return KNOWN_STATUS_CODES.has(status) ? String(status) : `${Math.floor(status / 100)}xx`;
 }
 
 /** `ratelimit-remaining: 76;w=21600`, as sent by Docker Hub. */

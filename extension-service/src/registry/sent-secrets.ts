@@ -18,7 +18,7 @@ const MAX_FORM_LENGTH = 24;
 /** Minimum length of a secret's base64 inside other text. */
 const MIN_BASE64_LENGTH = 8;
 
-interface Form {
+interface SecretForm {
   readonly text: string;
   /** The whole form, where it has characters that end a word. */
   readonly whole?: string;
@@ -28,7 +28,7 @@ interface Form {
 }
 
 /** By secret, the latest last. The forms are computed when there is a text to check. */
-const secrets = new Map<string, readonly Form[] | undefined>();
+const secrets = new Map<string, readonly SecretForm[] | undefined>();
 
 /** Registers a password or a token that is about to be sent. */
 export function rememberSecret(secret: string): void {
@@ -57,20 +57,20 @@ export function rememberAuthorization(header: string | undefined): void {
  * base64), in hexadecimal, and each of these percent-encoded or escaped as in JSON, forms or HTML. An encoded text that
  * contains a credential is returned decoded.
  */
-export function blankSecrets(text: string): string {
+export function redactSecrets(text: string): string {
   if (secrets.size === 0 || text.length < MIN_LENGTH) return text;
   let result = text;
   // Encoded forms first: a blank inside one would hide the rest of it from its decoder.
   for (const decode of DECODERS) {
     const decoded = decode(result);
     if (decoded === result) continue;
-    const blanked = blankPlain(decoded);
+    const blanked = redactPlain(decoded);
     if (blanked !== decoded) result = blanked;
   }
-  return blankPlain(result);
+  return redactPlain(result);
 }
 
-function blankPlain(text: string): string {
+function redactPlain(text: string): string {
   const ranges: [start: number, end: number][] = [];
   for (const [secret, known] of secrets) {
     const forms = known ?? formsOf(secret);
@@ -80,12 +80,13 @@ function blankPlain(text: string): string {
   return ranges.length === 0 ? text : withoutRanges(text, ranges);
 }
 
-function collect(text: string, form: Form, ranges: [number, number][]): void {
+function collect(text: string, form: SecretForm, ranges: [number, number][]): void {
   for (let at = text.indexOf(form.text); at >= 0; at = text.indexOf(form.text, at + 1)) {
     let [start, end] = [at, at + form.text.length];
-    if (form.wholeWord && (WORD.test(text[start - 1] ?? '') || WORD.test(text[end] ?? ''))) continue;
+    if (form.wholeWord && (WORD_CHARACTER.test(text[start - 1] ?? '') || WORD_CHARACTER.test(text[end] ?? '')))
+      continue;
     while (end < text.length && text[end] === form.whole?.[end - at]) end += 1;
-    if (form.around === 'rest') while (end < text.length && REST.test(text[end] ?? '')) end += 1;
+    if (form.around === 'rest') while (end < text.length && REST_OF_SECRET.test(text[end] ?? '')) end += 1;
     if (form.around === 'base64') {
       while (start > 0 && BASE64.test(text[start - 1] ?? '')) start -= 1;
       while (end < text.length && BASE64.test(text[end] ?? '')) end += 1;
@@ -94,8 +95,8 @@ function collect(text: string, form: Form, ranges: [number, number][]): void {
   }
 }
 
-const WORD = /[\p{L}\p{N}]/u;
-const REST = /[^\s"'<>,;]/;
+const WORD_CHARACTER = /[\p{L}\p{N}]/u;
+const REST_OF_SECRET = /[^\s"'<>,;]/;
 const WORD_ENDS = /[\s"'<>,;]/;
 const BASE64 = /[A-Za-z0-9+/_=%-]/;
 
@@ -110,7 +111,7 @@ function withoutRanges(text: string, ranges: readonly [number, number][]): strin
   return result + text.slice(done);
 }
 
-function formsOf(secret: string): Form[] {
+function formsOf(secret: string): SecretForm[] {
   const bytes = Buffer.from(secret, 'utf8');
   const hex = bytes.toString('hex');
   const plain = [secret, bytes.toString('utf8'), hex, hex.toUpperCase()].map((text) => formOf(text, 'rest'));
@@ -119,7 +120,7 @@ function formsOf(secret: string): Form[] {
   return [...new Map(all.map((form) => [`${form.around} ${form.text}`, form])).values()];
 }
 
-function formOf(text: string, around: 'rest' | 'base64'): Form {
+function formOf(text: string, around: 'rest' | 'base64'): SecretForm {
   const isCut = text.length > MAX_FORM_LENGTH;
   const wholeWord = around === 'rest' && text.length < MIN_LENGTH_INSIDE_WORDS;
   return {

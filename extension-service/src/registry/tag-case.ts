@@ -14,7 +14,7 @@ export class TagCase {
   }
 
   /** Finds out with a tag that the target has, by requesting it in an unused spelling. Checks once per target. */
-  async folds(
+  async ignoresCase(
     client: ImageStore,
     repository: string,
     existing: { readonly tag: string; readonly digest: string },

@@ -67,7 +67,7 @@ export interface Keychain {
   /**
    * Why credentials that are configured for a repository are not in the result of `resolve`, in one line for its error.
    */
-  notUsed?(host: string, repository: string): Promise<string | undefined>;
+  unusedReason?(host: string, repository: string): Promise<string | undefined>;
   /** A registry rejected these. @returns whether `resolve` may now return others instead */
   rejected?(credentials: Credentials): boolean;
 }

@@ -49,7 +49,7 @@ export function receivedBytes(response: IncomingMessage): number | undefined {
   return Number(last) <= 0 ? 0 : Number(last) + 1;
 }
 
-const LOST_CODES: ReadonlySet<string> = new Set([
+const LOST_UPLOAD_CODES: ReadonlySet<string> = new Set([
   'BLOB_UPLOAD_UNKNOWN',
   'BLOB_UPLOAD_INVALID',
   'BLOB_UNKNOWN',
@@ -60,7 +60,8 @@ const LOST_CODES: ReadonlySet<string> = new Set([
   // The upload began in this repository: another replica does not know it.
   'NAME_UNKNOWN',
 ]);
-const LOST_WORDS = /\bupload\b.*\b(unknown|not found|invalid|expired|does not exist)|(unknown|invalid|no such) upload/i;
+const LOST_UPLOAD_TEXT =
+  /\bupload\b.*\b(unknown|not found|invalid|expired|does not exist)|(unknown|invalid|no such) upload/i;
 
 /**
  * Whether a registry rejected bytes because it has lost the upload that it started, as replicas without shared state
@@ -71,8 +72,8 @@ export function isLostUpload(error: unknown): error is RegistryError {
   const { status, diagnostics } = error;
   if (status === 416) return true;
   if (status !== 404 && status !== 400 && status !== 409 && status !== 410) return false;
-  if (LOST_WORDS.test(error.responseText)) return true;
+  if (LOST_UPLOAD_TEXT.test(error.responseText)) return true;
   return diagnostics.length === 0
     ? status !== 400 && status !== 409
-    : diagnostics.some(({ code }) => LOST_CODES.has(code));
+    : diagnostics.some(({ code }) => LOST_UPLOAD_CODES.has(code));
 }

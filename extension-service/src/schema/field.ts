@@ -50,7 +50,7 @@ export interface MappingField extends Common {
 }
 
 const leaves = z.registry<FieldMeta>();
-const abouts = z.registry<{ readonly about: string }>();
+const descriptions = z.registry<{ readonly about: string }>();
 
 /** Attaches the result of {@link fieldOf}. */
 export function leaf<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
@@ -60,7 +60,7 @@ export function leaf<T extends z.ZodType>(schema: T, meta: FieldMeta): T {
 
 /** The same for lists and mappings. */
 export function described<T extends z.ZodType>(schema: T, about: string): T {
-  abouts.add(schema, { about });
+  descriptions.add(schema, { about });
   return schema;
 }
 
@@ -71,7 +71,7 @@ export function fieldOf(schema: z.core.$ZodType): Field {
 
 function read(schema: z.core.$ZodType, common: Common): Field {
   const meta = leaves.get(schema as z.ZodType);
-  const about = common.about || (abouts.get(schema as z.ZodType)?.about ?? '');
+  const about = common.about || (descriptions.get(schema as z.ZodType)?.about ?? '');
   const { def } = schema._zod as { readonly def: z.core.$ZodTypes['_zod']['def'] };
   if (meta !== undefined) {
     return {

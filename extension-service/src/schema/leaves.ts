@@ -15,7 +15,7 @@ export interface Fault {
 /** A check of a text; undefined if it is valid. */
 export type Check = (text: string) => Fault | undefined;
 
-type About = Omit<FieldMeta, 'type'>;
+type FieldDescription = Omit<FieldMeta, 'type'>;
 
 export function addFault(context: z.core.$RefinementCtx, fault: Fault): void {
   const { message, ...params } = fault;
@@ -23,30 +23,30 @@ export function addFault(context: z.core.$RefinementCtx, fault: Fault): void {
 }
 
 /** A non-empty text. */
-export function text(about: About, check?: Check): z.ZodString {
+export function text(about: FieldDescription, check?: Check): z.ZodString {
   return leaf(checked(about, check), { ...about, type: 'text' });
 }
 
 /** A text that may be empty. */
-export function anyText(about: About, check: Check): z.ZodString {
+export function stringField(about: FieldDescription, check: Check): z.ZodString {
   return leaf(refined(check), { ...about, type: 'text' });
 }
 
 /** Digits in their original form. */
-export function digits(about: About, check: Check): z.ZodString {
+export function digits(about: FieldDescription, check: Check): z.ZodString {
   return leaf(checked(about, check), { ...about, type: 'digits' });
 }
 
 /** A text for which the configuration uses another spelling: `read` is called for texts that `check` accepts. */
-export function spelled(
-  about: About,
+export function patternField(
+  about: FieldDescription,
   check: Check,
   read: (text: string) => string,
 ): z.ZodPipe<z.ZodString, z.ZodTransform<string, string>> {
   return leaf(checked(about, check).transform(read), { ...about, type: 'text' });
 }
 
-function checked(about: About, check: Check | undefined): z.ZodString {
+function checked(about: FieldDescription, check: Check | undefined): z.ZodString {
   return refined((value) => (value.trim() === '' ? { message: 'is empty', allowed: about.allowed } : check?.(value)));
 }
 
@@ -74,10 +74,10 @@ export function flag(about: string): z.ZodBoolean {
   return leaf(z.boolean(), { type: 'boolean', about, allowed: 'expected true or false' });
 }
 
-export function wholeNumber(least: number, most: number, about: string, defaultText?: string): z.ZodNumber {
-  const allowed = `expected a whole number from ${least} to ${most}`;
+export function wholeNumber(min: number, max: number, about: string, defaultText?: string): z.ZodNumber {
+  const allowed = `expected a whole number from ${min} to ${max}`;
   const schema = z.number().superRefine((value, context) => {
-    if (!Number.isInteger(value) || value < least || value > most) {
+    if (!Number.isInteger(value) || value < min || value > max) {
       addFault(context, { message: `${value} is not valid`, allowed });
     }
   });

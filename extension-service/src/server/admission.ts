@@ -16,7 +16,7 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
 import type { TargetReference } from '../core/naming/name.js';
-import { NO_POD_SHOWN } from '../core/decide/source-access.js';
+import { POD_NOT_FOUND } from '../core/decide/source-access.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import type { Denial } from './denial.js';
 import { DirectTargetGuard } from './direct-target-guard.js';
@@ -76,7 +76,7 @@ interface Settled {
 }
 
 /** The part of a request that all containers share. */
-interface Settling {
+interface SettleOptions {
   readonly config: Config;
   readonly clock: RequestClock;
   /** Absent: the Pod is unknown. */
@@ -105,7 +105,7 @@ export class Admission {
     try {
       const denied = await this.direct.refusal({ config, rules, request, pull, clock });
       if (denied !== undefined) return { containers: decisions.map(kept), swaps: [], denied };
-      const settling: Settling = { config, clock, pull, mayCopy };
+      const settling: SettleOptions = { config, clock, pull, mayCopy };
       const settled = await Promise.all(decisions.map((decision) => this.settle(decision, settling)));
       const answer = result(settled);
       this.direct.swapped(config, answer.swaps, pull);
@@ -122,14 +122,14 @@ export class Admission {
   async reviewImages(images: readonly string[], obj: JsonObject, rules: Rules): Promise<ContainerOutcome[]> {
     const { config } = this.dependencies.current();
     const clock = new RequestClock(config, this.dependencies.now);
-    const looked = new Set<string>();
+    const lookedUp = new Set<string>();
     try {
       const settled = await Promise.all(
         images.map((image, index) => {
           const container = { list: 'containers' as const, index, name: '', image, object: { image } };
           const decision = decideContainer(rules, obj, container);
-          if (decision.action === 'mirror') looked.add(decision.reference.text);
-          const mayLook = looked.size <= MAX_LOOKUPS;
+          if (decision.action === 'mirror') lookedUp.add(decision.reference.text);
+          const mayLook = lookedUp.size <= MAX_LOOKUPS;
           return this.settle(decision, { config, clock, mayCopy: false }, mayLook);
         }),
       );
@@ -141,8 +141,8 @@ export class Admission {
 
   private async settle(
     decision: ContainerDecision,
-    { config, clock, pull, mayCopy }: Settling,
-    mayLook = true,
+    { config, clock, pull, mayCopy }: SettleOptions,
+    mayLookUp = true,
   ): Promise<Settled> {
     const { image } = decision.container;
     if (decision.action === 'keep') return { outcome: kept(decision) };
@@ -152,7 +152,7 @@ export class Admission {
 
     // `always` swaps without a lookup; only the cache shows whether a copy is needed.
     const existence =
-      (swapPolicy === 'always' && !mayWait) || !mayLook
+      (swapPolicy === 'always' && !mayWait) || !mayLookUp
         ? this.dependencies.existence.known(decision.reference)
         : await this.dependencies.existence.find(target.name, decision.reference, clock.budget());
     const present = existence?.state === 'present';
@@ -164,7 +164,7 @@ export class Admission {
     if (copies && (!present || copyPolicy === 'force' || needsFreshLookup(decision))) {
       const waits = waitsForImage(copyPolicy, present);
       const swapped = swapPolicy === 'always' || present;
-      const { handedOver, result: copying, release } = this.copy(decision, pull, { waits, swapped });
+      const { handedOver, result: copying, release } = this.copy(decision, pull, { isAwaited: waits, swapped });
       state = handedOver ? 'handed-over' : 'started';
       if (waits) {
         hasWaited = true;
@@ -175,11 +175,11 @@ export class Admission {
         if (arrived === undefined && config.imageCopyFailure === 'deny') denied = failureOf(decision, waited);
       }
     }
-    const could = swapPolicy === 'always' || present || arrived !== undefined;
+    const maySwap = swapPolicy === 'always' || present || arrived !== undefined;
     const digest = arrived ?? (present ? existence.digest : undefined);
-    const left = hasWaited ? clock.leftOfDeadline() : clock.leftOfBudget();
-    const noAccess = could ? await this.noAccess(decision, { config, pull }, digest, left) : undefined;
-    const swap = could && noAccess === undefined;
+    const left = hasWaited ? clock.leftOfDeadline() : clock.remainingBudget();
+    const noAccess = maySwap ? await this.noAccess(decision, { config, pull }, digest, left) : undefined;
+    const swap = maySwap && noAccess === undefined;
     return {
       outcome: {
         decision,
@@ -201,7 +201,7 @@ export class Admission {
     milliseconds: number,
   ): Promise<ContainerOutcome['noAccess']> {
     if (config.source.accessCheck === 'none') return undefined;
-    if (pull === undefined) return NO_POD_SHOWN;
+    if (pull === undefined) return POD_NOT_FOUND;
     const access = await this.dependencies.access(mirrorJob(mirror, pull), digest, milliseconds);
     return access.state === 'granted' ? undefined : access;
   }

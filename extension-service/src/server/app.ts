@@ -32,7 +32,7 @@ export interface Readers {
 
 /** Requests by users on the admission port: explain, and clear responses to everything else. */
 export function admissionApp({ explain, readers, log }: AdmissionAppDependencies): Express {
-  const app = bareApp();
+  const app = createApp();
   app.post('/v1/explain', readersOnly(readers), async (request, response) => {
     const body = parseJson(await readBody(request), 'the body');
     if (request.query['output'] === 'text') response.type('text/plain').send(await explain(body, 'text'));
@@ -73,7 +73,7 @@ export function operationsApp({
   readers,
   log,
 }: OperationsAppDependencies): Express {
-  const app = bareApp();
+  const app = createApp();
   app.get('/healthz', (_request, response) => {
     send(response, 200, { status: 'ok' });
   });
@@ -92,7 +92,7 @@ export function operationsApp({
   return app;
 }
 
-function bareApp(): Express {
+function createApp(): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);

@@ -11,7 +11,7 @@ export interface BodyShare {
   close(): void;
 }
 
-interface Open {
+interface OpenBody {
   readonly peer: Peer;
   readonly evict: () => void;
   bytes: number;
@@ -19,7 +19,7 @@ interface Open {
 
 interface Peer {
   readonly address: string;
-  readonly bodies: Set<Open>;
+  readonly bodies: Set<OpenBody>;
   bytes: number;
 }
 
@@ -35,9 +35,9 @@ export class BodyShares {
 
   /** @param evict called when this body is dropped */
   open(address: string, evict: () => void): BodyShare {
-    const peer = this.peers.get(address) ?? { address, bodies: new Set<Open>(), bytes: 0 };
+    const peer = this.peers.get(address) ?? { address, bodies: new Set<OpenBody>(), bytes: 0 };
     this.peers.set(address, peer);
-    const body: Open = { peer, evict, bytes: 0 };
+    const body: OpenBody = { peer, evict, bytes: 0 };
     peer.bodies.add(body);
     return {
       add: (bytes) => {
@@ -49,13 +49,13 @@ export class BodyShares {
     };
   }
 
-  private grow(body: Open, bytes: number): void {
+  private grow(body: OpenBody, bytes: number): void {
     body.bytes += bytes;
     body.peer.bytes += bytes;
     this.bytes += bytes;
   }
 
-  private remove(body: Open): void {
+  private remove(body: OpenBody): void {
     const { peer } = body;
     if (!peer.bodies.delete(body)) return;
     this.grow(body, -body.bytes);

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { AuthConfig, Config, KyvernoAuthConfig, ServedRoute } from '../core/config/model.js';
-import { hasAuthentication, isProofOptional, pathOfRoute, servedRoutes } from '../core/engines/access.js';
+import { hasAuthentication, isAuthenticationOptional, pathOfRoute, servedRoutes } from '../core/engines/access.js';
 import { SECRET_HEADER } from '../core/engines/routes.js';
 import type { ClientCertificates } from './client-certificates.js';
 import { isSecret } from './secrets.js';
@@ -31,10 +31,14 @@ export interface CallersDependencies {
   readonly now: () => number;
 }
 
-type Proof = (auth: AuthConfig, request: IncomingMessage, segment: string | undefined) => Proven | Promise<Proven>;
+type Authenticator = (
+  auth: AuthConfig,
+  request: IncomingMessage,
+  segment: string | undefined,
+) => AuthenticationResult | Promise<AuthenticationResult>;
 
 /** A caller that was identified by the check; undefined if the result does not matter for this caller. */
-type Proven = Caller | CallerRefusal | undefined;
+type AuthenticationResult = Caller | CallerRefusal | undefined;
 
 /** Milliseconds without checks of optional tokens after the API server failed: admissions would wait. */
 const REVIEW_PAUSE_MS = 10_000;
@@ -45,7 +49,7 @@ const HEADER = SECRET_HEADER.toLowerCase();
 /** Decides which callers each route answers. */
 export class Callers {
   /** The required authentication of a route's callers, apart from a certificate. */
-  private readonly proofs: Readonly<Partial<Record<ServedRoute, Proof>>> = {
+  private readonly authenticators: Readonly<Partial<Record<ServedRoute, Authenticator>>> = {
     kyverno: ({ kyverno }, request) => this.kyverno(kyverno, request),
     webhook: ({ webhook: { path } }, _request, segment) =>
       path === undefined || isSecret(segment, path)
@@ -64,7 +68,7 @@ export class Callers {
     if (!servedRoutes(config).has(route)) return notServed(config, route);
     const certificate = this.dependencies.certificates.refusal(route, request.socket);
     if (certificate !== undefined) return certificate;
-    const proven = await this.proofs[route]?.(config.auth, request, segment);
+    const proven = await this.authenticators[route]?.(config.auth, request, segment);
     return proven ?? { isTrusted: hasAuthentication(config, route) };
   }
 
@@ -81,10 +85,10 @@ export class Callers {
     };
   }
 
-  private async kyverno(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<Proven> {
-    if (!isProofOptional(auth)) return this.requiredProof(auth, request);
+  private async kyverno(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<AuthenticationResult> {
+    if (!isAuthenticationOptional(auth)) return this.authenticate(auth, request);
     if (bearerOf(request) === undefined || this.dependencies.now() < this.noReviewsUntil) return { isTrusted: false };
-    const refusal = await this.requiredProof(auth, request);
+    const refusal = await this.authenticate(auth, request);
     if (refusal?.status === 503) {
       this.noReviewsUntil = this.dependencies.now() + REVIEW_PAUSE_MS;
       this.dependencies.onReviewFailure(refusal.message);
@@ -92,12 +96,12 @@ export class Callers {
     return { isTrusted: refusal === undefined };
   }
 
-  private async requiredProof(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<CallerRefusal | undefined> {
+  private async authenticate(auth: KyvernoAuthConfig, request: IncomingMessage): Promise<CallerRefusal | undefined> {
     const { secret, token, audience } = auth;
     if (secret === undefined && !token) return undefined;
     if (secret !== undefined && isSentSecret(headerOf(request), secret)) return undefined;
     const sent = token ? bearerOf(request) : undefined;
-    if (sent === undefined) return unknownCaller(`the request has neither ${waysOf(auth).join(' nor ')}`);
+    if (sent === undefined) return unknownCaller(`the request has neither ${methodsOf(auth).join(' nor ')}`);
     try {
       const user = await this.dependencies.tokens.user(sent, audience);
       if (user === undefined) return unknownCaller(`the token is not valid for audience ${audience}`);
@@ -117,7 +121,7 @@ function isSentSecret(sent: string | undefined, secret: string): boolean {
   return isSecret(sent, secret) || encoded;
 }
 
-function waysOf({ secret, token }: KyvernoAuthConfig): string[] {
+function methodsOf({ secret, token }: KyvernoAuthConfig): string[] {
   return [
     ...(secret === undefined ? [] : [`auth.kyverno.secret in ${SECRET_HEADER}`]),
     ...(token ? ["a token of Kyverno's ServiceAccount"] : []),

@@ -133,7 +133,7 @@ export class ClientCertificates {
     this.found.set(socket, known);
     const before = known.get(rule);
     if (before !== undefined) return before;
-    const passes = isOf(rule, socket);
+    const passes = isAllowedClient(rule, socket);
     known.set(rule, passes);
     return passes;
   }
@@ -152,7 +152,7 @@ function certificateOf(socket: Socket): X509Certificate | undefined {
  * which of them it was. Node treats a resumed connection without a certificate as authorized, so the certificate must
  * be present.
  */
-function isOf({ cas, names }: ClientRule, socket: Socket): boolean {
+function isAllowedClient({ cas, names }: ClientRule, socket: Socket): boolean {
   const leaf = certificateOf(socket);
   if (leaf === undefined || !(socket as TLSSocket).authorized) return false;
   if (names.length > 0 && !names.some((name) => isFor(leaf, name))) return false;

@@ -17,8 +17,8 @@ import type { RequestClock } from './request-clock.js';
 /** Maximum images whose sources are checked for one Pod; no real Pod names as many mirrored images. */
 const MAX_CHECKED = 50;
 /** Milliseconds in which an engine may call again for a Pod that it has swapped. */
-const OWN_SWAP_MS = 5 * 60_000;
-const MAX_OWN_SWAPS = 20_000;
+const RECENT_SWAP_MS = 5 * 60_000;
+const MAX_RECENT_SWAPS = 20_000;
 
 /** As in `AdmissionDependencies`. */
 export interface DirectTargetDependencies {
@@ -39,7 +39,7 @@ export interface DirectTargetRequest {
 
 /** `source.directTarget: refuse`: Pods that themselves name a mirrored image. */
 export class DirectTargetGuard {
-  private readonly own = new BoundedMap<string, number>(MAX_OWN_SWAPS);
+  private readonly own = new BoundedMap<string, number>(MAX_RECENT_SWAPS);
 
   constructor(private readonly dependencies: DirectTargetDependencies) {}
 
@@ -59,7 +59,7 @@ export class DirectTargetGuard {
   /** Remembers swapped Pods: an engine may call again for the Pod after another webhook has changed it. */
   swapped({ source }: Config, swaps: readonly Swap[], pull: PullContext): void {
     if (source.directTarget !== 'refuse') return;
-    for (const { image } of swaps) this.own.set(keyOf(image, pull), this.dependencies.now() + OWN_SWAP_MS);
+    for (const { image } of swaps) this.own.set(keyOf(image, pull), this.dependencies.now() + RECENT_SWAP_MS);
   }
 
   private isOwnSwap(image: string, pull: PullContext): boolean {
@@ -82,7 +82,7 @@ export class DirectTargetGuard {
       force: false,
       pull,
     };
-    const access = await this.dependencies.access(job, digest, clock.leftOfBudget());
+    const access = await this.dependencies.access(job, digest, clock.remainingBudget());
     return access.state === 'granted' ? undefined : denial(direct, access.message);
   }
 }

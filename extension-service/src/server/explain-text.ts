@@ -6,8 +6,8 @@ import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
-import { ago } from './ago.js';
-import type { InTable } from './table-knowledge.js';
+import { timeAgo } from './ago.js';
+import type { TableState } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 
 /** The explanation as text: a paragraph for each container. */
@@ -60,8 +60,8 @@ function outcomeSentence(container: ExplainedContainer, dryRun: boolean): string
   if (access !== undefined && access.state !== 'granted') return 'It keeps its image (source.accessCheck pullSecrets).';
   if (waitsMs !== undefined) return waitingSentence(container, waitsMs);
   if (swapped) {
-    const isUncopied = copyPolicy === 'none' && existence?.state !== 'present';
-    const warning = isUncopied ? ' The service does not copy it (imageCopyPolicy none).' : '';
+    const isMissing = copyPolicy === 'none' && existence?.state !== 'present';
+    const warning = isMissing ? ' The service does not copy it (imageCopyPolicy none).' : '';
     return `It is swapped for ${result} (imageSwapPolicy ${swapPolicy}).${warning}`;
   }
   const policies = `(imageSwapPolicy exists, imageCopyPolicy ${copyPolicy})`;
@@ -95,7 +95,7 @@ function existenceSentence({ existence }: ExplainedContainer): string {
   }
 }
 
-function tableSentence(table: InTable): string {
+function tableSentence(table: TableState): string {
   if (table.state === 'absent') return "The API server's table does not have it.";
   return `The API server's table has had it${table.since === undefined ? ' since before this replica became the leader' : ` since ${table.since}`}.`;
 }
@@ -147,13 +147,14 @@ function gateSentence({ gate, message }: CopyFailure): string {
 function copySentences(copy: CopyStatus, now: number): string[] {
   const { state, attempts, since, progress, failure, nextTry } = copy;
   const first = {
-    queued: `Its copy has been queued for ${ago(since, now)}.`,
-    running: `Its copy has been running for ${ago(since, now)}${progress === undefined ? '' : `: ${progress.transferred} of ${progress.total} bytes`}.`,
+    queued: `Its copy has been queued for ${timeAgo(since, now)}.`,
+    running: `Its copy has been running for ${timeAgo(since, now)}${progress === undefined ? '' : `: ${progress.transferred} of ${progress.total} bytes`}.`,
     waiting: `Its copy failed ${attempts === 1 ? 'once' : `${attempts} times`} and will be retried.`,
     failed: `Its copy failed${attempts > 1 ? ` ${attempts} times` : ''}.`,
-    done: `It was copied ${ago(since, now)} ago.`,
+    done: `It was copied ${timeAgo(since, now)} ago.`,
   }[state];
-  const next = nextTry === undefined || nextTry <= now ? 'when the next Pod requests it' : `in ${ago(now, nextTry)}`;
+  const next =
+    nextTry === undefined || nextTry <= now ? 'when the next Pod requests it' : `in ${timeAgo(now, nextTry)}`;
   if (failure?.gate !== undefined && (state === 'waiting' || state === 'failed')) return [gateSentence(failure)];
   return [
     first,

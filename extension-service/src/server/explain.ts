@@ -15,7 +15,7 @@ import type { SourceAccess } from '../core/decide/source-access.js';
 import { copyStatus } from '../mirror/status.js';
 import type { CopyStatus, MirrorStatus } from '../mirror/status.js';
 import type { Existence } from '../targets/existence.js';
-import type { InTable } from './table-knowledge.js';
+import type { TableState } from './table-knowledge.js';
 import { BadRequestError } from './admission-request.js';
 
 /** Everything that explaining uses in addition to the rules. */
@@ -28,7 +28,7 @@ export interface ExplainDependencies {
   /**
    * Whether the API server's table contains the image; undefined if there is no table, or another replica writes it.
    */
-  findInTable?(name: string): InTable | undefined;
+  findInTable?(name: string): TableState | undefined;
 }
 
 export interface ExplainedContainer extends Explanation {
@@ -37,7 +37,7 @@ export interface ExplainedContainer extends Explanation {
   /** With `source.accessCheck`: whether the Pod may read the image at its source. */
   readonly access?: SourceAccess;
   /** With the engine mutatingadmissionpolicy: whether the API server's table has the image. */
-  readonly table?: InTable;
+  readonly table?: TableState;
   /** The checks of the target's gate, as in `minimumAge`, for an image that the target does not have. */
   readonly gate?: readonly string[];
   /** The image that the container would get now. */
@@ -86,7 +86,7 @@ export async function explainInput(
   const bounded: ExplainDependencies = {
     ...dependencies,
     find: async (target, reference, end) => {
-      if (!looked.has(reference.text) && looked.size >= MAX_LOOKUPS) return NOT_LOOKED;
+      if (!looked.has(reference.text) && looked.size >= MAX_LOOKUPS) return NOT_CHECKED;
       looked.add(reference.text);
       return dependencies.find(target, reference, end);
     },
@@ -97,7 +97,7 @@ export async function explainInput(
       explainDecisions(rules, input).map(async ({ decision, explanation }): Promise<ExplainedContainer> => {
         if (decision.action === 'keep') return { ...explanation, result: explanation.image, swapped: false };
         const pull = pullContext(input.pod, input.namespace);
-        return { ...explanation, ...(await lookInto(decision, deadline, { config, pull }, bounded)) };
+        return { ...explanation, ...(await checkTarget(decision, deadline, { config, pull }, bounded)) };
       }),
     );
     const isGuarded = config.source.directTarget === 'refuse';
@@ -114,13 +114,13 @@ export async function explainInput(
   }
 }
 
-const NOT_LOOKED: Existence = {
+const NOT_CHECKED: Existence = {
   state: 'unknown',
   reason: 'other',
   message: `one request checks at most ${MAX_LOOKUPS} images; send a separate request for this one`,
 };
 
-async function lookInto(
+async function checkTarget(
   decision: Mirror,
   deadline: Promise<void>,
   { config, pull }: { readonly config: Config; readonly pull: PullContext },
@@ -131,10 +131,12 @@ async function lookInto(
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const isPresent = existence.state === 'present';
   const table = dependencies.findInTable?.(reference.text);
-  const could = target.swapPolicy === 'always' || (table === undefined ? isPresent : table.state === 'present');
+  const wouldSwap = target.swapPolicy === 'always' || (table === undefined ? isPresent : table.state === 'present');
   const access =
-    could && config.source.accessCheck !== 'none' ? await accessTo(decision, existence, pull, dependencies) : undefined;
-  const swaps = could && (access === undefined || access.state === 'granted') && !config.dryRun;
+    wouldSwap && config.source.accessCheck !== 'none'
+      ? await accessTo(decision, existence, pull, dependencies)
+      : undefined;
+  const swaps = wouldSwap && (access === undefined || access.state === 'granted') && !config.dryRun;
   return {
     existence,
     ...(copy !== undefined && { copy: copyStatus(copy) }),

@@ -1,6 +1,6 @@
 import type { Config } from '../core/config/model.js';
 import type { Rules } from '../core/decide/rules.js';
-import { isCertain, readsBack } from '../kubernetes/workloads/sources.js';
+import { isCertain, isReversible } from '../kubernetes/workloads/sources.js';
 import type { CopyRequest } from '../mirror/copy-gate.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 
@@ -15,8 +15,8 @@ export interface LeaderView {
 export function leaderWillCopy({ config, rules, notWatched }: LeaderView, job: MirrorJob, wish: CopyRequest): boolean {
   if (job.pull !== undefined && notWatched.has(job.pull.namespace)) return false;
   // It never sees a refused Pod.
-  if (wish.waits && config.imageCopyFailure === 'deny') return false;
+  if (wish.isAwaited && config.imageCopyFailure === 'deny') return false;
   const naming = rules.targets.find((rule) => rule.config.name === job.target)?.naming;
   if (!wish.swapped || naming === undefined) return true;
-  return readsBack(naming, job.reference) && (!job.force || isCertain(naming));
+  return isReversible(naming, job.reference) && (!job.force || isCertain(naming));
 }

@@ -15,7 +15,7 @@ export class RequestClock {
   }
 
   budget(): Promise<void> {
-    return (this.budgetEnd ??= this.after(this.leftOfBudget()));
+    return (this.budgetEnd ??= this.after(this.remainingBudget()));
   }
 
   deadline(): Promise<void> {
@@ -23,7 +23,7 @@ export class RequestClock {
   }
 
   /** Remaining milliseconds; 0 if it is over. */
-  leftOfBudget(): number {
+  remainingBudget(): number {
     return this.left(this.config.answerBudget);
   }
 

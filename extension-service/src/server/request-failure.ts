@@ -11,7 +11,7 @@ export interface RequestFailure {
 }
 
 /** Bodies that were not read to their end: the connection cannot be reused. */
-const UNREAD_BODIES = [
+const UNREAD_BODY_ERRORS = [
   { type: BodyTooLargeError, status: 413, code: 'too_large' },
   { type: BusyError, status: 503, code: 'busy' },
   { type: SlowBodyError, status: 408, code: 'timeout' },
@@ -23,7 +23,7 @@ export function requestFailure(error: unknown): RequestFailure | undefined {
     const { code, message } = error;
     return { code, message, answer: errorAnswer(400, code, message) };
   }
-  const unread = UNREAD_BODIES.find(({ type }) => error instanceof type);
+  const unread = UNREAD_BODY_ERRORS.find(({ type }) => error instanceof type);
   if (unread === undefined || !(error instanceof Error)) return undefined;
   const { code, status } = unread;
   return { code, message: error.message, answer: { ...errorAnswer(status, code, error.message), close: true } };

@@ -123,8 +123,8 @@ function report(
   let level: 'debug' | 'info' | 'warn' = 'debug';
   if (denied !== undefined) level = 'info';
   for (const { decision, outcome, copy, noAccess } of containers) {
-    const isTold = outcome !== 'kept' || copy === 'failed' || copy === 'late' || noAccess !== undefined;
-    if (isTold && level === 'debug') level = 'info';
+    const isLogged = outcome !== 'kept' || copy === 'failed' || copy === 'late' || noAccess !== undefined;
+    if (isLogged && level === 'debug') level = 'info';
     if (decision.warnings.length > 0 || (decision.action === 'keep' && TROUBLE.includes(decision.reason)))
       level = 'warn';
   }

@@ -265,7 +265,7 @@ export class Service {
     if (event.kind === 'role') {
       const { role, holder } = event;
       this.holder = holder;
-      metrics.leader.set(copiesItself(role));
+      metrics.leader.set(isCopier(role));
       if (this.stopping) return;
       const changed = role !== this.gate.current;
       if (role !== 'leader') this.table.forget();
@@ -402,7 +402,7 @@ export class Service {
 }
 
 /** Also 1 if no Lease is available: that is not a problem. */
-function copiesItself(role: CopyRole): 0 | 1 {
+function isCopier(role: CopyRole): 0 | 1 {
   return role === 'leader' || role === 'alone' ? 1 : 0;
 }
 

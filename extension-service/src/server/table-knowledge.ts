@@ -1,7 +1,7 @@
 import type { TableReport } from '../kubernetes/image-table/mirrored-images.js';
 
 /** Whether the API server's table contains an image. */
-export type InTable =
+export type TableState =
   /** `since`: ISO 8601; absent if an earlier leader wrote it. */
   { readonly state: 'present'; readonly since?: string } | { readonly state: 'absent' };
 
@@ -23,7 +23,7 @@ export class TableKnowledge {
   }
 
   /** @param name in the target @returns undefined if another replica writes it, or none */
-  find(name: string): InTable | undefined {
+  find(name: string): TableState | undefined {
     if (this.names === undefined) return undefined;
     if (!this.names.has(name)) return { state: 'absent' };
     const since = this.names.get(name);

@@ -11,7 +11,7 @@ export type StoredJobs = Pick<
  * The only job of a separate queue. BullMQ does not replace a job whose id exists, so the first install keeps the
  * record.
  */
-const RECORD = 'install';
+const INSTALL_KEY = 'install';
 
 /**
  * Marks the queue as used by this install. If the queue is marked for another install, that install keeps it while one
@@ -28,8 +28,8 @@ export async function claimFor(
   prefix: string,
 ): Promise<void> {
   for (let attempt = 0; attempt < 2; attempt += 1) {
-    await installs.add(RECORD, install, { jobId: RECORD });
-    const job = await installs.getJob(RECORD);
+    await installs.add(INSTALL_KEY, install, { jobId: INSTALL_KEY });
+    const job = await installs.getJob(INSTALL_KEY);
     const holder = (job?.data ?? {}) as { readonly id?: unknown; readonly title?: unknown };
     if (holder.id === install.id) return;
     if (typeof holder.id === 'string' && alive.has(holder.id)) {

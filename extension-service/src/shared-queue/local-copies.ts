@@ -5,7 +5,7 @@ import type { Entry } from '../mirror/entry.js';
 import { HostPauses } from '../mirror/host-pauses.js';
 import { Lanes } from '../mirror/lanes.js';
 import { pausedFailure } from '../mirror/queue-view.js';
-import { HANDED_BACK } from '../mirror/queue-state.js';
+import { HANDED_BACK_FAILURE } from '../mirror/queue-state.js';
 import type { CopyLimits } from '../mirror/slots.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
@@ -48,10 +48,10 @@ export class LocalCopies {
 
   /** Never rejects. If the signal aborts, the result is a failure with the reason `stopped`. */
   run(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<MirrorResult> {
-    if (this.draining || signal.aborted) return Promise.resolve(failed(HANDED_BACK));
+    if (this.draining || signal.aborted) return Promise.resolve(failed(HANDED_BACK_FAILURE));
     return new Promise((resolve) => {
       const entry = newEntry(job, Date.now());
-      const onAbort = (): void => this.giveUp(entry, HANDED_BACK);
+      const onAbort = (): void => this.giveUp(entry, HANDED_BACK_FAILURE);
       const end = (result: MirrorResult): void => {
         signal.removeEventListener('abort', onAbort);
         resolve(result);
@@ -66,7 +66,7 @@ export class LocalCopies {
   /** Ends the copies that wait for a registry which does not answer, or rejects requests for now, with its failure. */
   hostFailed(failure: CopyFailure): void {
     const { host } = failure;
-    if (host === undefined || !HostPauses.concerns(failure)) return;
+    if (host === undefined || !HostPauses.isHostFailure(failure)) return;
     for (const entry of this.lanes.of(host)) {
       this.giveUp(entry, pausedFailure(entry.job, { host, until: 0, failure }));
     }
@@ -75,7 +75,7 @@ export class LocalCopies {
   /** Starts no more copies. Running copies may finish within this many milliseconds, and are then aborted. */
   async drain(grace: number): Promise<void> {
     this.draining = true;
-    for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK);
+    for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK_FAILURE);
     if (this.running.size === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, grace)));
@@ -115,7 +115,7 @@ export class LocalCopies {
     this.lanes.release(entry, job);
     this.onEnd();
     const stopped = (signal.aborted || own.signal.aborted) && !result.ok;
-    end(stopped ? failed(HANDED_BACK) : result);
+    end(stopped ? failed(HANDED_BACK_FAILURE) : result);
     if (!result.ok && !stopped) this.hostFailed(result.failure);
     if (this.running.size === 0) for (const resolve of this.idle.splice(0)) resolve();
     this.pump();

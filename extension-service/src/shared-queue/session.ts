@@ -116,7 +116,7 @@ export class Session {
     events.on('error', onError);
     worker.on('error', onError);
     worker.on('locksRenewed', ({ jobIds }) => session.renewed(jobIds));
-    worker.on('lockRenewalFailed', (ids) => session.lost(ids));
+    worker.on('lockRenewalFailed', (ids) => session.abortJobs(ids));
     events.on('completed', ({ jobId, returnvalue }) => options.onResult(jobId, returnvalue));
     events.on('failed', ({ jobId, failedReason }) => options.onGivenUp(jobId, failedReason));
     try {
@@ -225,7 +225,7 @@ export class Session {
     }
   }
 
-  private lost(ids: readonly string[]): void {
+  private abortJobs(ids: readonly string[]): void {
     for (const id of ids) this.leases.get(id)?.abort.abort();
   }
 

@@ -27,7 +27,7 @@ export interface SharedQueueOptions extends Pick<SessionOptions, 'processJob' | 
 
 const HEARTBEAT_MS = 4_000;
 /** Milliseconds without an answer after which the server counts as lost: by then every lease has expired. */
-const LOST_MS = LOCK_MS;
+const SERVER_LOST_AFTER_MS = LOCK_MS;
 const RETRY_MS = 5_000;
 const REPEATED_LINE_MS = 60_000;
 
@@ -126,7 +126,7 @@ export class SharedQueue {
           },
           (error: unknown) => messageOf(error),
         );
-        if (problem !== undefined && performance.now() - lastAnswer > LOST_MS) return problem;
+        if (problem !== undefined && performance.now() - lastAnswer > SERVER_LOST_AFTER_MS) return problem;
         await sleep(HEARTBEAT_MS, AbortSignal.any([signal, ended.signal]), { ref: false });
       }
       return fault;

@@ -42,7 +42,7 @@ export interface ExistenceOptions {
   readonly onFailure?: (target: string, reason: UnknownReason, message: string) => void;
 }
 
-interface Remembered {
+interface CachedLookup {
   readonly found: { readonly digest?: string } | undefined;
   readonly from: 'registry' | 'copy';
   readonly until: number;
@@ -54,7 +54,7 @@ interface Remembered {
  * answer.
  */
 export class ExistenceIndex {
-  private readonly memory: BoundedMap<string, Remembered>;
+  private readonly memory: BoundedMap<string, CachedLookup>;
   private readonly flights = new Map<string, Promise<Existence>>();
   private readonly breakers = new Map<string, CircuitBreaker>();
   private readonly now: () => number;
@@ -115,8 +115,8 @@ export class ExistenceIndex {
   }
 
   private look(target: string, reference: TargetReference): Promise<Existence> {
-    const flying = this.flights.get(reference.text);
-    if (flying !== undefined) return flying;
+    const pending = this.flights.get(reference.text);
+    if (pending !== undefined) return pending;
     const breaker = this.breaker(target);
     if (!breaker.allows()) {
       const message = `${reference.registry} has not responded recently; the service asks again in a few seconds`;
@@ -145,7 +145,7 @@ export class ExistenceIndex {
     }
   }
 
-  private remember(key: string, found: Remembered['found'], from: Remembered['from']): void {
+  private remember(key: string, found: CachedLookup['found'], from: CachedLookup['from']): void {
     const life =
       found === undefined
         ? (this.options.negativeLife ?? 5_000)

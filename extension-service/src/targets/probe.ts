@@ -78,12 +78,12 @@ async function probeDelete(about: ProbedRegistry, repository: string, { client, 
   return probe(about, 'delete', async () => {
     await client.listTags(repository, { signal });
     if (remove === undefined) await client.deleteManifest(repository, ABSENT_DIGEST, { signal });
-    else await remove(repository, [ABSENT_DIGEST], signal).catch(unlessMissing);
+    else await remove(repository, [ABSENT_DIGEST], signal).catch(rethrowUnlessMissing);
   });
 }
 
 /** Permissions are checked before the existence of the repository. */
-function unlessMissing(error: unknown): void {
+function rethrowUnlessMissing(error: unknown): void {
   if (!(error instanceof RegistryError && MISSING.has(error.kind))) throw error;
 }
 

@@ -6,7 +6,7 @@ import type { Config, RegistryConfig, TargetConfig } from '../core/config/model.
 import { registriesOf, targetsOf } from '../core/config/registries.js';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import { DockerConfigSource } from '../credentials/docker-config-source.js';
-import { chainKeychains, exceptFor, keyring } from '../credentials/keychain.js';
+import { chainKeychains, excludeHosts, keyring } from '../credentials/keychain.js';
 import { cloudKeychain } from '../kinds/cloud.js';
 import type { ArchivedImage, CloudLogin, CloudRegistry } from '../kinds/cloud.js';
 import type { OpenCloudRegistry } from '../kinds/clouds.js';
@@ -143,7 +143,7 @@ export class Registries {
 
   /** Reads with only these credentials, or anonymously. */
   strict(host: string, keychain: Keychain): RegistryClient {
-    const elsewhere = exceptFor(this.targetHosts, keychain);
+    const elsewhere = excludeHosts(this.targetHosts, keychain);
     return this.factory.client(host, keychain, { hidesFromAnonymous: true, elsewhere });
   }
 
@@ -204,7 +204,7 @@ export class Registries {
     const ours = chainKeychains([this.configured, this.dockerConfig]);
     return this.factory.client(host, chainKeychains([...own, ours]), {
       hidesFromAnonymous: true,
-      elsewhere: chainKeychains([...own, exceptFor(this.targetHosts, ours)]),
+      elsewhere: chainKeychains([...own, excludeHosts(this.targetHosts, ours)]),
     });
   }
 

@@ -40,7 +40,7 @@ export class RegistryLookup implements TargetLookup {
     const found = digest ?? head.digest;
     if (found === undefined) return {};
     if (digest === undefined && hasCapitals(shownAs))
-      await this.refuseFolded(target, repository, shownAs, found, signal);
+      await this.rejectFoldedTag(target, repository, shownAs, found, signal);
     return { digest: found };
   }
 
@@ -70,7 +70,7 @@ export class RegistryLookup implements TargetLookup {
   }
 
   /** A registry that folds the case of tags answers with the image of another tag. */
-  private async refuseFolded(
+  private async rejectFoldedTag(
     target: string,
     repository: string,
     tag: string,
@@ -78,7 +78,7 @@ export class RegistryLookup implements TargetLookup {
     signal: AbortSignal,
   ): Promise<void> {
     const client = this.registries.target(target);
-    if ((await this.tagCase.folds(client, repository, { tag, digest }, { signal })) !== true) return;
+    if ((await this.tagCase.ignoresCase(client, repository, { tag, digest }, { signal })) !== true) return;
     throw new RegistryError(foldedTagText(repository, tag), { kind: 'refused', host: client.host });
   }
 

@@ -55,7 +55,7 @@ async function start({ silence = 60_000, largest }: { silence?: number; largest?
         for (const name of present.keys()) if (!generation.has(name)) present.delete(name);
       },
     },
-    onTrouble: (error: ApiStatusError | undefined) => trouble.push(error && `${error.code} ${error.message}`),
+    onProblem: (error: ApiStatusError | undefined) => trouble.push(error && `${error.code} ${error.message}`),
     times: { idleTimeoutMs: silence, watch: 240_000, pause: [20, 100] },
   });
   ended = reflector.run(running.signal);

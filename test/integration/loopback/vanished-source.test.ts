@@ -77,7 +77,7 @@ beforeAll(async () => {
           tries.push({ job, result });
         });
     },
-    onNews: (one) => void news.push(one),
+    onCopyUpdate: (one) => void news.push(one),
     onReport: (one) => (report = one),
     log: (level, message) => void lines.push(`${level} ${message}`),
     now: () => clock,

@@ -41,7 +41,7 @@ function factsOf({ name, title, namespaces, transport, decides, kinds, chart, re
     calledByApiServer: transport?.caller === 'api-server',
     plainHttp: plainHttp === 'default',
     httpsOnly: plainHttp === 'refused',
-    usualTimeout: timeoutSeconds?.usual,
+    usualTimeout: timeoutSeconds?.default,
     maxTimeout: timeoutSeconds?.why === undefined ? undefined : timeoutSeconds.max,
     whyMaxTimeout: timeoutSeconds?.why,
     imagesOnly: decides.sees === 'images',

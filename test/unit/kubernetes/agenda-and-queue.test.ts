@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { copyReport } from '../../../extension-service/src/background/copy-report.js';
 import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/agenda.js';
-import { NEW } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
+import { NEW_RANK } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import type { FailureReason } from '../../../extension-service/src/registry/copy-failure.js';
 import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
@@ -46,7 +46,7 @@ async function tries(reason: FailureReason, retryable: boolean): Promise<number[
   const running = new AbortController();
   void agenda.run(running.signal);
   const uses = { jobs: [imageJob('app')], uncertain: new Set<string>() };
-  agenda.add(images.put(objectReference('a'), undefined, uses, 1).fresh, NEW);
+  agenda.add(images.put(objectReference('a'), undefined, uses, 1).fresh, NEW_RANK);
   await vi.advanceTimersByTimeAsync(180 * MINUTE);
   running.abort();
   await queue.stop(0);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CopyReport } from '../../../extension-service/src/kubernetes/copy-report.js';
 import { CopyAgenda } from '../../../extension-service/src/kubernetes/workloads/agenda.js';
-import { LISTED, NEW } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
+import { LISTED, NEW_RANK } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import type { Rank } from '../../../extension-service/src/kubernetes/workloads/due-keys.js';
 import { WantedImages } from '../../../extension-service/src/kubernetes/workloads/wanted-images.js';
 import type { MirrorJob, PullContext } from '../../../extension-service/src/core/decide/mirror-job.js';
@@ -33,7 +33,7 @@ beforeEach(() => {
     refresh: 60 * MINUTE,
     audit: DAY,
     random: () => 0.5,
-    onMoved: (target) => moved.push(target),
+    onTagMoved: (target) => moved.push(target),
   });
   moved = [];
   running = new AbortController();
@@ -46,11 +46,11 @@ afterEach(() => {
 
 /** Adds an object that uses the images, as the reconciler does. */
 function use(user: string, names: readonly string[], pull?: PullContext, more: Brought = {}): void {
-  const { rank = NEW, from = 'docker.io', uncertain = false } = more;
+  const { rank = NEW_RANK, from = 'docker.io', uncertain = false } = more;
   const jobs = names.map((name) => imageJob(name, pull, { source: `${from}/library/${name}:1` }));
   const keys = jobs.map(({ key }) => key);
   const uses = { jobs, uncertain: new Set(uncertain ? keys : []) };
-  const { fresh, otherPull } = images.put(objectReference(user), undefined, uses, 1);
+  const { fresh, hasOtherPull: otherPull } = images.put(objectReference(user), undefined, uses, 1);
   agenda.add(fresh, rank);
   agenda.retry(otherPull, rank);
   agenda.prefer(keys, rank);
@@ -240,7 +240,7 @@ describe('scheduling of image requests', () => {
   it('as what has just come, before what is listed, and what runs before what may run', async () => {
     use('template', ['t1', 't2', 't3'], undefined, { rank: LISTED.template });
     use('pod', ['p1', 't3'], undefined, { rank: LISTED.pod });
-    use('new', ['n1', 't2'], undefined, { rank: NEW });
+    use('new', ['n1', 't2'], undefined, { rank: NEW_RANK });
     expect(await after(1)).toEqual(['n1', 't2', 'p1', 't3', 't1']);
   });
 });

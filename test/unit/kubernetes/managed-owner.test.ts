@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { anotherOwner, ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
+import { otherOwner, ownerOf } from '../../../extension-service/src/kubernetes/managed-policies/owner.js';
 
 describe('ownership of a managed policy', () => {
   const own = ownerOf({ lease: { name: 'a' } }, 'tools');
@@ -12,6 +12,6 @@ describe('ownership of a managed policy', () => {
     ['ours, with a label that somebody changed', { ...own, labels: other.labels }, undefined],
     ['ours, with an annotation that somebody changed', { ...own, annotations: other.annotations }, undefined],
   ])('%s', (_, metadata, expected) => {
-    expect(anotherOwner({ metadata }, own)).toBe(expected);
+    expect(otherOwner({ metadata }, own)).toBe(expected);
   });
 });

@@ -57,7 +57,7 @@ describe('the images of the table', () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(dues).toEqual([100]);
     images.render(config);
-    images.wrote(2);
+    images.recordWrites(2);
     images.present(job('nginx:2'));
     void wait();
     await vi.advanceTimersByTimeAsync(4_999);
@@ -71,7 +71,7 @@ describe('the images of the table', () => {
     const abort = new AbortController();
     images.present(job('nginx:1'));
     images.render(config);
-    images.wrote(1);
+    images.recordWrites(1);
     images.present(job('nginx:1'));
     let isDue = false;
     void images.due(abort.signal).then(() => (isDue = !abort.signal.aborted));
@@ -91,7 +91,7 @@ describe('the images of the table', () => {
       await vi.advanceTimersByTimeAsync(0);
       while (dues.length <= index) await vi.advanceTimersByTimeAsync(1_000);
       images.render(config);
-      images.wrote(2);
+      images.recordWrites(2);
     }
     expect(dues).toEqual([0, 5_000, 10_000, 15_000, 20_000, 25_000, 60_000, 65_000]);
   });
@@ -104,16 +104,16 @@ describe('the images of the table', () => {
     images.present({ ...job('nginx:1'), reference: { ...job('nginx:1').reference, repository: 'a"b', text: 'odd' } });
     const write = (): void => {
       images.render(config);
-      images.wrote(2);
+      images.recordWrites(2);
     };
     write();
     images.present(job('nginx:2'));
     write();
     const [report] = reports;
-    expect(report?.crowdedOut).toBeGreaterThan(0);
-    expect((report?.entries ?? 0) + (report?.crowdedOut ?? 0) + (report?.unquotable ?? 0)).toBe(8_501);
+    expect(report?.omittedForSpace).toBeGreaterThan(0);
+    expect((report?.entries ?? 0) + (report?.omittedForSpace ?? 0) + (report?.unquotable ?? 0)).toBe(8_501);
     expect(log).toEqual([
-      `${report?.crowdedOut ?? 0} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
+      `${report?.omittedForSpace ?? 0} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
       "1 mirrored images have names with characters that the API server's table does not hold, so Pods keep their source",
     ]);
   });
@@ -150,7 +150,7 @@ describe('the images of the table', () => {
     images.missing(job('nginx:3'));
     images.missing(job('never:1'));
     expect(sizes(images)).toEqual([1, 0]);
-    images.wrote(2);
+    images.recordWrites(2);
     expect(reports.at(-1)?.removed).toEqual([job('nginx:1').reference.text, job('nginx:3').reference.text]);
   });
 

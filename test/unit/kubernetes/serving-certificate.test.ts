@@ -14,7 +14,7 @@ import {
   splitCertificates,
 } from '../../../extension-service/src/kubernetes/serving-certificate/material.js';
 import { LIFETIMES_MS, nextStep } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
-import type { Circumstances } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
+import type { StepInput } from '../../../extension-service/src/kubernetes/serving-certificate/next-step.js';
 
 const NOW = Date.UTC(2027, 0, 1);
 const MINUTE = 60_000;
@@ -58,8 +58,8 @@ describe('a certificate that the service makes', () => {
 });
 
 describe('the next step', () => {
-  const usual: Circumstances = { names: NAMES, published: true };
-  const step = (material: CertificateMaterial, at: number, more: Partial<Circumstances> = {}): string => {
+  const usual: StepInput = { names: NAMES, published: true };
+  const step = (material: CertificateMaterial, at: number, more: Partial<StepInput> = {}): string => {
     const taken = nextStep(material, at, { ...usual, ...more });
     return 'reason' in taken ? `${taken.kind}: ${taken.reason}` : taken.kind;
   };

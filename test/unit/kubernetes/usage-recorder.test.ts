@@ -12,7 +12,7 @@ import type {
 } from '../../../extension-service/src/kubernetes/usage/garbage-task.js';
 import { UsageRecorder } from '../../../extension-service/src/kubernetes/usage/usage-recorder.js';
 import type { UsageRecorderOptions } from '../../../extension-service/src/kubernetes/usage/usage-recorder.js';
-import { usedBy, UsedImages } from '../../../extension-service/src/kubernetes/usage/used-images.js';
+import { imagesUsedBy, UsedImages } from '../../../extension-service/src/kubernetes/usage/used-images.js';
 import type { LastUses } from '../../../extension-service/src/kubernetes/usage/used-images.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
 import { until } from '../../fakes/until.js';
@@ -24,7 +24,7 @@ describe('the images that a Pod keeps in a target', () => {
   const rules = rulesOf({ ...configOf(), target: ociTarget('mirror.test', { prefix: 'm' }) });
   const used = (images: readonly string[], more: JsonObject = {}): readonly string[] => {
     const pod = { metadata: more, spec: { containers: images.map((image, index) => ({ name: `c${index}`, image })) } };
-    return [...new Set(usedBy(rules, pod, usesOf(rules, new Sources(), pod, 'default').jobs))];
+    return [...new Set(imagesUsedBy(rules, pod, usesOf(rules, new Sources(), pod, 'default').jobs))];
   };
 
   it.each<[string, readonly string[], JsonObject, readonly string[]]>([

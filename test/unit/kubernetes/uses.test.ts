@@ -158,7 +158,7 @@ describe('a shortened name', () => {
     const sources = new Sources();
     const [target] = tight.targets;
     if (target === undefined || jobs[0] === undefined) throw new Error('there is none');
-    sources.learnJob(target, jobs[0]);
+    sources.recordJob(target, jobs[0]);
     expect(sourcesOf(tight, pod(text), sources)).toEqual([`${LONG}:1`]);
   });
 

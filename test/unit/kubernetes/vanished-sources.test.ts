@@ -156,17 +156,17 @@ describe('the vanished sources', () => {
     let now = 0;
     const sources = new VanishedSources(() => now);
     const news = [done(false, false), failed({}), failed({}), failed({}), failed({})].map((report) => {
-      const { isNews } = sources.saw(report);
+      const { isNew: isNews } = sources.recordCopy(report);
       now += 31 * MINUTE;
       return isNews;
     });
     expect(news).toEqual([false, false, false, true, false]);
     expect(sources.counts()).toEqual({ default: 1 });
-    expect(sources.saw(done(true, true))).toMatchObject({ isNews: true, hasVanished: false });
+    expect(sources.recordCopy(done(true, true))).toMatchObject({ isNews: true, hasVanished: false });
     expect(sources.counts()).toEqual({});
     [0, 31, 62].forEach((minute) => {
       now = 1_000 * MINUTE + minute * MINUTE;
-      sources.saw(failed({}));
+      sources.recordCopy(failed({}));
     });
     expect(sources.counts()).toEqual({ default: 1 });
     sources.keep(() => false);

@@ -3,7 +3,7 @@ import { UnknownImages } from '../../../extension-service/src/kubernetes/workloa
 import { WatchReports } from '../../../extension-service/src/kubernetes/workloads/watch-reports.js';
 import type { WatchReport } from '../../../extension-service/src/kubernetes/workloads/watch-reports.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
-import { NOTHING_SEEN, showWatches } from '../../../extension-service/src/background/watch-metrics.js';
+import { EMPTY_WATCH_REPORT, showWatches } from '../../../extension-service/src/background/watch-metrics.js';
 
 describe('images of an unknown source', () => {
   it('count once, as long as somebody uses them', () => {
@@ -35,15 +35,15 @@ describe('reports of watches', () => {
     const sent: WatchReport[] = [];
     const reports = new WatchReports((report) => sent.push(report));
     const seen = { up: { Pod: true }, images: 1, unknown: 0, vanished: {} };
-    reports.tell(seen);
-    reports.tell(seen);
+    reports.report(seen);
+    reports.report(seen);
     expect(sent).toEqual([{ ...seen, restarts: {}, moved: {} }]);
     reports.restarted('Pod');
     reports.restarted('Pod');
-    reports.tell(seen);
-    reports.moved('default');
-    reports.tell(seen);
-    reports.tell({ ...seen, images: 2 });
+    reports.report(seen);
+    reports.recordMovedTag('default');
+    reports.report(seen);
+    reports.report({ ...seen, images: 2 });
     expect(sent.slice(1)).toEqual([
       { ...seen, restarts: { Pod: 2 }, moved: {} },
       { ...seen, restarts: {}, moved: { default: 1 } },
@@ -60,7 +60,7 @@ describe('reports of watches', () => {
     showWatches(metrics, {
       up: { Pod: true, Job: false },
       restarts: { Job: 2 },
-      moved: { eu: 3 },
+      movedTags: { eu: 3 },
       images: 5,
       unknown: 1,
       vanished: { eu: 2 },
@@ -74,7 +74,7 @@ describe('reports of watches', () => {
       'image_swapper_wanted_images 5',
       'image_swapper_unknown_images 1',
     ]);
-    showWatches(metrics, NOTHING_SEEN);
+    showWatches(metrics, EMPTY_WATCH_REPORT);
     expect(await lines()).toEqual([
       'image_swapper_watch_restarts_total{kind="Job"} 2',
       'image_swapper_refresh_drift_total{target="eu"} 3',

@@ -14,7 +14,7 @@ const OUTCOME: CopyOutcome = {
   requests: 1,
 };
 
-const wish = (waits: boolean): CopyRequest => ({ waits, swapped: false });
+const wish = (waits: boolean): CopyRequest => ({ isAwaited: waits, swapped: false });
 const WAITS = wish(true);
 const DELAYED = wish(false);
 

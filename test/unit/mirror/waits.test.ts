@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { retryDelay, waitedTooLong } from '../../../extension-service/src/mirror/retry.js';
+import { retryDelay, hostTimeout } from '../../../extension-service/src/mirror/retry.js';
 
 const POLICY = { base: 1_000, max: 300_000, attempts: 12, pause: 60_000 };
 const throttled = (retryAfter: number) => ({
@@ -12,13 +12,13 @@ const throttled = (retryAfter: number) => ({
 describe('a wait that a registry asks for', () => {
   it.each([5_000, 300_001, 6 * 3_600_000])('of %i ms is never cut short', (retryAfter) => {
     expect(retryDelay(POLICY, 1, throttled(retryAfter), () => 0)).toBeGreaterThanOrEqual(retryAfter);
-    expect(waitedTooLong(POLICY, throttled(retryAfter), 0)).toBeUndefined();
+    expect(hostTimeout(POLICY, throttled(retryAfter), 0)).toBeUndefined();
   });
 
   it('ends the tries with the time named when it is longer than a person waits', () => {
     const patient = { ...POLICY, longestWait: 60_000 };
-    expect(waitedTooLong(patient, throttled(20_000), 0)).toBeUndefined();
-    expect(waitedTooLong(patient, throttled(3_600_000), 0)).toMatchObject({
+    expect(hostTimeout(patient, throttled(20_000), 0)).toBeUndefined();
+    expect(hostTimeout(patient, throttled(3_600_000), 0)).toMatchObject({
       reason: 'throttled',
       message: 'r.example: HTTP 429; it requests a wait of 3600 s, until 1970-01-01T01:00:00.000Z',
     });

@@ -4,7 +4,7 @@ import { isEcrHost } from '../../../extension-service/src/kinds/aws/naming-hosts
 import {
   InvalidTargetError,
   isLegalRepository,
-  roomForSource,
+  maxSourceLength,
 } from '../../../extension-service/src/core/naming/target.js';
 import { namingTarget, targetProblems } from '../../../extension-service/src/kinds/registry-naming.js';
 import { awsConfig, ecr, everyTarget, gcpConfig, oci, ociConfig } from './targets.js';
@@ -105,7 +105,7 @@ describe('namingTarget', () => {
   });
 
   it('leaves room for a source in every target', () => {
-    for (const target of everyTarget) expect(roomForSource(target)).toBeGreaterThanOrEqual(96);
+    for (const target of everyTarget) expect(maxSourceLength(target)).toBeGreaterThanOrEqual(96);
   });
 });
 

@@ -40,7 +40,7 @@ describe('images that an earlier run found complete', () => {
     expect(images.isKnown(IMAGE)).toBe(false);
     images.note(IMAGE, undefined);
     expect(images.isFresh(IMAGE)).toBe(true);
-    images.doubt(IMAGE);
+    images.markUncertain(IMAGE);
     expect([images.isKnown(IMAGE), images.isFresh(IMAGE)]).toEqual([true, false]);
     expect(images.all()).toEqual([{ image: IMAGE, at: 0 }]);
   });

@@ -70,7 +70,7 @@ describe('HostGuard', () => {
     [CONFIGURED, 'special', '127.0.0.1', true],
     [CONFIGURED, 'special', '169.254.169.254', true],
   ] as const)('%s at a %s address may send us to %s: refused is %s', (host, from, address, refused) => {
-    const policy = guard([]).onwardPolicy({ host, address: from });
+    const policy = guard([]).redirectPolicy({ host, address: from });
     expect(policy.refusal('next.example', 443, address) !== undefined).toBe(refused);
     // The result is the same for a literal address and for the name of another configured registry.
     expect(policy.refusal(address, 443) !== undefined).toBe(refused);
@@ -78,15 +78,15 @@ describe('HostGuard', () => {
   });
 
   it('lets a configured registry send us to itself, wherever it is', () => {
-    const policy = guard([]).onwardPolicy({ host: CONFIGURED, address: 'public' });
+    const policy = guard([]).redirectPolicy({ host: CONFIGURED, address: 'public' });
     expect(policy.refusal(CONFIGURED, 443, '127.0.0.1')).toBeUndefined();
     expect(policy.refusal(CONFIGURED, 8443, '127.0.0.1')).toMatch(/is loopback, but the registry .* is public/);
-    const other = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    const other = guard([]).redirectPolicy({ host: OTHER, address: 'public' });
     expect(other.refusal(OTHER, 443, '127.0.0.1')).toMatch(/is loopback/);
   });
 
   it('gives policies with different rights different keys', () => {
-    const of = (host: string, address: 'public' | 'private'): string => guard([]).onwardPolicy({ host, address }).key;
+    const of = (host: string, address: 'public' | 'private'): string => guard([]).redirectPolicy({ host, address }).key;
     const keys = [
       of(OTHER, 'public'),
       of(OTHER, 'private'),
@@ -125,7 +125,7 @@ describe('HostGuard', () => {
     expect(guard([]).policyFor('x.example').refusal(host, 443, undefined, true)).toMatch(
       /is not an allowed address for images/,
     );
-    const onward = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    const onward = guard([]).redirectPolicy({ host: OTHER, address: 'public' });
     expect(onward.refusal(host, 443, undefined, true)).toBeDefined();
   });
 
@@ -137,7 +137,7 @@ describe('HostGuard', () => {
     'instance-data.example',
     '1.2.3.4',
   ])('leaves %s to the proxy', (host) => {
-    const onward = guard([]).onwardPolicy({ host: OTHER, address: 'public' });
+    const onward = guard([]).redirectPolicy({ host: OTHER, address: 'public' });
     expect(onward.refusal(host, 443, undefined, true)).toBeUndefined();
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PaceGate } from '../../../extension-service/src/registry/transport/pace-gate.js';
 import {
-  atOnce,
+  maxInFlight,
   loweredPace,
   pauseOf,
   raisedPace,
@@ -40,7 +40,7 @@ describe('the request rate for a registry', () => {
     [1 / 16, 1, 750],
   ])('%d means %i at once with %i ms between them', (limit, count, pause) => {
     const pace: Pace = { limit, loweredAt: 0 };
-    expect([atOnce(pace), pauseOf(pace)]).toEqual([count, pause]);
+    expect([maxInFlight(pace), pauseOf(pace)]).toEqual([count, pause]);
   });
 });
 

@@ -3,7 +3,7 @@ import { anyCharacter } from '../characters.js';
 import { describe, expect, it } from 'vitest';
 import { RegistryError } from '../../../extension-service/src/registry/errors.js';
 import {
-  blankSecrets,
+  redactSecrets,
   rememberAuthorization,
   rememberSecret,
 } from '../../../extension-service/src/registry/sent-secrets.js';
@@ -16,7 +16,7 @@ const percent = (text: string): string =>
 /** Encodings in which a registry may return a secret. */
 const ENCODINGS: Readonly<Record<string, (secret: string) => string>> = {
   'as it is': (secret) => secret,
-  base64: base64,
+  base64,
   'base64 without padding': (secret) => base64(secret).replace(/=+$/, ''),
   base64url: (secret) => Buffer.from(secret).toString('base64url'),
   'percent-encoded base64': (secret) => encodeURIComponent(base64(secret)),
@@ -54,7 +54,7 @@ describe('the secrets of a login', () => {
       fc.property(secrets, fc.constantFrom('', 'user:', 'ab:', 'abc:', 'Basic '), (secret, before) => {
         rememberSecret(secret);
         const written = encode(`${before}${secret}`);
-        const text = blankSecrets(`no login for "${written}", sorry`);
+        const text = redactSecrets(`no login for "${written}", sorry`);
         expect(text).toContain('***');
         // Only the encoding of the secret alone is checked, because a user name changes the base64 text next to it.
         const own = before === '' ? written : encode(secret);
@@ -71,7 +71,7 @@ describe('the secrets of a login', () => {
         const pair = base64(`${user.replaceAll(':', '')}:${password}`);
         rememberAuthorization(`Basic ${pair}`);
         rememberAuthorization(`Bearer token-${pair}`);
-        const text = blankSecrets(`<${password}> <${pair}> <token-${pair}> <${base64(`Basic ${pair}`)}>`);
+        const text = redactSecrets(`<${password}> <${pair}> <token-${pair}> <${base64(`Basic ${pair}`)}>`);
         expect(text).not.toContain(pair);
         expect(text).not.toContain(base64(pair).slice(4, 20));
         expect(shows(text, password)).toBe(false);
@@ -81,8 +81,8 @@ describe('the secrets of a login', () => {
 
   it('leaves every other text as it is', () => {
     rememberSecret('hush1');
-    expect(blankSecrets('pull hush1s, hush1; xhush1')).toBe('pull hush1s, ***; xhush1');
-    expect(blankSecrets('HTTP 401 UNAUTHORIZED: no such user')).toBe('HTTP 401 UNAUTHORIZED: no such user');
+    expect(redactSecrets('pull hush1s, hush1; xhush1')).toBe('pull hush1s, ***; xhush1');
+    expect(redactSecrets('HTTP 401 UNAUTHORIZED: no such user')).toBe('HTTP 401 UNAUTHORIZED: no such user');
   });
 
   it('is blanked in errors and their parts, whatever of the answer they quote', () => {

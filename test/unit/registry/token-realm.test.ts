@@ -40,7 +40,7 @@ describe('checkRealm', () => {
     url: new URL(`https://${host === 'docker.io' ? 'registry-1.docker.io' : host}/v2/`),
     verified: true,
     tls: { verify: true },
-    onward: { key: '', refusal: () => undefined },
+    redirectPolicy: { key: '', refusal: () => undefined },
     isOtherRegistry: (other) => other === 'other.example.com',
     ...more,
   });

@@ -42,10 +42,10 @@ it.each(['immediate', 'force'] as const)(
 );
 
 it.each<readonly [string, Partial<Config>, boolean, CopyRequest]>([
-  ['the source, which is missing in the target', {}, false, { waits: false, swapped: false }],
-  ['the target, which has it', {}, true, { waits: false, swapped: true }],
-  ['the target, by policy', { imageSwapPolicy: 'always' }, false, { waits: false, swapped: true }],
-  ['the source, while it waits', { imageCopyPolicy: 'immediate' }, false, { waits: true, swapped: false }],
+  ['the source, which is missing in the target', {}, false, { isAwaited: false, swapped: false }],
+  ['the target, which has it', {}, true, { isAwaited: false, swapped: true }],
+  ['the target, by policy', { imageSwapPolicy: 'always' }, false, { isAwaited: false, swapped: true }],
+  ['the source, while it waits', { imageCopyPolicy: 'immediate' }, false, { isAwaited: true, swapped: false }],
 ])('a copy is asked for with what the Pod will name: %s', async (_, config, present, wish) => {
   expect((await admit(config, present, ended)).wishes).toEqual([wish]);
 });

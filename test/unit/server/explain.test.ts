@@ -211,7 +211,7 @@ describe('external text in an explanation', () => {
 });
 
 describe("the API server's table", () => {
-  const report = { entries: 1, length: 9, crowdedOut: 0, unquotable: 0, writes: 1, lag: 0 };
+  const report = { entries: 1, length: 9, omittedForSpace: 0, unquotable: 0, writes: 1, lag: 0 };
   const present: ExplainDependencies['find'] = async () => ({ state: 'present', from: 'registry' });
   const NAME = 'harbor.example.com/mirror/docker.io/library/nginx:1.27';
 

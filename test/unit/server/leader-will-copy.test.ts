@@ -9,15 +9,15 @@ import { imageJob, pullOf } from '../kubernetes/workloads.js';
 const LONG = `docker.io/team/${'a'.repeat(250)}:1`;
 const SHORT = 'docker.io/library/app:1';
 const below = { target: ociTarget('mirror.test', { prefix: 'mirror' }) };
-const KEPT = { waits: false, swapped: false };
-const SWAPPED = { waits: false, swapped: true };
+const KEPT = { isAwaited: false, swapped: false };
+const SWAPPED = { isAwaited: false, swapped: true };
 
 interface Case {
   readonly config?: Partial<Config>;
   readonly source?: string;
   readonly force?: boolean;
   readonly namespace?: string;
-  readonly wish?: { readonly waits: boolean; readonly swapped: boolean };
+  readonly wish?: { readonly isAwaited: boolean; readonly swapped: boolean };
 }
 
 it.each<readonly [string, Case, boolean]>([
@@ -29,8 +29,8 @@ it.each<readonly [string, Case, boolean]>([
   ['below a path of its own it is a mirror', { config: below, force: true, wish: SWAPPED }, true],
   ['the source is there to be compared', { force: true }, true],
   ['it does not look there', { namespace: 'kube-system' }, false],
-  ['the Pod comes', { wish: { waits: true, swapped: false } }, true],
-  ['the Pod is refused', { config: { imageCopyFailure: 'deny' }, wish: { waits: true, swapped: false } }, false],
+  ['the Pod comes', { wish: { isAwaited: true, swapped: false } }, true],
+  ['the Pod is refused', { config: { imageCopyFailure: 'deny' }, wish: { isAwaited: true, swapped: false } }, false],
 ])('%s', (_, { config = {}, source = SHORT, force = false, namespace = 'team-a', wish = KEPT }, would) => {
   const rules = rulesOf(config);
   const [rule] = rules.targets;

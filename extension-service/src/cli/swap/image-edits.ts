@@ -12,7 +12,7 @@ export interface WantedImage {
 }
 
 /** One place in the text is used by images that need different references. */
-export class SharedPlaceError extends Error {
+export class SharedAnchorError extends Error {
   override readonly name = 'SharedPlaceError';
   constructor(
     readonly offset: number,
@@ -29,29 +29,29 @@ const PLAIN = /^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$/;
  * The edits that replace a document's image references. A scalar with an anchor is changed in place if all its aliases
  * need the same reference; an alias that needs another one is replaced by text.
  *
- * @throws SharedPlaceError if no edit gives every image its reference
+ * @throws SharedAnchorError if no edit gives every image its reference
  */
 export function imageEdits(nodes: DocumentNodes, text: string, images: readonly WantedImage[]): readonly TextEdit[] {
-  const wants = new Map<Node, WantedImage>();
+  const imageOfNode = new Map<Node, WantedImage>();
   for (const image of images) {
     const node = nodes.at(image.path);
     if (node === undefined) continue;
-    const other = wants.get(node);
-    if (other !== undefined && other.after !== image.after) throw new SharedPlaceError(startOf(node), image.before);
-    wants.set(node, image);
+    const other = imageOfNode.get(node);
+    if (other !== undefined && other.after !== image.after) throw new SharedAnchorError(startOf(node), image.before);
+    imageOfNode.set(node, image);
   }
   const edits: TextEdit[] = [];
   const changed = new Set<Scalar>();
-  for (const [node, { before, after }] of wants) {
+  for (const [node, { before, after }] of imageOfNode) {
     if (!isScalar(node) || before === after) continue;
     changed.add(node);
     edits.push(scalarEdit(node, text, before, after));
     for (const alias of nodes.aliasesOf(node)) {
-      const wanted = wants.get(alias)?.after ?? before;
+      const wanted = imageOfNode.get(alias)?.after ?? before;
       if (wanted !== after) edits.push(literalEdit(alias, wanted));
     }
   }
-  for (const [node, { before, after }] of wants) {
+  for (const [node, { before, after }] of imageOfNode) {
     if (!isAlias(node) || before === after) continue;
     const scalar = nodes.resolve(node);
     if (!isScalar(scalar) || !changed.has(scalar)) edits.push(literalEdit(node, after));

@@ -11,7 +11,7 @@ import { parseManifests } from '../manifest-documents.js';
 import type { ManifestDocuments } from '../manifest-documents.js';
 import { additionEdits } from './addition-edits.js';
 import { DocumentNodes } from './document-nodes.js';
-import { imageEdits, SharedPlaceError } from './image-edits.js';
+import { imageEdits, SharedAnchorError } from './image-edits.js';
 import type { WantedImage } from './image-edits.js';
 import { imagePathOf, podsOf, podsOfDocuments } from './manifest-pods.js';
 import type { DocumentPods, ManifestPod } from './manifest-pods.js';
@@ -46,8 +46,8 @@ export interface SwappedManifests {
  */
 export async function swapManifests(source: string, options: SwapOptions): Promise<SwappedManifests> {
   // The library does not count the byte order mark in its offsets.
-  const mark = source.startsWith('\uFEFF') ? '\uFEFF' : '';
-  const manifests = parseManifests(source.slice(mark.length), options.file);
+  const byteOrderMark = source.startsWith('\uFEFF') ? '\uFEFF' : '';
+  const manifests = parseManifests(source.slice(byteOrderMark.length), options.file);
   const problems: string[] = [];
   const planned: PlannedDocument[] = [];
   const edits: TextEdit[] = [];
@@ -71,7 +71,7 @@ export async function swapManifests(source: string, options: SwapOptions): Promi
   if (edits.length === 0) return { text: source, problems };
   const text = edited(manifests, edits);
   verify(text, manifests, planned, options);
-  return { text: mark + text, problems };
+  return { text: byteOrderMark + text, problems };
 }
 
 interface PlannedPod {
@@ -121,7 +121,7 @@ function editsOf(document: PlannedDocument, nodes: DocumentNodes, { text, place 
       ...(isResourceList(value) ? resultEdits(nodes, text, plans) : []),
     ];
   } catch (error) {
-    if (!(error instanceof SharedPlaceError)) throw error;
+    if (!(error instanceof SharedAnchorError)) throw error;
     throw new CliError(EXIT.usage, `${place(error.offset)}: ${error.message}`);
   }
 }
@@ -131,11 +131,11 @@ function edited({ text, place }: ManifestDocuments, edits: readonly TextEdit[]):
     return applyEdits(text, edits);
   } catch (error) {
     if (!(error instanceof OverlapError)) throw error;
-    throw new CliError(EXIT.usage, `${place(error.offset)}: ${SHARED}`);
+    throw new CliError(EXIT.usage, `${place(error.offset)}: ${SHARED_MESSAGE}`);
   }
 }
 
-const SHARED = 'anchors or merge keys here share what must differ after the swap; write it out';
+const SHARED_MESSAGE = 'anchors or merge keys here share what must differ after the swap; write it out';
 
 /** Parses the edited text again: its Pods must equal the Pods after admission, and nothing else may differ. */
 function verify(
@@ -158,6 +158,6 @@ function verify(
     });
     const pairs = plans.flatMap(({ swaps }) => swaps);
     if (!swapped || !isUnchangedElsewhere(value, found, { swaps: pairs, pods: plans.map(({ pod }) => pod.path) }))
-      throw new CliError(EXIT.usage, `${place(document.range[0])}: ${SHARED}`);
+      throw new CliError(EXIT.usage, `${place(document.range[0])}: ${SHARED_MESSAGE}`);
   }
 }

@@ -56,17 +56,17 @@ function checkKyverno(context: RuleContext): void {
   }
   const engine = engineOf(policies?.engine);
   if (engine?.transport === undefined || kyverno?.token === undefined) return;
-  const { credentials: proves } = engine.transport;
+  const { credentials } = engine.transport;
   const path = ['auth', 'kyverno'];
   const hasSecret = context.isWritten([...path, 'secret']);
-  if (proves.includes('secret') && kyverno.token && kyverno.tokenRequired !== false && !hasSecret) {
+  if (credentials.includes('secret') && kyverno.token && kyverno.tokenRequired !== false && !hasSecret) {
     context.warn(
       [...path, 'token'],
       `is true, but policies of ${engine.name} send no token: their requests are refused`,
       'set auth.kyverno.secret too',
     );
   }
-  if (proves.includes('token') && hasSecret && !kyverno.token) {
+  if (credentials.includes('token') && hasSecret && !kyverno.token) {
     context.warn(
       [...path, 'secret'],
       `is set, but policies of ${engine.name} send no secret: their requests are refused`,

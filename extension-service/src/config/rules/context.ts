@@ -12,7 +12,7 @@ import { formatPath, nodeAt, placeAt } from '../tree.js';
 export type CompileExpression = (expression: string, index: number) => CompiledFilter;
 
 /** The configuration as the schema read it. */
-export interface Reading {
+export interface ParsedConfig {
   /** The keys that parsed, with defaults; a rule about a key that did not parse has nothing to check. */
   readonly config: Parsed<Config>;
   /** The places where the schema found problems. */
@@ -25,7 +25,7 @@ export class RuleContext {
   readonly #refused: readonly Path[];
 
   constructor(
-    { config, refused }: Reading,
+    { config, refused }: ParsedConfig,
     private readonly tree: MappingNode,
     readonly dialect: Dialect,
     private readonly problems: Problems,
@@ -59,7 +59,7 @@ export class RuleContext {
   }
 
   /** Whether the schema accepts the value at the path and all its content. */
-  isWhole(path: Path): boolean {
+  isComplete(path: Path): boolean {
     const shared = (other: Path): boolean => {
       const length = Math.min(path.length, other.length);
       return path.slice(0, length).every((part, index) => part === other[index]);

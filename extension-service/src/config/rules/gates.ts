@@ -21,7 +21,7 @@ export function checkGates(context: RuleContext): void {
     }
     checkSigners(context, [...gate, 'verify'], config?.gate?.verify);
     const checks = Object.keys(config?.gate ?? {});
-    if (context.isWhole(gate) && checks.length === 0) {
+    if (context.isComplete(gate) && checks.length === 0) {
       context.error(gate, 'has no check', 'expected minimumAge, verify or webhook');
     }
   }
@@ -29,7 +29,7 @@ export function checkGates(context: RuleContext): void {
 
 /** A gate needs a trusted signer, and certificates need a trust root. */
 function checkSigners(context: RuleContext, path: Path, verify: Parsed<GateVerifyConfig> | undefined): void {
-  if (verify === undefined || !context.isWhole(path)) return;
+  if (verify === undefined || !context.isComplete(path)) return;
   const { keys = [], identities = [], trustedRoot } = verify;
   if (keys.length === 0 && identities.length === 0) {
     context.error(path, 'names no signer', 'expected keys or identities');

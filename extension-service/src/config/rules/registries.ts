@@ -5,13 +5,13 @@ import type { Path } from '../tree.js';
 import type { RuleContext } from './context.js';
 
 /** A registry of the configuration, with its path; undefined if no part of it parsed. */
-export interface Located<T> {
+export interface WithLocation<T> {
   readonly path: Path;
   readonly config: Parsed<T> | undefined;
 }
 
 /** The targets in the order in which they are tried. */
-export function targetsOf({ config }: { readonly config: Parsed<Config> }): readonly Located<TargetConfig>[] {
+export function targetsOf({ config }: { readonly config: Parsed<Config> }): readonly WithLocation<TargetConfig>[] {
   return [
     ...(config.targets ?? []).map((target, index) => ({ path: ['targets', index], config: target })),
     ...(config.target === undefined ? [] : [{ path: ['target'], config: config.target }]),
@@ -19,7 +19,7 @@ export function targetsOf({ config }: { readonly config: Parsed<Config> }): read
 }
 
 /** Every registry: the targets, then the sources. */
-export function registriesOf(context: { readonly config: Parsed<Config> }): readonly Located<RegistryConfig>[] {
+export function registriesOf(context: { readonly config: Parsed<Config> }): readonly WithLocation<RegistryConfig>[] {
   const sources = context.config.source?.registries ?? [];
   return [
     ...targetsOf(context),
@@ -28,7 +28,7 @@ export function registriesOf(context: { readonly config: Parsed<Config> }): read
 }
 
 /** The settings of one kind that parsed; if the type is known, only those of that type. */
-export function settingsOf({ config }: Located<RegistryConfig>, type: string): Parsed<object> | undefined {
+export function settingsOf({ config }: WithLocation<RegistryConfig>, type: string): Parsed<object> | undefined {
   const settings = config?.[type];
   return typeof settings === 'object' && settings !== null ? settings : undefined;
 }

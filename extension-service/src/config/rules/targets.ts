@@ -50,7 +50,7 @@ function checkReach(context: RuleContext): void {
 function checkNaming(context: RuleContext): void {
   const known: { readonly path: Path; readonly naming: NamingTarget }[] = [];
   for (const { path, config } of targetsOf(context)) {
-    if (!context.isWhole(path)) continue;
+    if (!context.isComplete(path)) continue;
     const target = config as TargetConfig;
     const faults = targetProblems(target);
     for (const { key, entry, message } of faults) {

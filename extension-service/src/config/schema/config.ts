@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { USUAL_DEADLINE } from '../../core/engines/waiting.js';
+import { DEFAULT_DEADLINE_MS } from '../../core/engines/waiting.js';
 import type { Config } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';
 import { described, fieldOf } from '../../schema/field.js';
@@ -26,12 +26,12 @@ import { sourceSchema } from './source.js';
 const answerBudgetLimit = 700;
 
 /** Does not compile if the schema and {@link Config} differ: the core holds the type, since it imports nothing. */
-function exactly<S extends z.ZodType<Config>>(schema: Config extends z.output<S> ? S : never): S {
+function exactSchema<S extends z.ZodType<Config>>(schema: Config extends z.output<S> ? S : never): S {
   return schema;
 }
 
 /** The whole file; its output is {@link Config}. */
-export const configSchema = exactly(
+export const configSchema = exactSchema(
   z.strictObject({
     dryRun: flag('Only decide, log and count; change and copy nothing.').default(false),
     logLevel: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'Minimum log level.').default('info'),
@@ -46,7 +46,7 @@ export const configSchema = exactly(
       1,
       longestDuration,
       'How long `immediate` and `force` wait for the copies of a Pod; at most `28s`, because the API server gives a webhook 30s.',
-    ).default(USUAL_DEADLINE),
+    ).default(DEFAULT_DEADLINE_MS),
     imageCopyFailure: choice(
       ['ignore', 'deny'],
       '`deny`: refuse a Pod whose `immediate` or `force` copy failed. With `policies.engine` `kyverno` or `kyverno-clusterpolicy`, this needs `policies.failClosed`.',

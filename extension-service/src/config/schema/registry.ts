@@ -4,7 +4,7 @@ import type { RegistryKind } from '../../kinds/kind.js';
 import { REGISTRY_KINDS, REGISTRY_TYPES } from '../../kinds/kinds.js';
 import type { FieldMeta } from '../../schema/field.js';
 import { described, leaf } from '../../schema/field.js';
-import { anyText, matching, platforms, text } from '../../schema/leaves.js';
+import { stringField, matching, platforms, text } from '../../schema/leaves.js';
 import { gateSchema } from './gate.js';
 import { imageCopyPolicy, imageSwapPolicy } from './policies.js';
 
@@ -44,7 +44,7 @@ function name(about: string): z.ZodString {
 }
 
 function paths() {
-  const path = anyText(
+  const path = stringField(
     { about: 'The path below the target.', allowed: 'expected a path such as docker-hub' },
     () => undefined,
   );

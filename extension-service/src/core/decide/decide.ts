@@ -43,7 +43,7 @@ export type KeepReason =
   | 'no-target';
 
 /** The container keeps its image, with the reason. */
-export interface Keep {
+export interface KeepDecision {
   readonly action: 'keep';
   readonly container: PodContainer;
   readonly reason: KeepReason;
@@ -63,7 +63,7 @@ export interface Mirror {
   readonly warnings: readonly DecisionWarning[];
 }
 
-export type ContainerDecision = Keep | Mirror;
+export type ContainerDecision = KeepDecision | Mirror;
 
 export interface DecisionWarning {
   readonly expression: string;
@@ -80,8 +80,8 @@ export const MAX_CONTAINERS = 500;
  */
 export function decide(rules: Rules, input: DecisionInput): ContainerDecision[] {
   const containers = podContainers(input.pod);
-  const whole = keepWholePod(rules, input.pod);
-  if (whole !== undefined) return containers.map((container) => ({ ...whole, container }));
+  const wholePod = keepWholePod(rules, input.pod);
+  if (wholePod !== undefined) return containers.map((container) => ({ ...wholePod, container }));
   if (containers.length > MAX_CONTAINERS) {
     const detail = `the Pod has ${containers.length} containers and image volumes; more than ${MAX_CONTAINERS} are not checked`;
     return containers.slice(0, MAX_CONTAINERS).map((container) => keep(container, 'too-large', detail));
@@ -166,12 +166,12 @@ export function decideContainer(rules: Rules, obj: JsonObject, container: PodCon
     return false;
   });
   if (target === undefined) {
-    return { ...keep(container, 'no-target', noTarget(rules, source)), warnings };
+    return { ...keep(container, 'no-target', noTargetMessage(rules, source)), warnings };
   }
   return { action: 'mirror', container, source, target, reference: targetReference(target.naming, source), warnings };
 }
 
-function noTarget({ targets }: Rules, source: Reference): string {
+function noTargetMessage({ targets }: Rules, source: Reference): string {
   const refusals = targets.flatMap(({ naming }) => {
     const refusal = refusalOf(naming, source);
     return refusal === undefined ? [] : [`target ${naming.name} ${refusal}`];
@@ -180,7 +180,7 @@ function noTarget({ targets }: Rules, source: Reference): string {
   return `no target matches it: ${refusals.join(', ')}`;
 }
 
-function keepWholePod(rules: Rules, pod: JsonObject): Omit<Keep, 'container'> | undefined {
+function keepWholePod(rules: Rules, pod: JsonObject): Omit<KeepDecision, 'container'> | undefined {
   const base = { action: 'keep', warnings: [] } as const;
   if (isStaticMirrorPod(pod))
     return { ...base, reason: 'static-pod', detail: 'the Pod mirrors a static Pod of a node' };
@@ -201,6 +201,6 @@ function existingContainers(input: DecisionInput): (container: PodContainer) => 
   return ({ list, name }) => !takesUpdates(imagePlace(list)) || old.has(`${list}/${name}`);
 }
 
-function keep(container: PodContainer, reason: KeepReason, detail: string): Keep {
+function keep(container: PodContainer, reason: KeepReason, detail: string): KeepDecision {
   return { action: 'keep', container, reason, detail, warnings: [] };
 }

@@ -1,5 +1,5 @@
 import type { Filter, FilterResult } from '../filters/compile.js';
-import { WorkBudget, WorkBudgetError, WORK_LIMIT, withinBudget } from '../filters/work-budget.js';
+import { WorkBudget, WorkBudgetError, MAX_WORK_UNITS, withinBudget } from '../filters/work-budget.js';
 import { traceFilter } from '../filters/trace.js';
 import type { FilterTrace } from '../filters/trace.js';
 import { formatReference, parseReference } from '../image/reference.js';
@@ -60,7 +60,7 @@ export interface ExplainedDecision {
 export function explainDecisions(rules: Rules, input: DecisionInput): ExplainedDecision[] {
   const obj = filterObject(input.pod, input.namespace);
   const redactor = new Redactor(input.pod);
-  const budget = new WorkBudget(2 * WORK_LIMIT);
+  const budget = new WorkBudget(2 * MAX_WORK_UNITS);
   const hint = optOutHint(input.pod);
   return decide(rules, input).map((decision) => {
     const explanation = withinBudget(() => explain(rules, obj, decision, redactor), budget);

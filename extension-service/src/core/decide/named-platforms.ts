@@ -64,8 +64,8 @@ function entries(value: Json | undefined): readonly Json[] {
 export function missingPlatform(named: NamedPlatforms, platforms: Platforms): string | undefined {
   if (platforms === 'all') return undefined;
   const held = platforms.map(parsePlatform);
-  for (const os of orAny(named.systems)) {
-    for (const architecture of orAny(named.architectures)) {
+  for (const os of orUndefined(named.systems)) {
+    for (const architecture of orUndefined(named.architectures)) {
       const holds = held.some(
         (one) =>
           (os === undefined || one.os === os) && (architecture === undefined || one.architecture === architecture),
@@ -77,6 +77,6 @@ export function missingPlatform(named: NamedPlatforms, platforms: Platforms): st
   return isUsable ? undefined : `a platform other than ${platforms.join(' and ')}`;
 }
 
-function orAny(names: readonly string[]): readonly (string | undefined)[] {
+function orUndefined(names: readonly string[]): readonly (string | undefined)[] {
   return names.length === 0 ? [undefined] : names;
 }

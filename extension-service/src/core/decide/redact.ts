@@ -15,7 +15,7 @@ const MAX_PART_LENGTH = 200;
 /** Part of a huge text that is searched before it is shortened for display. */
 const WINDOW_CHARACTERS = 2_000;
 /** Maximum length of a displayed text. */
-const SHOWN = 120;
+const MAX_SHOWN_CHARACTERS = 120;
 const MAX_SECRETS = 1_000;
 
 /**
@@ -131,5 +131,7 @@ function lastName(expression: string): string {
 }
 
 function bounded(text: string, whole: string): string {
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}… (${whole.length} characters)` : text;
+  return text.length > MAX_SHOWN_CHARACTERS
+    ? `${text.slice(0, MAX_SHOWN_CHARACTERS)}… (${whole.length} characters)`
+    : text;
 }

@@ -2,7 +2,7 @@ const SECRET =
   /pass|pwd|token|secret|credential|key|auth|private|cookie|session|dsn|signature|last-applied-configuration/i;
 
 /** Kubernetes' own names that sound like secrets but only refer to one, or have nothing to do with secrets. */
-const HARMLESS: ReadonlySet<string> = new Set([
+const NOT_SECRET_NAMES: ReadonlySet<string> = new Set([
   'key',
   'topologyKey',
   'imagePullSecrets',
@@ -18,7 +18,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
 
 /** Whether a field with this name is probably secret. */
 export function namesSecret(name: string): boolean {
-  return SECRET.test(name) && !HARMLESS.has(name);
+  return SECRET.test(name) && !NOT_SECRET_NAMES.has(name);
 }
 
 /** Hides passwords inside texts: `--token=x`, `PASSWORD: x`, `postgres://user:x@host`. */

@@ -12,7 +12,7 @@ export type SourceAccess =
   | { readonly state: 'unknown'; readonly message: string };
 
 /** The result if the API server shows no such Pod. */
-export const NO_POD_SHOWN = {
+export const POD_NOT_FOUND = {
   state: 'refused',
   message: 'source.accessCheck is pullSecrets, but the request contains no Pod',
 } as const satisfies SourceAccess;

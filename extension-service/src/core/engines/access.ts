@@ -1,5 +1,5 @@
 import type { Config, KyvernoAuthConfig, PolicyEngine, ServedRoute } from '../config/model.js';
-import type { EngineProof } from './engine.js';
+import type { EngineCredentials } from './engine.js';
 import { engineOf } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
 import type { RouteName } from './routes.js';
@@ -49,19 +49,19 @@ export function openEngineRoute(config: Access): RouteName | undefined {
 }
 
 /** Whether authentication on `/v1/kyverno` is optional. */
-export function isProofOptional({ secret, token, tokenRequired }: KyvernoAuthConfig): boolean {
+export function isAuthenticationOptional({ secret, token, tokenRequired }: KyvernoAuthConfig): boolean {
   return token && !tokenRequired && secret === undefined;
 }
 
-const PROOF_OPTIONAL: Readonly<Partial<Record<RouteName, (config: Access) => boolean>>> = {
-  kyverno: ({ auth }) => isProofOptional(auth.kyverno),
+const OPTIONAL_AUTHENTICATION: Readonly<Partial<Record<RouteName, (config: Access) => boolean>>> = {
+  kyverno: ({ auth }) => isAuthenticationOptional(auth.kyverno),
 };
 
 /** A warning about an engine's route without authentication; undefined if it has authentication. */
 export function openRouteWarning(config: Access): string | undefined {
   const route = openEngineRoute(config);
   if (route === undefined) return undefined;
-  if (PROOF_OPTIONAL[route]?.(config) === true) {
+  if (OPTIONAL_AUTHENTICATION[route]?.(config) === true) {
     return (
       `${pathOfRoute(route)} also answers callers without a token of Kyverno, and believes nothing that they say about ` +
       'pull secrets. Set auth.kyverno.tokenRequired: true to refuse them, once Kyverno sends one (1.16.4, 1.17.2, 1.18 and later)'
@@ -82,7 +82,7 @@ const REMEDIES: Readonly<Record<RouteName, string>> = {
 const CALLER_SECRET_NAME = 'image-swapper-caller';
 
 /** The credentials that policies for the configuration send. */
-export function proofOf({ auth }: Pick<Config, 'auth'>): EngineProof {
+export function callerCredentials({ auth }: Pick<Config, 'auth'>): EngineCredentials {
   const { secret, secretName, secretNamespace } = auth.kyverno;
   const { path } = auth.webhook;
   const sendsSecret = secret !== undefined || secretName !== undefined;

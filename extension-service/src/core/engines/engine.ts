@@ -71,7 +71,7 @@ export interface EngineTransport {
   /** `default`: plain HTTP unless configured otherwise. `refused`: the engine only calls https. */
   readonly plainHttp: 'default' | 'possible' | 'refused';
   /** Timeout of a policy in whole seconds: the default, and the maximum. */
-  readonly timeoutSeconds: { readonly usual: number; readonly max: number; readonly why?: string };
+  readonly timeoutSeconds: { readonly default: number; readonly max: number; readonly why?: string };
   readonly ca: EngineCa;
 }
 
@@ -198,7 +198,7 @@ export interface DecidedTarget extends NamedMatch {
 }
 
 /** The credentials that a policy's requests send (`auth`). */
-export interface EngineProof {
+export interface EngineCredentials {
   /** The Secret whose key `secret` is sent in a header; the engine must be allowed to read it. */
   readonly secret?: { readonly name: string; readonly namespace: string };
   /** A secret segment of the path. */
@@ -207,7 +207,7 @@ export interface EngineProof {
 
 /** How to reach the service, including everything that a policy sends to authenticate. */
 export interface EngineCall {
-  readonly proof?: EngineProof;
+  readonly credentials?: EngineCredentials;
   /** Base address of the service. */
   readonly url: string;
   /** CA certificates (PEM) that sign its certificate. */

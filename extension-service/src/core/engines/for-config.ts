@@ -4,14 +4,14 @@ import type { PolicyObject } from '../policies/objects.js';
 import { podOptions } from '../policies/options.js';
 import type { PolicyOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
-import { proofOf } from './access.js';
+import { callerCredentials } from './access.js';
 import { targetsOf } from '../config/registries.js';
 import type { ConfigMapKey, DecidedTarget, Engine, ImageTables, NamedMatch } from './engine.js';
 import { ENGINES } from './engines.js';
 import { checkGuards } from './guards.js';
 import type { EngineName } from './names.js';
 import { defaultUrl } from './transport.js';
-import { secondsFor } from './waiting.js';
+import { timeoutSecondsFor } from './waiting.js';
 
 export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly engine: EngineName;
@@ -60,7 +60,7 @@ export function policiesForConfig(
     },
     call: {
       url: url ?? defaultUrl(name),
-      proof: proofOf(config),
+      credentials: callerCredentials(config),
       ...(caBundle !== undefined && { caBundle }),
       ...(caConfigMap !== undefined && { caConfigMap }),
     },
@@ -75,7 +75,7 @@ export function timeoutFor(
   policies: readonly (string | undefined)[],
   deadline: number,
 ): number | undefined {
-  return decides.startsCopies ? secondsFor(policies, deadline) : undefined;
+  return decides.startsCopies ? timeoutSecondsFor(policies, deadline) : undefined;
 }
 
 /** The targets for an engine that decides without the service. */

@@ -9,7 +9,7 @@ export function waitsForImage(policy: string, isPresent: boolean): boolean {
 }
 
 /** Seconds for the lookup and the answer, in addition to the copies. */
-const MARGIN_SECONDS = 2;
+const TIMEOUT_MARGIN_SECONDS = 2;
 /** Maximum timeout in seconds that the API server accepts. */
 const MAX_SECONDS = 30;
 
@@ -17,19 +17,19 @@ const MAX_SECONDS = 30;
  * Timeout of the API server in seconds for a request that does not wait for copies. An answer takes 700 ms at most.
  * While the service cannot be reached, the creation of each Pod can take this long.
  */
-export const USUAL_TIMEOUT_SECONDS = 3;
+export const DEFAULT_TIMEOUT_SECONDS = 3;
 
 /** Default of `imageCopyDeadline` in milliseconds. */
-export const USUAL_DEADLINE = 8_000;
+export const DEFAULT_DEADLINE_MS = 8_000;
 
 /**
  * Timeout in seconds for requests that wait for copies up to the deadline; undefined if none waits.
  *
  * @param deadline milliseconds
  */
-export function secondsFor(policies: readonly (string | undefined)[], deadline: number): number | undefined {
+export function timeoutSecondsFor(policies: readonly (string | undefined)[], deadline: number): number | undefined {
   if (!policies.some(waitsForCopy)) return undefined;
-  return Math.min(MAX_SECONDS, Math.max(USUAL_TIMEOUT_SECONDS, Math.ceil(deadline / 1_000) + MARGIN_SECONDS));
+  return Math.min(MAX_SECONDS, Math.max(DEFAULT_TIMEOUT_SECONDS, Math.ceil(deadline / 1_000) + TIMEOUT_MARGIN_SECONDS));
 }
 
 /** The maximum `imageCopyDeadline`: the API server's limit for a webhook is 30 s, and the answer needs some of it. */

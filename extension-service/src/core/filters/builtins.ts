@@ -1,5 +1,5 @@
 import { ofText, spendWork } from './work-budget.js';
-import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
+import { EvaluationError, EvaluationCrash } from './evaluation-error.js';
 import { toJson } from './json.js';
 import { parseNumber } from './numbers.js';
 import { compareStrings, describe, isArray, isObject, lengthOf, setField, typeOf } from './values.js';
@@ -10,11 +10,11 @@ import type { JsonObject, TypeName, ExpressionReference } from './values.js';
  * EvaluationPanic. None of them changes its arguments, because they belong to the Pod.
  */
 
-type Items = readonly unknown[];
+type Values = readonly unknown[];
 /** 1 for the maximum, -1 for the minimum. */
 type Direction = 1 | -1;
 
-export function contains(where: string | Items, what: unknown): boolean {
+export function contains(where: string | Values, what: unknown): boolean {
   if (typeof where === 'string') {
     return typeof what === 'string' && where.includes(what);
   }
@@ -22,7 +22,7 @@ export function contains(where: string | Items, what: unknown): boolean {
   for (const item of where) {
     if (composite && typeOf(item) === typeOf(what)) {
       // Go panics here: it uses ==, which is not defined for maps and slices.
-      throw new EvaluationPanic(`contains() cannot look for ${describe(what)} among others`);
+      throw new EvaluationCrash(`contains() cannot look for ${describe(what)} among others`);
     }
     if (item === what) {
       return true;
@@ -32,7 +32,7 @@ export function contains(where: string | Items, what: unknown): boolean {
 }
 
 /** Number of code points of a string, elements of an array, or fields of an object. */
-export function size(value: string | Items | JsonObject): number {
+export function size(value: string | Values | JsonObject): number {
   if (typeof value === 'string') {
     return lengthOf(value);
   }
@@ -53,39 +53,39 @@ export function average(items: readonly number[]): number {
   return sum(items) / items.length;
 }
 
-export function join(glue: string, items: readonly string[]): string {
-  spendWork(items.reduce((sum, item) => sum + ofText(item.length + glue.length), 0));
-  return items.join(glue);
+export function join(separator: string, items: readonly string[]): string {
+  spendWork(items.reduce((sum, item) => sum + ofText(item.length + separator.length), 0));
+  return items.join(separator);
 }
 
-export function map(expression: ExpressionReference, items: Items): Items {
+export function map(expression: ExpressionReference, items: Values): Values {
   return items.map((item) => expression.evaluate(item));
 }
 
-export function max(items: Items): unknown {
+export function max(items: Values): unknown {
   return best(items, 1);
 }
 
-export function min(items: Items): unknown {
+export function min(items: Values): unknown {
   return best(items, -1);
 }
 
-export function maxBy(items: Items, expression: ExpressionReference): unknown {
+export function maxBy(items: Values, expression: ExpressionReference): unknown {
   return bestBy(items, expression, 1);
 }
 
-export function minBy(items: Items, expression: ExpressionReference): unknown {
+export function minBy(items: Values, expression: ExpressionReference): unknown {
   return bestBy(items, expression, -1);
 }
 
-export function sort(items: Items): Items {
+export function sort(items: Values): Values {
   return [...items].sort(compareScalars);
 }
 
 /**
  * A new array: go-jmespath sorts the Pod itself, which changes the order for later expressions. We do not repeat that.
  */
-export function sortBy(items: Items, expression: ExpressionReference): Items {
+export function sortBy(items: Values, expression: ExpressionReference): Values {
   if (items.length < 2) {
     return items;
   }
@@ -96,12 +96,12 @@ export function sortBy(items: Items, expression: ExpressionReference): Items {
     .map(({ item }) => item);
 }
 
-export function merge(...objects: Items): JsonObject {
+export function merge(...objects: Values): JsonObject {
   const merged: Record<string, unknown> = {};
   for (const object of objects) {
     if (!isObject(object)) {
       // Go panics here: nothing checks the arguments of a variadic function.
-      throw new EvaluationPanic(`merge() needs objects, not ${describe(object)}`);
+      throw new EvaluationCrash(`merge() needs objects, not ${describe(object)}`);
     }
     const names = Object.keys(object);
     spendWork(names.length);
@@ -112,7 +112,7 @@ export function merge(...objects: Items): JsonObject {
   return merged;
 }
 
-export function reverse(value: string | Items): string | Items {
+export function reverse(value: string | Values): string | Values {
   return typeof value === 'string' ? [...value].reverse().join('') : [...value].reverse();
 }
 
@@ -120,7 +120,7 @@ export function toNumber(value: unknown): number | null {
   if (typeof value === 'number') {
     return value;
   }
-  nameOfType(value);
+  typeNameOf(value);
   return typeof value === 'string' ? parseNumber(value) : null;
 }
 
@@ -128,7 +128,7 @@ export function toText(value: unknown): string {
   return typeof value === 'string' ? value : toJson(value);
 }
 
-export function nameOfType(value: unknown): TypeName {
+export function typeNameOf(value: unknown): TypeName {
   const type = typeOf(value);
   if (type === 'expression') {
     throw new EvaluationError('an expression (&…) has no type');
@@ -157,12 +157,12 @@ function isBetter(candidate: unknown, current: unknown, direction: Direction): b
   return direction === 1 ? a > b : a < b;
 }
 
-function best(items: Items, direction: Direction): unknown {
+function best(items: Values, direction: Direction): unknown {
   return items.length === 0 ? null : items.reduce((top, item) => (isBetter(item, top, direction) ? item : top));
 }
 
 /** A single item is returned without evaluating its key, as in Go. */
-function bestBy(items: Items, expression: ExpressionReference, direction: Direction): unknown {
+function bestBy(items: Values, expression: ExpressionReference, direction: Direction): unknown {
   if (items.length < 2) {
     return items[0] ?? null;
   }
@@ -176,7 +176,7 @@ function bestBy(items: Items, expression: ExpressionReference, direction: Direct
   return items[top];
 }
 
-function sortKeys(items: Items, expression: ExpressionReference): Items {
+function sortKeys(items: Values, expression: ExpressionReference): Values {
   const keys = items.map((item) => expression.evaluate(item));
   const type = typeOf(keys[0]);
   if ((type !== 'number' && type !== 'string') || keys.some((key) => typeOf(key) !== type)) {

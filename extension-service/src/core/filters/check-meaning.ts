@@ -30,7 +30,7 @@ export function checkMeaning(root: Node, expression: string): readonly Expressio
     call: (node, entry, args) => report(node.nameStart, checkArguments(node.name, entry, args)),
   });
   for (const node of quotedStrings(root, expression)) {
-    report(node.start, quotesMessage(expression.slice(node.start, node.end), node.name));
+    report(node.start, quotesAdvice(expression.slice(node.start, node.end), node.name));
   }
   const found = [...warnings].map(([offset, message]) => ({ offset, message }));
   if (types.size === 0 || types.has('boolean')) return found;
@@ -60,14 +60,14 @@ function checkField({ node: { name }, text, isValue }: WrittenField, input: Poss
   const similar = known.find((field) => (shape.closed ? isSimilar(field, name) : isSameButForCase(field, name)));
   if (similar !== undefined) return `${shape.title} has no field ${text}: did you mean ${similar}?`;
   if (!shape.closed) return undefined;
-  if (!isRoot) return `${shape.title} has no field ${text}${elsewhere(name)}`;
+  if (!isRoot) return `${shape.title} has no field ${text}${atOtherPath(name)}`;
   if (text === 'true' || text === 'false') return `${text} is a field here, and it does not exist: write \`${text}\``;
-  if (isValue) return quotesMessage(text, name);
-  return `there is no ${text} here: the root has obj (the Pod) and container${elsewhere(name)}`;
+  if (isValue) return quotesAdvice(text, name);
+  return `there is no ${text} here: the root has obj (the Pod) and container${atOtherPath(name)}`;
 }
 
 /** Where a Pod has a field with this name: `: did you mean obj.metadata.namespace?` */
-function elsewhere(name: string): string {
+function atOtherPath(name: string): string {
   const places = { obj: 'pod', 'obj.metadata': 'metadata', container: 'container', 'obj.spec': 'spec' } as const;
   const place = Object.entries(places).find(([, shape]) => shapeOf(shape)?.fields.has(name))?.[0];
   return place === undefined ? '' : `: did you mean ${place}.${name}?`;
@@ -77,7 +77,7 @@ function isSameButForCase(known: string, name: string): boolean {
   return known !== name && known.toLowerCase() === name.toLowerCase();
 }
 
-function quotesMessage(text: string, name: string): string {
+function quotesAdvice(text: string, name: string): string {
   const why = text.startsWith('"') ? 'because of its double quotes' : 'because it has no quotes';
   return `${text} is a field, not a string, ${why}: write '${name.replaceAll("'", "\\'")}'`;
 }
@@ -138,10 +138,10 @@ function quotedStrings(root: Node, expression: string): readonly FieldNode[] {
   return found;
 }
 
-function visit(root: Node, look: (node: Node) => void): void {
+function visit(root: Node, callback: (node: Node) => void): void {
   const pending: Node[] = [root];
   for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
-    look(node);
+    callback(node);
     pending.push(...childrenOf(node));
   }
 }

@@ -1,6 +1,6 @@
 import type { ComparisonOperator, Node } from './ast.js';
 import { spendWork } from './work-budget.js';
-import { EvaluationError, EvaluationPanic } from './evaluation-error.js';
+import { EvaluationError, EvaluationCrash } from './evaluation-error.js';
 import { FUNCTIONS, callFunction } from './functions.js';
 import { evaluateSlice } from './slice.js';
 import { ExpressionReference, isArray, isEqual, isFalse, isObject, readField, setField } from './values.js';
@@ -184,7 +184,7 @@ function nullOnError(evaluate: Evaluate): Evaluate {
     try {
       return evaluate(value);
     } catch (error) {
-      if (error instanceof EvaluationError && !(error instanceof EvaluationPanic)) {
+      if (error instanceof EvaluationError && !(error instanceof EvaluationCrash)) {
         return null;
       }
       throw error;

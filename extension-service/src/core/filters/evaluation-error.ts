@@ -7,7 +7,7 @@ export class EvaluationError extends Error {
 }
 
 /** Thrown where go-jmespath panics. `[]`, `[?…]` and `.*` ignore an error on their left, but not a panic. */
-export class EvaluationPanic extends EvaluationError {
+export class EvaluationCrash extends EvaluationError {
   constructor(message: string) {
     super(message);
     this.name = 'EvaluationPanic';

@@ -51,7 +51,7 @@ export const FUNCTIONS: ReadonlyMap<string, FunctionEntry> = new Map([
   entry('to_array', ANY, ['array'], (value: unknown) => (Array.isArray(value) ? (value as unknown) : [value])),
   entry('to_number', ANY, ['number', 'null'], builtins.toNumber),
   entry('to_string', ANY, ['string'], builtins.toText),
-  entry('type', ANY, ['string'], builtins.nameOfType),
+  entry('type', ANY, ['string'], builtins.typeNameOf),
   entry('values', OBJECT, ['array'], (value: JsonObject) => Object.values(value)),
 ]);
 
@@ -119,7 +119,7 @@ function accepts(types: readonly ParameterType[], value: unknown): boolean {
     if (
       actual === 'array' &&
       (type === 'numbers' || type === 'strings') &&
-      holdsOnly(value as readonly unknown[], type)
+      containsOnly(value as readonly unknown[], type)
     ) {
       return true;
     }
@@ -127,7 +127,7 @@ function accepts(types: readonly ParameterType[], value: unknown): boolean {
   return false;
 }
 
-function holdsOnly(items: readonly unknown[], type: 'numbers' | 'strings'): boolean {
+function containsOnly(items: readonly unknown[], type: 'numbers' | 'strings'): boolean {
   const wanted = type === 'numbers' ? 'number' : 'string';
   return items.every((item) => typeof item === wanted);
 }

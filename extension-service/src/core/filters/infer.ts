@@ -95,8 +95,8 @@ class Inference {
     const left = this.infer(node.left, input);
     const right = this.infer(node.right, input);
     const kept = [...left].filter((type) => (node.kind === 'or' ? type !== 'null' : !ALWAYS_TRUE.has(type)));
-    const goesOn = [...left].some((type) => node.kind === 'and' || !ALWAYS_TRUE.has(type));
-    return new Set([...kept, ...(goesOn ? right : [])]);
+    const mayContinue = [...left].some((type) => node.kind === 'and' || !ALWAYS_TRUE.has(type));
+    return new Set([...kept, ...(mayContinue ? right : [])]);
   }
 
   #call(node: NodeOf<'call'>, input: PossibleTypes): PossibleTypes {

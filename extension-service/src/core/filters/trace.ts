@@ -51,7 +51,7 @@ class Recorder {
   constructor(private readonly expression: string) {}
 
   watch(node: Node, evaluate: Evaluate): Evaluate {
-    if (isUninteresting(node)) {
+    if (isTrivial(node)) {
       return evaluate;
     }
     const bare = isPath(node) ? compileNode(node) : evaluate;
@@ -83,7 +83,7 @@ class Recorder {
 }
 
 /** Steps that would only repeat their own text, or their parent's value. */
-function isUninteresting(node: Node): boolean {
+function isTrivial(node: Node): boolean {
   switch (node.kind) {
     case 'literal':
     case 'flatten':

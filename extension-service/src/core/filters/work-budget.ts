@@ -10,7 +10,7 @@ export class WorkBudget {
  * One unit is an element, or sixteen characters; the limit takes some tenths of a second. A Pod of 50 containers needs
  * about 10,000.
  */
-export const WORK_LIMIT = 2_000_000;
+export const MAX_WORK_UNITS = 2_000_000;
 
 /** The budget is used up. The message contains no value of the Pod. */
 export class WorkBudgetError extends Error {
@@ -24,8 +24,8 @@ export class WorkBudgetError extends Error {
 // evaluation.
 let current: WorkBudget | undefined;
 
-/** @throws WorkBudgetError if `run` exceeds the budget, by default {@link WORK_LIMIT} */
-export function withinBudget<T>(run: () => T, budget = new WorkBudget(WORK_LIMIT)): T {
+/** @throws WorkBudgetError if `run` exceeds the budget, by default {@link MAX_WORK_UNITS} */
+export function withinBudget<T>(run: () => T, budget = new WorkBudget(MAX_WORK_UNITS)): T {
   const outer = current;
   current = budget;
   try {

@@ -25,7 +25,7 @@ export function statementClaim(payloadType: string, payload: string, digest: str
   if (payloadType !== IN_TOTO) return none(`its payload is ${quoteInput(payloadType)}, not an in-toto statement`);
   const { _type: type, subject, predicateType } = object(payload);
   if (!STATEMENTS.has(type)) return none(`its payload is not an in-toto statement of a known version`);
-  if (!Array.isArray(subject) || !subject.some((one) => isAbout(one, digest))) {
+  if (!Array.isArray(subject) || !subject.some((one) => hasDigest(one, digest))) {
     return none(`it is about another image than ${digest}`);
   }
   if (typeof predicateType !== 'string') return none('its statement has no predicateType');
@@ -40,7 +40,7 @@ export function simpleSigningClaim(payload: string, digest: string): Claim {
   return signed === digest ? { kind: 'signature' } : none(`it is about another image than ${digest}`);
 }
 
-function isAbout(subject: unknown, digest: string): boolean {
+function hasDigest(subject: unknown, digest: string): boolean {
   const [algorithm = '', hex = ''] = digest.split(':');
   const digests = asObject(asObject(subject)['digest']);
   return hex !== '' && Object.hasOwn(digests, algorithm) && digests[algorithm] === hex;

@@ -38,8 +38,8 @@ const MAX_RETRY_MS = 3_600_000;
 
 /** Decides about a digest from the known facts. Pure: sends no requests, reads no clock. */
 export function decideGate(gate: GateConfig, facts: GateFacts): GateDecision {
-  const young = tooYoung(gate, facts);
-  if (young !== undefined) return young;
+  const held = heldForAge(gate, facts);
+  if (held !== undefined) return held;
   for (const check of externalChecks(gate)) {
     const judgement = decideResult(gate, check, facts);
     if (judgement !== undefined) return judgement;
@@ -57,7 +57,7 @@ function externalChecks(gate: GateConfig): readonly ExternalCheck[] {
 }
 
 /** A future time, from a wrong clock, counts as the current time: the age starts again. */
-function tooYoung({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): GateDecision | undefined {
+function heldForAge({ minimumAge = 0 }: GateConfig, { now, firstSeen }: GateFacts): GateDecision | undefined {
   const until = Math.min(firstSeen, now) + minimumAge;
   if (now >= until) return undefined;
   const reason = `it was first seen ${utcSeconds(Math.min(firstSeen, now))}, and minimumAge is ${formatDuration(minimumAge)}`;

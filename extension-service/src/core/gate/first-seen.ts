@@ -22,14 +22,14 @@ export function readFirstSeen(text: string): Map<string, number> {
 }
 
 /** The newest digests that fit into `most` bytes as text, the oldest first; times in whole seconds, rounded up. */
-export function writeFirstSeen(seen: FirstSeen, most = MAX_TEXT_BYTES): string {
+export function writeFirstSeen(seen: FirstSeen, maxBytes = MAX_TEXT_BYTES): string {
   const newest = [...seen].sort(([a, at], [b, bt]) => bt - at || (a < b ? -1 : 1));
   const lines: string[] = [];
   let size = 0;
   for (const [digest, time] of newest) {
     const line = `${digest} ${utcSeconds(Math.ceil(time / 1_000) * 1_000)}\n`;
     size += line.length;
-    if (size > most) break;
+    if (size > maxBytes) break;
     lines.push(line);
   }
   return lines.reverse().join('');

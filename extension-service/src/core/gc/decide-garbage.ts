@@ -1,5 +1,5 @@
 import { DIGEST_TAG } from '../image/digest-tag.js';
-import { MAX_RECORD_AGE_MS, usageKey, writtenAt } from './usage-record.js';
+import { MAX_RECORD_AGE_MS, usageKey, lastWriteTime } from './usage-record.js';
 import type { UsageRecord } from './usage-record.js';
 
 /** A manifest of a repository that has at least one tag. */
@@ -38,7 +38,7 @@ export interface GarbageSettings {
 /** Clocks may differ by this many milliseconds in either direction without an early deletion. */
 export const CLOCK_MARGIN_MS = 2 * 3_600_000;
 /** A record may be this many milliseconds ahead of this machine's clock. */
-const MAX_AHEAD_MS = 600_000;
+const MAX_CLOCK_SKEW_MS = 600_000;
 
 /**
  * Reasons why nothing may be deleted; none if gc may continue. A cluster without a record may use anything, so each
@@ -58,7 +58,7 @@ export function refusalsOf(
       const advice = 'set gc.cluster there and wait for its first record, or remove it from gc.clusters';
       return records.has(cluster) ? [] : [`cluster ${cluster} has no record: ${advice}`];
     }
-    const age = now - writtenAt(record);
+    const age = now - lastWriteTime(record);
     if (age <= MAX_RECORD_AGE_MS) return [];
     return [
       `the record of cluster ${cluster} is ${hours(age)} old: restore the cluster, or remove it from gc.clusters`,
@@ -66,7 +66,7 @@ export function refusalsOf(
   });
   const all = [...records].flatMap(([cluster, record]) => {
     if (record === undefined) return [`the record of cluster ${cluster} cannot be read`];
-    const ahead = writtenAt(record) - now;
+    const ahead = lastWriteTime(record) - now;
     // A cluster that still writes is active, even if it is not listed.
     const isAlive = clusters.includes(cluster) || -ahead <= MAX_RECORD_AGE_MS;
     const covered = now - record.since;
@@ -79,7 +79,7 @@ export function refusalsOf(
           ]
         : []),
       ...(record.cluster === cluster ? [] : [`the record of cluster ${cluster} is that of ${record.cluster}`]),
-      ...(ahead > MAX_AHEAD_MS
+      ...(ahead > MAX_CLOCK_SKEW_MS
         ? [`the clock of cluster ${cluster} is ${hours(ahead)} ahead of the clock here, or one of both is wrong`]
         : []),
       ...(writers.length > 1
@@ -103,7 +103,7 @@ export function decideGarbage(
   { after, now }: GarbageSettings,
 ): readonly GarbageDecision[] {
   const lastUse = (reference: string): LastUse | undefined => newest(records, usageKey(repository, reference));
-  const judged = manifests.map((manifest): GarbageDecision => {
+  const decisions = manifests.map((manifest): GarbageDecision => {
     const own = manifest.tags.filter((tag) => !DIGEST_TAG.test(tag));
     const decision = { ...manifest, repository, orphans: [] };
     const keep = (reason: string): GarbageDecision => ({ ...decision, action: 'keep', reason });
@@ -116,23 +116,23 @@ export function decideGarbage(
     if (age < after + CLOCK_MARGIN_MS) return keep(`cluster ${last.cluster} used it ${hours(age)} ago`);
     return { ...decision, action: 'delete', reason: `last used ${hours(age)} ago, by cluster ${last.cluster}` };
   });
-  return withCompanions(judged);
+  return withReferrers(decisions);
 }
 
 /**
  * Signatures under tags that are derived from a digest are deleted with the last manifest of that digest, and orphans
  * with their index.
  */
-function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDecision[] {
+function withReferrers(decisions: readonly GarbageDecision[]): readonly GarbageDecision[] {
   const named = (action: GarbageDecision['action']): ReadonlySet<string> =>
     new Set(
-      judged
-        .filter((one) => one.action === action && !isCompanion(one))
+      decisions
+        .filter((one) => one.action === action && !isReferrerTag(one))
         .flatMap(({ digest, children }) => [digest, ...children].map(subjectKey)),
     );
   const [kept, deleted] = [named('keep'), named('delete')];
-  const companions = judged.map((one): GarbageDecision => {
-    if (!isCompanion(one)) return one;
+  const companions = decisions.map((one): GarbageDecision => {
+    if (!isReferrerTag(one)) return one;
     const subjects = one.tags.map(subjectOf);
     const isGone = subjects.every((subject) => deleted.has(subject) && !kept.has(subject));
     return isGone ? { ...one, action: 'delete', reason: `belongs to ${subjects.join(', ')}` } : one;
@@ -148,7 +148,7 @@ function withCompanions(judged: readonly GarbageDecision[]): readonly GarbageDec
   );
 }
 
-function isCompanion({ tags }: StoredManifest): boolean {
+function isReferrerTag({ tags }: StoredManifest): boolean {
   return tags.every((tag) => DIGEST_TAG.test(tag));
 }
 

@@ -34,7 +34,7 @@ export function usageKey(repository: string, reference: string): string {
 }
 
 /** The time of the last write. */
-export function writtenAt({ writers }: UsageRecord): number {
+export function lastWriteTime({ writers }: UsageRecord): number {
   return Math.max(0, ...writers.values());
 }
 

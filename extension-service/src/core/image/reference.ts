@@ -134,7 +134,7 @@ export function referenceName({ tag, digest }: Pick<Reference, 'tag' | 'digest'>
  */
 export function formatReference(reference: Reference): string {
   const { registry, repository, tag, digest } = reference;
-  const host = readsAsRegistry(registry) ? registry : registry.toUpperCase();
+  const host = looksLikeRegistry(registry) ? registry : registry.toUpperCase();
   return `${host}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
@@ -146,7 +146,7 @@ export function formatReference(reference: Reference): string {
 export function normalizeRegistry(text: string): string | undefined {
   if (text.length > textLimit || !printablePattern.test(text)) return undefined;
   const registry = canonicalRegistry(text);
-  return registryPattern.test(registry) && readsAsRegistry(registry) ? registry : undefined;
+  return registryPattern.test(registry) && looksLikeRegistry(registry) ? registry : undefined;
 }
 
 /**
@@ -156,11 +156,11 @@ export function normalizeRegistry(text: string): string | undefined {
 function splitRegistry(name: string): { readonly registry: string; readonly rest: string } {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));
-  if (slash < 0 || !(readsAsRegistry(first) || upperCase.test(first))) return { registry: dockerHub, rest: name };
+  if (slash < 0 || !(looksLikeRegistry(first) || upperCase.test(first))) return { registry: dockerHub, rest: name };
   return { registry: canonicalRegistry(first), rest: name.slice(slash + 1) };
 }
 
-function readsAsRegistry(text: string): boolean {
+function looksLikeRegistry(text: string): boolean {
   return text === 'localhost' || text.includes('.') || text.includes(':');
 }
 

@@ -4,7 +4,7 @@ import { decodeName, encodeName } from './escape.js';
 import type { SourceName } from './escape.js';
 import { isTargetHost } from './origin.js';
 import { sha256 } from './sha256.js';
-import { isLegalRepository, longestRepository, roomForSource } from './target.js';
+import { isLegalRepository, longestRepository, maxSourceLength } from './target.js';
 import type { NamingTarget } from './target.js';
 
 /** The name of a source's image in a target. */
@@ -78,7 +78,7 @@ export function targetRepository(target: NamingTarget, source: SourceName): stri
     return `${target.paths.get(source.registry) ?? ''}/${source.repository}`;
   }
   const { segment, repository } = encodeName(source, target.separators);
-  const room = roomForSource(target);
+  const room = maxSourceLength(target);
   const full = `${segment}/${repository}`;
   const path =
     full.length <= room ? full : shorten(segment, repository, room, `${source.registry}/${source.repository}`);
@@ -120,11 +120,11 @@ export function isMirrorName(target: NamingTarget, reference: Reference): boolea
   if (!isTargetHost(target, reference.registry)) return false;
   if (target.paths !== undefined) return underPath(target.paths, reference) !== undefined;
   if (target.path !== '') return reference.repository.startsWith(`${target.path}/`);
-  return sourceOf(target, reference) !== undefined || SHORTENED.test(reference.repository);
+  return sourceOf(target, reference) !== undefined || SHORTENED_NAME.test(reference.repository);
 }
 
 /** Whether {@link shorten} returned this name. */
-const SHORTENED = /^[^/]+_short\/(?:.+\/)?[0-9a-f]{64}$/;
+const SHORTENED_NAME = /^[^/]+_short\/(?:.+\/)?[0-9a-f]{64}$/;
 
 function shorten(segment: string, repository: string, room: number, name: string): string {
   const first = cut(segment, room - shortMark.length - 1 - hashLength) + shortMark;

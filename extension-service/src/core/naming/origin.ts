@@ -34,7 +34,7 @@ export function buildOriginIndex(targets: readonly NamingTarget[]): OriginIndex 
   return {
     find(image) {
       const entry = hosts.get(withoutDefaultPort(image.registry));
-      return entry && (deepest(entry.byPath, image.repository) ?? entry.whole);
+      return entry && (longestPrefix(entry.byPath, image.repository) ?? entry.whole);
     },
   };
 }
@@ -50,7 +50,7 @@ export function isTargetHost(target: NamingTarget, registry: string): boolean {
   return [target.host, ...target.aliases].some((host) => withoutDefaultPort(host) === wanted);
 }
 
-function deepest(byPath: ReadonlyMap<string, NamingTarget>, repository: string): NamingTarget | undefined {
+function longestPrefix(byPath: ReadonlyMap<string, NamingTarget>, repository: string): NamingTarget | undefined {
   for (let end = repository.lastIndexOf('/'); end > 0; end = repository.lastIndexOf('/', end - 1)) {
     const target = byPath.get(repository.slice(0, end));
     if (target !== undefined) return target;

@@ -1,4 +1,4 @@
-import { hostNamedBy, isWithin } from './paths.js';
+import { hostInPath, isWithin } from './paths.js';
 import { isTargetHost } from './origin.js';
 import type { NamingTarget } from './target.js';
 
@@ -71,7 +71,7 @@ function pathsInside(outer: NamingTarget, paths: ReadonlyMap<string, string>, na
     }
     if (!isWithin(outer.path, path)) continue;
     const below = outer.path === '' ? path : path.slice(outer.path.length + 1);
-    const host = hostNamedBy(below, registry, outer.separators);
+    const host = hostInPath(below, registry, outer.separators);
     if (host === undefined) continue;
     return `the path of ${registry}, ${outer.host}/${path}, also holds images of target ${outer.name} from ${host}: choose another path`;
   }

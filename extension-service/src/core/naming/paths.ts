@@ -60,7 +60,7 @@ export function isWithin(outer: string, inner: string): boolean {
  * The registry whose images a target without `paths` would store at the path: `quay.io` for `quay.io/x`. Undefined if
  * there is only `registry`, the one that the path belongs to, whose images have the same names.
  */
-export function hostNamedBy(
+export function hostInPath(
   path: string,
   registry: string,
   separators: RegistryPlace['separators'],
@@ -89,7 +89,7 @@ function pathFault(place: RegistryPlace, registry: string, path: string): string
   if (room < minSourceLength) {
     return `host and path leave ${room} characters for the image's own name; at least ${minSourceLength} are needed`;
   }
-  const host = hostNamedBy(path, registry, place.separators);
+  const host = hostInPath(path, registry, place.separators);
   return host === undefined
     ? undefined
     : `${path} is where images of ${host} go: choose a path that is not a host's name`;

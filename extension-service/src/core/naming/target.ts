@@ -88,7 +88,7 @@ export function longestRepository({ repositoryLimit, host }: RegistryPlace): num
 }
 
 /** Characters left for the source's path, below the target's own. */
-export function roomForSource(target: RegistryPlace): number {
+export function maxSourceLength(target: RegistryPlace): number {
   const repository = longestRepository(target);
   return target.path === '' ? repository : repository - target.path.length - 1;
 }
@@ -119,7 +119,7 @@ export function placeProblems(place: RegistryPlace, keys: PlaceKeys): readonly T
       message: `${quoteInput(place.path)} is not a valid path: lower-case letters and digits, with ${separators} between them, in parts separated by /`,
     });
   }
-  const room = roomForSource(place);
+  const room = maxSourceLength(place);
   if (problems.length === 0 && room < minSourceLength) {
     problems.push({
       key: keys.path,

@@ -7,7 +7,7 @@ export const CONFIG_HASH_ANNOTATION = 'image-swapper.io/config-hash';
 /** The header in which Kyverno's policies send the same to the service. */
 export const CONFIG_HASH_HEADER = 'Image-Swapper-Config';
 
-const USUAL_OPERATORS = JSON.stringify(DEFAULT_OPERATORS);
+const DEFAULT_OPERATORS_TEXT = JSON.stringify(DEFAULT_OPERATORS);
 
 /** Changes when policies that were rendered for these filters and targets are outdated; 12 hexadecimal digits. */
 export function configHash(
@@ -21,7 +21,7 @@ export function configHash(
     ...{ filters, targets },
     ...(directTarget === 'refuse' && { directTarget }),
     ...(!volumes && { volumes }),
-    ...(JSON.stringify(operators) !== USUAL_OPERATORS && { operators }),
+    ...(JSON.stringify(operators) !== DEFAULT_OPERATORS_TEXT && { operators }),
     ...(pullSecret !== undefined && { pullSecret }),
     ...(annotate && { annotate }),
   };

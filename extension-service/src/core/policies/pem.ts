@@ -15,9 +15,9 @@ export function normalizeCertificates(text: string, option: string): string {
     .filter((line) => line !== '')
     .join('\n');
   const kinds = unix.match(/-----BEGIN [A-Z0-9 ]+-----/g) ?? [];
-  const strange = kinds.find((kind) => kind !== '-----BEGIN CERTIFICATE-----');
-  if (strange !== undefined) {
-    throw new InvalidPolicyOptionError(option, `contains ${strange}; a policy may contain only certificates`);
+  const unexpected = kinds.find((kind) => kind !== '-----BEGIN CERTIFICATE-----');
+  if (unexpected !== undefined) {
+    throw new InvalidPolicyOptionError(option, `contains ${unexpected}; a policy may contain only certificates`);
   }
   const blocks = unix.match(BLOCK) ?? [];
   if (blocks.length === 0 || blocks.length !== kinds.length) {

@@ -63,8 +63,8 @@ export function imagesOutside(
   filters: readonly string[],
   { places }: ResolvedPodOptions,
 ): CelCondition {
-  const leftAlone = skippedPods(filters, celOf).container.map(({ text }) => text);
-  const settled = [startsWithTarget('c.image', targets), NEVER_PULLED, ...leftAlone].join(' || ');
+  const skippedContainers = skippedPods(filters, celOf).container.map(({ text }) => text);
+  const settled = [hasTargetPrefix('c.image', targets), NEVER_PULLED, ...skippedContainers].join(' || ');
   return {
     name: 'has-image-outside-targets',
     expression: [
@@ -118,7 +118,7 @@ export function celImage({ image }: ImagePlace, variable: string): string {
 }
 
 /** CEL that is true if the string `expression` begins with one of the targets. */
-export function startsWithTarget(expression: string, targets: readonly string[]): string {
+export function hasTargetPrefix(expression: string, targets: readonly string[]): string {
   return targets
     .map((target, index) => `${expression}.startsWith(${celString(target, `targets[${index}]`)})`)
     .join(' || ');

@@ -14,7 +14,7 @@ export interface AcrProbe {
   /** Path below the host; '' for none. */
   readonly path: string;
   /** The identity, for messages. */
-  readonly who: string;
+  readonly principal: string;
   readonly login: LoginSource;
   readonly client: RegistryClient;
   readonly signal: AbortSignal;
@@ -22,7 +22,7 @@ export interface AcrProbe {
 
 /** Logs in, and tries the rights to push and to delete; nothing is changed. */
 export async function probeAcr(probe: AcrProbe): Promise<readonly Probe[]> {
-  const { registry, isTarget, deletes, path, who, login, client, signal } = probe;
+  const { registry, isTarget, deletes, path, principal: who, login, client, signal } = probe;
   try {
     const { expires } = await login.get();
     const message = `${who}, until ${new Date(expires).toISOString()}`;
@@ -31,8 +31,8 @@ export async function probeAcr(probe: AcrProbe): Promise<readonly Probe[]> {
     const remove = (): Promise<unknown> => client.deleteManifest(repository, ABSENT_DIGEST, { signal });
     return [
       { registry, check: 'login', ok: true, message },
-      ...(isTarget ? [await probeRole({ registry, who, right: 'push', attempt: push })] : []),
-      ...(deletes ? [await probeRole({ registry, who, right: 'delete', attempt: remove })] : []),
+      ...(isTarget ? [await probeRole({ registry, principal: who, right: 'push', attempt: push })] : []),
+      ...(deletes ? [await probeRole({ registry, principal: who, right: 'delete', attempt: remove })] : []),
     ];
   } catch (error) {
     return [{ registry, check: 'login', ok: false, message: messageOf(error) }];
@@ -47,12 +47,12 @@ const ROLES = {
 
 async function probeRole({
   registry,
-  who,
+  principal: who,
   right,
   attempt,
 }: {
   readonly registry: string;
-  readonly who: string;
+  readonly principal: string;
   readonly right: keyof typeof ROLES;
   readonly attempt: () => Promise<unknown>;
 }): Promise<Probe> {

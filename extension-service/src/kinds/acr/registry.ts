@@ -50,7 +50,7 @@ export class AcrRegistry implements CloudRegistry {
     const { path } = acrNaming.place(acr);
     const name = isTarget ? `${registry} (${this.#host})` : registry;
     return probeAcr({
-      ...{ registry: name, path, who, login, client, signal },
+      ...{ registry: name, path, principal: who, login, client, signal },
       isTarget: isTarget && uses.pushes,
       deletes: isTarget && uses.deletes,
     });

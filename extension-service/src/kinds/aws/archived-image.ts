@@ -5,7 +5,7 @@ import type { AwsConfig } from './config.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** Time limit in milliseconds for one check: it only explains a 404, so nothing waits for it for long. */
-const LOOK_TIMEOUT_MS = 10_000;
+const DESCRIBE_TIMEOUT_MS = 10_000;
 
 /**
  * Finds out why ECR answers 404 for an image: archived images are listed but cannot be pulled. Undefined for an image
@@ -27,10 +27,10 @@ export async function archivedImage(
     // Without it, ECR lists only active images.
     filter: { imageStatus: 'ANY' },
   });
-  const abortSignal = AbortSignal.any([signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)]);
+  const abortSignal = AbortSignal.any([signal, AbortSignal.timeout(DESCRIBE_TIMEOUT_MS)]);
   try {
     const { imageDetails: [image] = [] } = await ecr.send(command, { abortSignal });
-    if (image?.imageStatus === 'ACTIVATING') return { isBeingRestored: true, words: RESTORING };
+    if (image?.imageStatus === 'ACTIVATING') return { isBeingRestored: true, words: RESTORING_MESSAGE };
     if (image?.imageStatus !== 'ARCHIVED') return undefined;
     const since = image.lastArchivedAt === undefined ? '' : ` since ${image.lastArchivedAt.toISOString()}`;
     return { isBeingRestored: false, words: `is archived in Amazon ECR${since}` };
@@ -39,7 +39,7 @@ export async function archivedImage(
   }
 }
 
-const RESTORING = "is being restored from Amazon ECR's archive, which takes up to 20 minutes";
+const RESTORING_MESSAGE = "is being restored from Amazon ECR's archive, which takes up to 20 minutes";
 
 /** Whether a lifecycle policy moves images into the archive. */
 export function archives(lifecyclePolicy: string | undefined): boolean {

@@ -44,7 +44,7 @@ export class PolicyKeeper {
   }
 
   /** Whether repositories get our tag, so that outdated or failed policies are found again. */
-  get marks(): boolean {
+  get setsMark(): boolean {
     return this.#desired !== undefined && this.options.aws.ecrOptions.tags.length < TAG_LIMIT;
   }
 
@@ -55,7 +55,7 @@ export class PolicyKeeper {
 
   /** An image was pushed to it, or found there. */
   used(repository: string): void {
-    if (this.#desired === undefined || !this.marks || !this.options.aws.repositories.reconcilePolicies) return;
+    if (this.#desired === undefined || !this.setsMark || !this.options.aws.repositories.reconcilePolicies) return;
     if (!this.#seen.has(repository)) this.#see(repository, this.#desired, false);
   }
 
@@ -94,7 +94,7 @@ export class PolicyKeeper {
     try {
       const clients = await this.options.clients();
       if (!isNew && (await readPoliciesTag(clients, names.arn(repository), signal)) === desired.hash) return undefined;
-      await applyPolicies(clients, names, repository, { ...desired, mark: this.marks }, signal);
+      await applyPolicies(clients, names, repository, { ...desired, mark: this.setsMark }, signal);
       onEvent({ kind: 'repository', registry, repository, action: 'policies', outcome: 'ok' });
       return undefined;
     } catch (error) {

@@ -2,17 +2,17 @@ import { driftOf } from './drift.js';
 import { ecrNames } from './names.js';
 import { desiredPolicies } from './policies.js';
 import { attempt } from './probe-attempt.js';
-import type { EcrProbe, Say } from './probe-attempt.js';
+import type { EcrProbe, ReportCheck } from './probe-attempt.js';
 
 /** Checks the registry's settings and the state of the repositories: mounts, templates, pull times, policies. */
-export async function probeAccount(probe: EcrProbe, say: Say, identity: string): Promise<void> {
+export async function probeAccount(probe: EcrProbe, say: ReportCheck, identity: string): Promise<void> {
   await probeMounting(probe, say);
   if (probe.aws.repositories.mode === 'createOnPush') await probeTemplates(probe, say);
   await probePullTimes(probe, say, identity);
   await probePolicies(probe, say);
 }
 
-async function probeMounting(probe: EcrProbe, say: Say): Promise<void> {
+async function probeMounting(probe: EcrProbe, say: ReportCheck): Promise<void> {
   const mounting = await attempt(probe, 'ecr:GetAccountSetting', '*', ({ sdk, ecr }) =>
     ecr.send(new sdk.GetAccountSettingCommand({ name: 'BLOB_MOUNTING' }), { abortSignal: probe.signal }),
   );
@@ -26,7 +26,7 @@ async function probeMounting(probe: EcrProbe, say: Say): Promise<void> {
 /**
  * If no template matches, ECR creates repositories with its defaults, which goes unnoticed until a pull is rejected.
  */
-async function probeTemplates(probe: EcrProbe, say: Say): Promise<void> {
+async function probeTemplates(probe: EcrProbe, say: ReportCheck): Promise<void> {
   const { aws, signal } = probe;
   const answer = await attempt(probe, 'ecr:DescribeRepositoryCreationTemplates', '*', async ({ sdk, ecr }) => {
     const prefixes: string[] = [];
@@ -45,8 +45,8 @@ async function probeTemplates(probe: EcrProbe, say: Say): Promise<void> {
     const unknown = answer.kind === 'forbidden' ? 'not known: it needs ecr:DescribeRepositoryCreationTemplates' : '';
     return say('creation template', true, unknown === '' ? answer.problem : unknown);
   }
-  const fitting = answer.value.filter((prefix) => coversPrefix(prefix, aws.prefix));
-  const [longest] = fitting.sort((one, other) => weight(other) - weight(one));
+  const matching = answer.value.filter((prefix) => coversPrefix(prefix, aws.prefix));
+  const [longest] = matching.sort((one, other) => weight(other) - weight(one));
   say(
     'creation template',
     true,
@@ -66,7 +66,7 @@ function weight(template: string): number {
 }
 
 /** ECR counts our lookups as pulls, so rules by the last pull never match while the service runs. */
-async function probePullTimes(probe: EcrProbe, say: Say, identity: string): Promise<void> {
+async function probePullTimes(probe: EcrProbe, say: ReportCheck, identity: string): Promise<void> {
   const { aws, signal } = probe;
   const principal = principalOf(identity);
   const answer = await attempt(probe, 'ecr:ListPullTimeUpdateExclusions', '*', async ({ sdk, ecr }) => {
@@ -109,7 +109,7 @@ function isSamePrincipal(excluded: string, principal: string): boolean {
   return parts(excluded).join(' ') === parts(principal).join(' ');
 }
 
-async function probePolicies(probe: EcrProbe, say: Say): Promise<void> {
+async function probePolicies(probe: EcrProbe, say: ReportCheck): Promise<void> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
   const desired = aws.repositories.mode === 'api' ? desiredPolicies(aws) : undefined;

@@ -16,7 +16,7 @@ export interface EcrProbe {
   readonly signal: AbortSignal;
 }
 
-export type Say = (check: string, ok: boolean, message: string) => void;
+export type ReportCheck = (check: string, ok: boolean, message: string) => void;
 
 /** The result of one call, or the class of its failure with a message. */
 export type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };

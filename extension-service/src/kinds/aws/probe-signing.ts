@@ -2,7 +2,7 @@ import type { AwsClients } from './clients.js';
 import type { AwsConfig } from './config.js';
 import { ecrNames } from './names.js';
 import { attempt } from './probe-attempt.js';
-import type { EcrProbe, Say } from './probe-attempt.js';
+import type { EcrProbe, ReportCheck } from './probe-attempt.js';
 import { statement } from './problems.js';
 import { targetRepositories } from './sweep.js';
 
@@ -23,7 +23,7 @@ interface Rule {
  *
  * @see https://docs.aws.amazon.com/AmazonECR/latest/userguide/managed-signing.html
  */
-export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
+export async function probeSigning(probe: EcrProbe, say: ReportCheck): Promise<void> {
   const { aws, signal } = probe;
   const answer = await attempt(probe, 'ecr:GetSigningConfiguration', '*', async ({ sdk, ecr }) => {
     const { signingConfiguration } = await ecr.send(new sdk.GetSigningConfigurationCommand({}), {
@@ -40,7 +40,7 @@ export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
     const needs = `${SIGNER_ACTIONS.join(' and ')} on the signing profile`;
     return say('managed signing', true, `not known: ${unknown}; where ECR signs on push, the identity needs ${needs}`);
   }
-  const profiles = [...new Set(answer.value.filter((rule) => mayCover(rule, aws)).map(({ profile }) => profile))];
+  const profiles = [...new Set(answer.value.filter((rule) => mayMatchPrefix(rule, aws)).map(({ profile }) => profile))];
   if (profiles.length === 0) return say('managed signing', true, 'off');
   const failures = await attempt(probe, 'ecr:DescribeImageSigningStatus', ecrNames(aws).arn('*'), (clients) =>
     failedSignings(clients, aws, signal),
@@ -59,7 +59,7 @@ export async function probeSigning(probe: EcrProbe, say: Say): Promise<void> {
 }
 
 /** Whether a rule may match a repository under our prefix; `*` stands for any characters. */
-function mayCover({ filters }: Rule, { prefix }: AwsConfig): boolean {
+function mayMatchPrefix({ filters }: Rule, { prefix }: AwsConfig): boolean {
   if (filters.length === 0 || prefix === '') return true;
   return filters.some((filter) => {
     const [literal = ''] = filter.split('*');
@@ -81,9 +81,9 @@ async function failedSignings(
 ): Promise<readonly FailedSigning[]> {
   const { sdk, ecr } = clients;
   const failures: FailedSigning[] = [];
-  let looked = 0;
+  let checkedCount = 0;
   for await (const repositoryName of targetRepositories(clients, aws, ecrNames(aws), abortSignal)) {
-    if (looked++ >= MAX_REPOSITORIES) break;
+    if (checkedCount++ >= MAX_REPOSITORIES) break;
     const where = { registryId: aws.accountId, repositoryName };
     const images = await ecr.send(
       new sdk.DescribeImagesCommand({ ...where, maxResults: 1, filter: { tagStatus: 'TAGGED' } }),

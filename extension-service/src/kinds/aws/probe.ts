@@ -2,7 +2,7 @@ import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
 import type { AwsClients } from './clients.js';
 import { attempt } from './probe-attempt.js';
-import type { EcrProbe, Say } from './probe-attempt.js';
+import type { EcrProbe, ReportCheck } from './probe-attempt.js';
 import { probeAccount } from './probe-account.js';
 import { probeSigning } from './probe-signing.js';
 import { ecrHost } from './hosts.js';
@@ -50,7 +50,7 @@ export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
 }
 
 /** The actions of ECR's API that are refused. */
-async function missingControlActions(probe: EcrProbe, say: Say): Promise<string[]> {
+async function missingControlActions(probe: EcrProbe, say: ReportCheck): Promise<string[]> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
   const repositoryName = aws.prefix === '' ? PROBE_REPOSITORY : `${aws.prefix}/${PROBE_REPOSITORY}`;

@@ -60,13 +60,13 @@ export function awsProblem(host: string, action: string, resource: string, error
   if (error instanceof RegistryError) return error;
   if (error instanceof AwsCallError) return awsProblem(host, error.action, error.resource, error.cause);
   const name = error instanceof Error ? error.name : '';
-  const kind = KINDS[name] ?? kindOfOther(error);
+  const kind = KINDS[name] ?? kindOfNetworkError(error);
   // The SDK could not parse the answer: it came from an intermediary.
-  const strange =
+  const unexpected =
     error instanceof SyntaxError
       ? 'the response is not from AWS: is there a proxy or login page in between?'
       : undefined;
-  const text = strange ?? oneLine(messageOf(error));
+  const text = unexpected ?? oneLine(messageOf(error));
   const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${advice(kind, name, text, action, resource)}`;
   return new RegistryError(message, {
     kind,
@@ -77,7 +77,7 @@ export function awsProblem(host: string, action: string, resource: string, error
   });
 }
 
-function kindOfOther(error: unknown): RegistryErrorKind {
+function kindOfNetworkError(error: unknown): RegistryErrorKind {
   const { code, $metadata } = (error ?? {}) as { code?: unknown; $metadata?: { httpStatusCode?: number } };
   const status = $metadata?.httpStatusCode;
   if (status === undefined) return typeof code === 'string' ? 'unreachable' : 'invalid';

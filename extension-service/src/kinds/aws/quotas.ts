@@ -49,7 +49,7 @@ export class RateLimit {
     }
   }
 
-  throttled(): void {
+  recordThrottled(): void {
     this.#refill();
     // A burst of rejections counts as one sign.
     if (this.#now() - this.#slowed < 1_000) return;
@@ -110,7 +110,7 @@ export class QuotaPool {
         limits[action].setQuota(part(action));
         return limits[action].wait(signal);
       },
-      throttled: (action) => limits[action].throttled(),
+      throttled: (action) => limits[action].recordThrottled(),
     };
   }
 }

@@ -57,7 +57,7 @@ export class EcrRepositories implements CloudRepositories {
     if (aws.repositories.mode !== 'api') throw this.#missing(repository);
     const clients = await this.options.clients();
     try {
-      const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.marks));
+      const command = new clients.sdk.CreateRepositoryCommand(createInput(aws, repository, keeper.setsMark));
       await clients.ecr.send(command, { abortSignal: AbortSignal.timeout(CREATION_TIMEOUT_MS) });
     } catch (error) {
       // Another replica was faster, or someone created it between our check and this call.

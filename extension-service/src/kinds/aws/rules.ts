@@ -35,8 +35,8 @@ function checkAccount(scope: RuleScope, { accountId }: Parsed<AwsConfig>): void 
   const message = `${quoteInput(accountId)} has ${accountId.length} digits, and AWS accounts have 12`;
   // k8s-image-swapper's own guide contains an account with 9 digits, which that program accepts.
   if (accountId.length !== LOST_ZERO_LENGTH) return scope.warn(['accountId'], message);
-  const mend = `a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
-  scope.error(['accountId'], message, mend);
+  const advice = `a leading zero was lost, because Helm reads unquoted digits as a number: write accountId: "0${accountId}"`;
+  scope.error(['accountId'], message, advice);
 }
 
 /** ECR Public has no account and no region; any other registry has one of each. */

@@ -4,7 +4,7 @@ import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../../schema/field.js';
 import { readJson } from '../../util/json-text.js';
 import type { Check } from '../../schema/leaves.js';
-import { anyText, choice, digits, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
+import { stringField, choice, digits, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
 import { prefix } from '../../schema/prefix.js';
 
 /** ECR's quotas: policy text of SetRepositoryPolicy, lifecycle policy text and rules, tags of a resource. */
@@ -71,7 +71,7 @@ const tag = z.strictObject({
       ? undefined
       : { message: `${quoteInput(key)} is not a valid tag`, allowed: tagPartsAllowed };
   }),
-  value: anyText({ about: 'Value of the tag.', allowed: `${tagPartsAllowed}, up to 256 characters` }, (value) => {
+  value: stringField({ about: 'Value of the tag.', allowed: `${tagPartsAllowed}, up to 256 characters` }, (value) => {
     if (value.length > 256) return { message: `has ${value.length} characters`, allowed: 'the maximum is 256' };
     return tagCharacters.test(value)
       ? undefined
@@ -87,8 +87,10 @@ const exclusionFilter = z.strictObject({
     { about: 'Matching tags are exceptions; `*` matches any characters.', allowed: filterAllowed },
     (value) => {
       if (value.length > 128) return { message: `has ${value.length} characters`, allowed: 'the maximum is 128' };
-      const good = /^[A-Za-z0-9._*-]+$/.test(value) && value.split('*').length <= 3;
-      return good ? undefined : { message: `${quoteInput(value)} is not a valid tag filter`, allowed: filterAllowed };
+      const isValid = /^[A-Za-z0-9._*-]+$/.test(value) && value.split('*').length <= 3;
+      return isValid
+        ? undefined
+        : { message: `${quoteInput(value)} is not a valid tag filter`, allowed: filterAllowed };
     },
   ),
 });

@@ -3,7 +3,7 @@ import type { LoginSource } from '../../credentials/renewed-login.js';
 import type { Probe } from '../probe.js';
 import { artifactRegistryPlace } from './hosts.js';
 import { missingReaders } from './readers.js';
-import { ADMIN, READER, REPO_ADMIN, WRITER } from './repository-api.js';
+import { ADMIN, READER_ROLE, REPO_ADMIN, WRITER } from './repository-api.js';
 import type { RepositoryApi } from './repository-api.js';
 import { enumName, hasSettings, settingsDrift } from './settings.js';
 import type { Repository } from './settings.js';
@@ -93,13 +93,13 @@ async function findRepository(
 
 /** Permissions that the configuration needs, with the role to grant for each. */
 function neededPermissions({ gcp, isTarget, deletes }: ArtifactRegistryProbe): ReadonlyMap<string, string> {
-  const needed = new Map([['artifactregistry.repositories.downloadArtifacts', READER]]);
+  const needed = new Map([['artifactregistry.repositories.downloadArtifacts', READER_ROLE]]);
   if (deletes) needed.set('artifactregistry.repositories.deleteArtifacts', REPO_ADMIN);
   if (!isTarget) return needed;
   needed.set('artifactregistry.repositories.downloadArtifacts', WRITER);
   needed.set('artifactregistry.repositories.uploadArtifacts', WRITER);
   if (!gcp.reconcilePolicies || !hasSettings(gcp)) return needed;
-  needed.set('artifactregistry.repositories.get', READER);
+  needed.set('artifactregistry.repositories.get', READER_ROLE);
   needed.set('artifactregistry.repositories.update', ADMIN);
   if (gcp.readers.length > 0) {
     needed.set('artifactregistry.repositories.getIamPolicy', ADMIN);
@@ -148,6 +148,6 @@ async function probeSettings(
       return say('policies', false, messageOf(error));
     }
   }
-  for (const reader of readers) say('policies', false, `${reader} has no ${READER} on the repository`);
+  for (const reader of readers) say('policies', false, `${reader} has no ${READER_ROLE} on the repository`);
   if (drift.length === 0 && readers.length === 0) say('policies', true, 'the repository is as configured');
 }

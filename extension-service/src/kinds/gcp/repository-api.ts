@@ -26,7 +26,7 @@ const CALL = { timeout: TIMEOUTS_MS.call, retry: null };
 export const ADMIN = 'roles/artifactregistry.admin';
 /** The writer role cannot delete. */
 export const REPO_ADMIN = 'roles/artifactregistry.repoAdmin';
-export const READER = 'roles/artifactregistry.reader';
+export const READER_ROLE = 'roles/artifactregistry.reader';
 export const WRITER = 'roles/artifactregistry.writer';
 
 /**
@@ -41,7 +41,7 @@ export class RepositoryApi {
   /** Undefined if it does not exist. */
   async get(signal?: AbortSignal): Promise<Repository | undefined> {
     const name = this.#name;
-    const call = this.#call('GetRepository', 'artifactregistry.repositories.get', READER, 'repository');
+    const call = this.#call('GetRepository', 'artifactregistry.repositories.get', READER_ROLE, 'repository');
     return this.#run(call, signal, async (client) => (await client.getRepository({ name }, CALL))[0]).catch(absent);
   }
 
@@ -86,7 +86,7 @@ export class RepositoryApi {
 
   /** The subset of the permissions that the identity has; needs no permission itself. */
   async testPermissions(permissions: readonly string[], signal?: AbortSignal): Promise<readonly string[]> {
-    const call = this.#call('TestIamPermissions', 'none', READER, 'repository');
+    const call = this.#call('TestIamPermissions', 'none', READER_ROLE, 'repository');
     const request = { resource: this.#name, permissions: [...permissions] };
     return this.#run(call, signal, async (client) => {
       const [{ permissions: granted }] = await client.testIamPermissions(request, CALL);
@@ -114,11 +114,11 @@ export class RepositoryApi {
     call: ApiCall,
     signal: AbortSignal | undefined,
     work: (client: ArtifactRegistryClient) => Promise<T>,
-    patience: number = TIMEOUTS_MS.call,
+    timeoutMs: number = TIMEOUTS_MS.call,
   ): Promise<T> {
     const { gcp, host, env, token } = this.options;
     // If there is no answer, the library waits for a connection forever.
-    const limit = AbortSignal.timeout(patience);
+    const limit = AbortSignal.timeout(timeoutMs);
     try {
       // A failed login has its own error; inside the library it would become text.
       await untilAborted(token(), limit);

@@ -3,7 +3,7 @@ import type { GcpCleanupPolicy, GcpRepositorySettings } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../../schema/field.js';
 import type { Check } from '../../schema/leaves.js';
-import { anyText, choice, duration, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
+import { stringField, choice, duration, flag, matching, text, wholeNumber } from '../../schema/leaves.js';
 
 /** Artifact Registry's quotas: policies per repository, labels per resource. One label is ours. */
 export const gcpLimits = { cleanupPolicies: 10, labels: 63 } as const;
@@ -21,7 +21,7 @@ const labelKeyCheck: Check = (key) => {
 
 const label = z.strictObject({
   key: text({ about: 'Name of the label.', allowed: labelKeyAllowed }, labelKeyCheck),
-  value: anyText(
+  value: stringField(
     { about: 'Value of the label.', allowed: labelValueAllowed },
     matching(/^[\p{Ll}\p{Lo}\p{N}_-]{0,63}$/u, 'value of a label', labelValueAllowed),
   ),

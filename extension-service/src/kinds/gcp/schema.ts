@@ -3,7 +3,7 @@ import type { GcpConfig } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { hostFault } from '../../core/naming/host-fault.js';
 import { described } from '../../schema/field.js';
-import { flag, matching, spelled, text } from '../../schema/leaves.js';
+import { flag, matching, patternField, text } from '../../schema/leaves.js';
 import { cleanupPolicies, readers, repositorySettings } from './repository-schema.js';
 
 const locationAllowed = 'expected a region such as us-central1 or one of us, europe, asia';
@@ -32,7 +32,7 @@ const place = {
       ? undefined
       : { message: `${quoteInput(value)} is not a valid location`, allowed: locationAllowed };
   }),
-  projectId: spelled(
+  projectId: patternField(
     { about: 'The Google Cloud project.', allowed: projectAllowed },
     (value) =>
       /^[0-9]+$/.test(value)

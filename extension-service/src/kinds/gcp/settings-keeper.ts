@@ -30,7 +30,7 @@ export interface SettingsKeeperOptions {
  */
 export class SettingsKeeper {
   readonly #stop = new AbortController();
-  #look: Promise<void> | undefined;
+  check: Promise<void> | undefined;
   #next = 0;
   #failures = 0;
 
@@ -68,7 +68,7 @@ export class SettingsKeeper {
 
   /** Resolves when no check is running any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
-    await Promise.race([this.#look, sleep(milliseconds, undefined, { ref: false })]);
+    await Promise.race([this.check, sleep(milliseconds, undefined, { ref: false })]);
   }
 
   stop(): void {
@@ -76,8 +76,8 @@ export class SettingsKeeper {
   }
 
   #checkOnce(): Promise<void> {
-    this.#look ??= this.#try().finally(() => (this.#look = undefined));
-    return this.#look;
+    this.check ??= this.#try().finally(() => (this.check = undefined));
+    return this.check;
   }
 
   async #try(): Promise<void> {
@@ -85,14 +85,14 @@ export class SettingsKeeper {
     const { path: repository } = artifactRegistryPlace(gcp);
     const event = { kind: 'repository', registry, repository, action: 'policies' } as const;
     try {
-      const mended = await this.#fix();
+      const corrected = await this.#fix();
       this.#failures = 0;
       this.#next = now() + interval;
-      if (mended.length === 0) return;
+      if (corrected.length === 0) return;
       onEvent({
         ...event,
         outcome: 'ok',
-        message: `${repository} had different settings for ${mended.join(', ')}: reset as configured`,
+        message: `${repository} had different settings for ${corrected.join(', ')}: reset as configured`,
       });
     } catch (error) {
       if (this.#stop.signal.aborted) return;

@@ -19,20 +19,20 @@ export interface CopyEvent {
 }
 
 /** The type for successes. */
-const NORMAL: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
+const NORMAL_REASONS: ReadonlySet<EventReason> = new Set(['Mirrored', 'MirrorHeld']);
 
 /** Maximum number of workloads to report an image on. */
 export const MAX_USERS = 5;
 
 /** None if there is nothing to report: the copy already existed, or another replica continues with it. */
-export function copyEvents(news: CopyUpdate, now: number): readonly CopyEvent[] {
-  return reasonsOf(news).flatMap((reason) => {
-    const message = eventMessage(news, reason, now);
-    return someOf(news.users).map((object) => ({
-      name: eventName(object, reason, `${news.source} ${news.reference}`),
+export function copyEvents(update: CopyUpdate, now: number): readonly CopyEvent[] {
+  return reasonsOf(update).flatMap((reason) => {
+    const message = eventMessage(update, reason, now);
+    return sampleOf(update.users).map((object) => ({
+      name: eventName(object, reason, `${update.source} ${update.reference}`),
       namespace: object.namespace === '' ? 'default' : object.namespace,
       object,
-      type: NORMAL.has(reason) ? ('Normal' as const) : ('Warning' as const),
+      type: NORMAL_REASONS.has(reason) ? ('Normal' as const) : ('Warning' as const),
       reason,
       message,
     }));
@@ -70,10 +70,10 @@ function reasonsOf({ result }: CopyUpdate): readonly EventReason[] {
 /**
  * Selects the same objects each time, so that retries do not report on others, and from as many namespaces as possible.
  */
-function someOf(users: readonly ObjectReference[]): readonly ObjectReference[] {
+function sampleOf(users: readonly ObjectReference[]): readonly ObjectReference[] {
   const sorted = [...users].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.uid, b.uid));
-  const firsts = sorted.filter(({ namespace }, index) => namespace !== sorted[index - 1]?.namespace);
-  const chosen = new Map([...firsts, ...sorted].map((user) => [user.uid, user]));
+  const firstPerNamespace = sorted.filter(({ namespace }, index) => namespace !== sorted[index - 1]?.namespace);
+  const chosen = new Map([...firstPerNamespace, ...sorted].map((user) => [user.uid, user]));
   return [...chosen.values()].slice(0, MAX_USERS);
 }
 

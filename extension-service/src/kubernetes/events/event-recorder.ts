@@ -22,7 +22,7 @@ export interface EventRecorderOptions {
 }
 
 /** An Event that waits to be sent. If the same happens again in the meantime, only its count increases. */
-interface Waiting {
+interface WaitingEvent {
   event: CopyEvent;
   times: number;
 }
@@ -43,7 +43,7 @@ const FLUSH_TIMEOUT_MS = 2_000;
  * counted, since Events are a convenience and everyone shares the API server.
  */
 export class EventRecorder {
-  private readonly waiting = new BoundedMap<string, Waiting>(MAX_QUEUED, () => this.drop());
+  private readonly waiting = new BoundedMap<string, WaitingEvent>(MAX_QUEUED, () => this.drop());
   private readonly perObject = new SpamFilter(SPAM_FILTER);
   private readonly global = new SpamFilter(GLOBAL);
   private readonly abort = new AbortController();
@@ -51,7 +51,7 @@ export class EventRecorder {
   private readonly sender: EventSender;
   private sending: Promise<void> | undefined;
   private stopping = false;
-  private quietUntil = -Infinity;
+  private pausedUntil = -Infinity;
   private forbidden = false;
   private dropped = 0;
   private cancelDropReport: (() => void) | undefined;
@@ -71,7 +71,7 @@ export class EventRecorder {
   }
 
   private send(events: readonly CopyEvent[]): void {
-    if (this.stopping || this.clock.now() < this.quietUntil) return;
+    if (this.stopping || this.clock.now() < this.pausedUntil) return;
     for (const event of events) this.add(event);
     if (this.waiting.size > 0) this.sending ??= this.sendAll();
   }
@@ -122,7 +122,7 @@ export class EventRecorder {
     } catch (error) {
       const message = messageOf(error);
       if (error instanceof EventError && error.kind === 'forbidden') {
-        this.quietUntil = this.clock.now() + RIGHTS_RETRY_MS;
+        this.pausedUntil = this.clock.now() + RIGHTS_RETRY_MS;
         this.waiting.clear();
         if (!this.forbidden) log('warn', `Events are paused for an hour: ${message}; or set events.enabled to false`);
         this.forbidden = true;

@@ -39,8 +39,8 @@ export class EventSender {
         return;
       } catch (error) {
         const { signal } = this.options;
-        const patient = error instanceof EventError && error.kind === 'later' && tries < MAX_TRIES && !signal.aborted;
-        if (!patient) throw error;
+        const mayRetry = error instanceof EventError && error.kind === 'later' && tries < MAX_TRIES && !signal.aborted;
+        if (!mayRetry) throw error;
         const jitter = 0.5 + 0.5 * (this.options.random ?? Math.random)();
         const pause = Math.max(FIRST_PAUSE_MS * 2 ** (tries - 1) * jitter, error.retryAfter ?? 0);
         await this.pause(Math.min(pause, MAX_PAUSE_MS));

@@ -16,7 +16,7 @@ export interface TableReport {
   readonly entries: number;
   /** Code points of the literals. */
   readonly length: number;
-  readonly crowdedOut: number;
+  readonly omittedForSpace: number;
   readonly unquotable: number;
   /** Number of written objects. */
   readonly writes: number;
@@ -49,8 +49,8 @@ const MAX_RECENT_CHARACTERS = 90_000;
 export class MirroredImages {
   private readonly known = new Map<string, Known>();
   private readonly recent = new Set<string>();
-  private readonly gone = new Set<string>();
-  private readonly unwritten = new Set<string>();
+  private readonly removed = new Set<string>();
+  private readonly pendingWrites = new Set<string>();
   private readonly adopted = new Set<string>();
   private version = 0;
   private rendered = -1;
@@ -59,7 +59,7 @@ export class MirroredImages {
   private readonly pace = new WritePace();
   private mergedAt: number;
   private largeChanged = true;
-  private leftOut = { crowdedOut: 0, unquotable: 0 };
+  private omitted = { omittedForSpace: 0, unquotable: 0 };
   private config: Config | undefined;
   private tables: ImageTables | undefined;
   private readonly changes = new WakeUps();
@@ -102,8 +102,8 @@ export class MirroredImages {
     const source = parseReference(job.source);
     this.known.set(text, { source, target, registry, repository, text, seen: this.now() });
     this.recent.add(text);
-    this.unwritten.add(text);
-    this.gone.delete(text);
+    this.pendingWrites.add(text);
+    this.removed.delete(text);
     this.changed();
   }
 
@@ -111,8 +111,8 @@ export class MirroredImages {
   missing({ reference: { text } }: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
     if (!this.known.delete(text)) return;
     if (!this.recent.delete(text)) this.largeChanged = true;
-    this.unwritten.delete(text);
-    this.gone.add(text);
+    this.pendingWrites.delete(text);
+    this.removed.add(text);
     this.changed();
   }
 
@@ -124,7 +124,7 @@ export class MirroredImages {
       const targets = decidedTargets(config, namingTarget);
       const bases = basesOf(targets);
       let recent = imageTable(this.of(true), bases, MAX_RECENT_CHARACTERS);
-      if (recent.crowdedOut > 0) {
+      if (recent.omittedForSpace > 0) {
         this.join();
         recent = imageTable([], bases);
       }
@@ -138,7 +138,7 @@ export class MirroredImages {
   }
 
   /** The result of `render` is in the cluster. @param writes number of objects that this took */
-  wrote(writes: number): void {
+  recordWrites(writes: number): void {
     const { tables } = this;
     if (tables === undefined) return;
     this.written = this.rendered;
@@ -147,15 +147,15 @@ export class MirroredImages {
       this.settle();
       return;
     }
-    this.pace.wrote(writes, this.now());
+    this.pace.record(writes, this.now());
     const { large, recent } = tables;
-    const sum = (of: 'size' | 'length' | 'crowdedOut' | 'unquotable'): number => large[of] + recent[of];
-    const [crowdedOut, unquotable] = [sum('crowdedOut'), sum('unquotable')];
-    this.warn(crowdedOut, unquotable);
+    const sum = (of: 'size' | 'length' | 'omittedForSpace' | 'unquotable'): number => large[of] + recent[of];
+    const [omittedForSpace, unquotable] = [sum('omittedForSpace'), sum('unquotable')];
+    this.warn(omittedForSpace, unquotable);
     const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;
     this.options.onReport?.({
-      ...{ entries: sum('size'), length: sum('length'), crowdedOut, unquotable, writes, lag },
-      ...{ adopted: [...this.adopted], added: [...this.unwritten], removed: [...this.gone] },
+      ...{ entries: sum('size'), length: sum('length'), omittedForSpace, unquotable, writes, lag },
+      ...{ adopted: [...this.adopted], added: [...this.pendingWrites], removed: [...this.removed] },
     });
     this.settle();
   }
@@ -175,20 +175,20 @@ export class MirroredImages {
   }
 
   /** Resolves when every change so far is in the cluster, or the signal aborts. */
-  async inForce(signal: AbortSignal): Promise<void> {
+  async untilApplied(signal: AbortSignal): Promise<void> {
     const { version } = this;
     while (!signal.aborted && this.written < version) await this.writes.wait(Infinity, signal);
   }
 
   /** Logs each number once, because a stream of images causes a write every few seconds. */
-  private warn(crowdedOut: number, unquotable: number): void {
+  private warn(omittedForSpace: number, unquotable: number): void {
     const { log } = this.options;
-    const before = this.leftOut;
-    this.leftOut = { crowdedOut, unquotable };
-    if (crowdedOut > 0 && crowdedOut !== before.crowdedOut) {
+    const before = this.omitted;
+    this.omitted = { omittedForSpace, unquotable };
+    if (omittedForSpace > 0 && omittedForSpace !== before.omittedForSpace) {
       log(
         'warn',
-        `${crowdedOut} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
+        `${omittedForSpace} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
       );
     }
     if (unquotable > 0 && unquotable !== before.unquotable) {
@@ -205,14 +205,14 @@ export class MirroredImages {
    */
   private objectsDue(): number {
     let length = this.tables?.recent.length ?? 0;
-    for (const text of this.unwritten) length += text.length;
+    for (const text of this.pendingWrites) length += text.length;
     return this.largeChanged || length > MAX_RECENT_CHARACTERS ? 2 : 1;
   }
 
   private settle(): void {
     this.adopted.clear();
-    this.unwritten.clear();
-    this.gone.clear();
+    this.pendingWrites.clear();
+    this.removed.clear();
     this.changedAt = this.version === this.rendered ? undefined : this.now();
   }
 
@@ -236,7 +236,7 @@ export class MirroredImages {
       if (!isStricter && nameOf(entry, targets) === text) continue;
       this.known.delete(text);
       this.recent.delete(text);
-      this.unwritten.delete(text);
+      this.pendingWrites.delete(text);
     }
     this.largeChanged = true;
     this.tables = undefined;
@@ -251,7 +251,7 @@ export class MirroredImages {
     for (const { text } of stale) {
       this.known.delete(text);
       this.recent.delete(text);
-      this.gone.add(text);
+      this.removed.add(text);
     }
     if (stale.length === 0 && this.recent.size === 0) return;
     this.join();

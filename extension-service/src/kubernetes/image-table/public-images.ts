@@ -13,8 +13,8 @@ export interface PublicImagesOptions {
 }
 
 /** Maximum parallel questions: fewer than the access checks allow for one host. */
-const MAX_QUESTIONS = 16;
-const QUESTION_TIMEOUT_MS = 30_000;
+const MAX_ACCESS_CHECKS = 16;
+const ACCESS_CHECK_TIMEOUT_MS = 30_000;
 const RETRY_MS = 30_000;
 
 interface Question {
@@ -61,7 +61,7 @@ export class PublicImages {
 
   private next(): void {
     for (const question of this.waiting) {
-      if (this.asking >= MAX_QUESTIONS || this.options.signal.aborted) return;
+      if (this.asking >= MAX_ACCESS_CHECKS || this.options.signal.aborted) return;
       this.waiting.delete(question);
       this.asking += 1;
       void this.decide(question).finally(() => {
@@ -76,7 +76,7 @@ export class PublicImages {
     const { job, digest } = question;
     const { text } = job.reference;
     const isOpen = (): boolean => !signal.aborted && this.open.get(text) === question;
-    const { state } = await ask(job, digest, QUESTION_TIMEOUT_MS);
+    const { state } = await ask(job, digest, ACCESS_CHECK_TIMEOUT_MS);
     if (!isOpen()) return;
     if (state === 'unknown') {
       void sleep(retry, signal, { ref: false }).then(() => {

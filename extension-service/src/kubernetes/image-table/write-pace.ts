@@ -8,7 +8,7 @@ const MINUTE_MS = 60_000;
 export class WritePace {
   private times: number[] = [];
 
-  wrote(objects: number, now: number): void {
+  record(objects: number, now: number): void {
     this.times = this.times.filter((time) => time > now - MINUTE_MS);
     for (let index = 0; index < objects; index += 1) this.times.push(now);
   }

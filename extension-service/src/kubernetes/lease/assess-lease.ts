@@ -52,8 +52,8 @@ export function assessLease(
   if (holder === candidate.identity) return { do: gone ? 'create' : 'renew' };
   if (holder === '' || isPredecessor(holder, candidate)) return { do: claim };
   // Never shorter than our own duration: a holder of our kind renews by that, regardless of its record.
-  const believed = Math.max(candidate.duration, Math.min(duration, MAX_LEASE_DURATION_MS));
-  const remaining = unchangedSince + believed - now;
+  const trustedDuration = Math.max(candidate.duration, Math.min(duration, MAX_LEASE_DURATION_MS));
+  const remaining = unchangedSince + trustedDuration - now;
   return remaining <= 0 ? { do: claim } : { do: 'wait', remaining };
 }
 

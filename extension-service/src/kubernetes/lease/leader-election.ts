@@ -63,7 +63,7 @@ export interface LeaderElectionOptions {
 }
 
 /** A period of leading. */
-interface Leading {
+interface LeadershipTerm {
   readonly since: Date;
   /** Cancels the timer that ends it. */
   cancelDeadline: () => void;
@@ -75,7 +75,7 @@ interface Leading {
  */
 export class LeaderElection {
   private observation: Observation = { lease: undefined, gone: false, unchangedSince: 0 };
-  private leading: Leading | undefined;
+  private leading: LeadershipTerm | undefined;
   private tasks: readonly LeaderTask[] = [];
   private running: RunningTasks | undefined;
   private stopping = false;
@@ -162,12 +162,12 @@ export class LeaderElection {
     this.observation = observe(this.observation, found, this.clock.now());
     const judgement = assessLease(this.observation, this.candidate, this.clock.now());
     if (judgement.do === 'wait') {
-      this.lose(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
+      this.loseLease(`${quoteInput(this.observation.lease?.record.holder ?? '')} holds it`);
       return Math.min(this.retry(), judgement.remaining);
     }
     // Stopping tasks may still write, so no new ones start in parallel.
-    const mayLead = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
-    if (!mayLead) return this.retry();
+    const mayAcquire = this.leading !== undefined || (this.running?.running !== true && !this.stopping);
+    if (!mayAcquire) return this.retry();
     try {
       await this.claim((write, signal) =>
         found === undefined ? api.create(write, signal) : this.replace(found, write, signal),
@@ -203,10 +203,10 @@ export class LeaderElection {
 
   /** Leads for `left` milliseconds, unless the Lease is renewed before. */
   private hold(since: Date, left: number): void {
-    if (left <= 0) return this.lose('the renewal took too long');
+    if (left <= 0) return this.loseLease('the renewal took too long');
     this.leading?.cancelDeadline();
     const cancelDeadline = this.clock.after(left, () =>
-      this.lose(`it was not renewed for ${this.durations.giveUp / 1_000} s`),
+      this.loseLease(`it was not renewed for ${this.durations.giveUp / 1_000} s`),
     );
     if (this.leading !== undefined) {
       this.leading.cancelDeadline = cancelDeadline;
@@ -221,7 +221,7 @@ export class LeaderElection {
   }
 
   /** Stops leading now, regardless of running requests and tasks. */
-  private lose(reason: string): void {
+  private loseLease(reason: string): void {
     if (this.leading === undefined) return;
     this.leading.cancelDeadline();
     this.leading = undefined;
@@ -232,7 +232,7 @@ export class LeaderElection {
   }
 
   /** Releases the Lease, as client-go does: other replicas do not have to wait for its expiry. */
-  private async release({ since, cancelDeadline }: Leading): Promise<void> {
+  private async release({ since, cancelDeadline }: LeadershipTerm): Promise<void> {
     const { api, identity, log } = this.options;
     cancelDeadline();
     this.leading = undefined;
@@ -271,16 +271,16 @@ export class LeaderElection {
   }
 
   private takeError(error: unknown): number {
-    const hurry = this.durations.retry / 2;
-    if (this.stopping && this.leading === undefined) return hurry;
+    const retryTime = this.durations.retry / 2;
+    if (this.stopping && this.leading === undefined) return retryTime;
     const message = messageOf(error);
     if (error instanceof LeaseError && error.kind === 'refused') {
-      return this.leading === undefined ? this.refuse(message) : Math.min(this.refuse(message), hurry);
+      return this.leading === undefined ? this.refuse(message) : Math.min(this.refuse(message), retryTime);
     }
     this.refusal = undefined;
     if (!this.unreachable) this.options.log('warn', message);
     this.unreachable = true;
-    return this.leading === undefined ? this.retry() : hurry;
+    return this.leading === undefined ? this.retry() : retryTime;
   }
 
   /**

@@ -8,7 +8,7 @@ export class LeaseRequests {
   constructor(
     private readonly clock: Clock,
     /** Time limit in milliseconds for one request. */
-    private readonly longest: number,
+    private readonly timeoutMs: number,
     /** Name of the Lease, for messages. */
     private readonly title: string,
   ) {}
@@ -21,8 +21,8 @@ export class LeaseRequests {
       signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true }),
     );
     const abort = (reason: Error): void => controller.abort(reason);
-    const late = `${this.title}: the API server does not respond within ${this.longest / 1_000} s`;
-    const cancel = this.clock.after(this.longest, () => abort(new LeaseError('unreachable', late)));
+    const late = `${this.title}: the API server does not respond within ${this.timeoutMs / 1_000} s`;
+    const cancel = this.clock.after(this.timeoutMs, () => abort(new LeaseError('unreachable', late)));
     this.current = { abort, idle };
     try {
       return await Promise.race([request(signal), aborted]);

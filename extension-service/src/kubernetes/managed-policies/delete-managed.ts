@@ -47,7 +47,7 @@ async function deleteOnce(
   const problems: string[] = [];
   for (const kind of POLICY_KINDS) {
     try {
-      for (const object of await objects.ours(kind, labels, policyName)) {
+      for (const object of await objects.managedObjects(kind, labels, policyName)) {
         await objects.remove(kind, object);
         names.push(`${kind.kind} ${object.metadata.name}`);
       }

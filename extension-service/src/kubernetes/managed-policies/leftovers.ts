@@ -5,7 +5,7 @@ import { POLICY_KINDS } from './policy-objects.js';
 import type { PolicyKind } from './policy-objects.js';
 
 /** A name that an object of an earlier configuration may have. */
-export interface Leftover {
+export interface LeftoverPolicy {
   readonly kind: PolicyKind;
   readonly name: string;
 }
@@ -14,8 +14,8 @@ export interface Leftover {
  * Names to check for objects that are no longer needed: those of every engine, for each `policies.name` since the
  * process started. Each is checked once after a change, and again only after a failure.
  */
-export class Leftovers {
-  private readonly candidates = new Map<string, Leftover>();
+export class LeftoverPolicies {
+  private readonly candidates = new Map<string, LeftoverPolicy>();
   private readonly policyNames = new Set<string>();
   private policies: PoliciesConfig | undefined;
 
@@ -39,7 +39,7 @@ export class Leftovers {
   except(
     wanted: readonly PolicyObject[],
     engine: PoliciesConfig['engine'],
-  ): { readonly own: readonly Leftover[]; readonly others: readonly Leftover[] } {
+  ): { readonly own: readonly LeftoverPolicy[]; readonly others: readonly LeftoverPolicy[] } {
     const inUse = new Set(wanted.map(({ kind, metadata }) => keyOf(kind, metadata.name)));
     const kinds = new Set((engineOf(engine)?.kinds ?? []).map(({ kind }) => kind));
     const rest = [...this.candidates].filter(([key]) => !inUse.has(key)).map(([, leftover]) => leftover);
@@ -50,7 +50,7 @@ export class Leftovers {
   }
 
   /** The object is gone, or never existed. */
-  settled({ kind, name }: Leftover): void {
+  settled({ kind, name }: LeftoverPolicy): void {
     this.candidates.delete(keyOf(kind.kind, name));
   }
 }

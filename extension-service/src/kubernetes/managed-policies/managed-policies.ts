@@ -3,16 +3,16 @@ import type { PolicyObject } from '../../core/policies/objects.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { LiveConfig } from '../live-config.js';
 import { ProblemLog } from '../problem-log.js';
-import { anotherOwner, ownerOf } from './owner.js';
+import { otherOwner, ownerOf } from './owner.js';
 import type { Owner } from './owner.js';
-import { Leftovers } from './leftovers.js';
-import type { Leftover } from './leftovers.js';
-import { isOwned, kindOf, othersIn } from './policy-objects.js';
+import { LeftoverPolicies } from './leftovers.js';
+import type { LeftoverPolicy } from './leftovers.js';
+import { isOwned, kindOf, otherManagers } from './policy-objects.js';
 import type { LivePolicy, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
 import type { MirroredImages } from '../image-table/mirrored-images.js';
 import { adoptTables } from '../image-table/adopt.js';
-import { holdsTable } from '../image-table/holds-table.js';
+import { usesImageTable } from '../image-table/holds-table.js';
 import { createHash } from 'node:crypto';
 import { messageOf } from '../../util/message-of.js';
 
@@ -37,7 +37,7 @@ const CHECK_INTERVALS_MS = { usual: 30_000, failed: 2_000, longest: 60_000 };
  */
 export class ManagedPolicies implements LeaderTask {
   readonly name = 'managed policies';
-  private readonly leftovers = new Leftovers();
+  private readonly leftovers = new LeftoverPolicies();
   /**
    * By kind and name: a hash of the applied object, and its version after that. An unchanged object is not sent again.
    */
@@ -57,7 +57,7 @@ export class ManagedPolicies implements LeaderTask {
       const judged = config.current();
       if (!judged.policies.manage) return;
       if (!adopted) adopted = await this.adopt(problems);
-      const failed = adopted ? await this.pass(signal) : [UNREAD];
+      const failed = adopted ? await this.pass(signal) : [NOT_READ_YET];
       problems.update(failed, 'the policies in the cluster match the configuration again');
       failures = failed.length === 0 ? 0 : failures + 1;
       // `pause` misses a change that happened during the pass.
@@ -74,7 +74,7 @@ export class ManagedPolicies implements LeaderTask {
   private async adopt(problems: ProblemLog): Promise<boolean> {
     const { config, images, objects, namespace } = this.options;
     const current = config.current();
-    if (images === undefined || !holdsTable(current)) return true;
+    if (images === undefined || !usesImageTable(current)) return true;
     try {
       await adoptTables({ images, objects, config: current, owner: ownerOf(current, namespace) });
       return true;
@@ -89,7 +89,7 @@ export class ManagedPolicies implements LeaderTask {
     const { config, images } = this.options;
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const changes = images !== undefined && !failed && holdsTable(config.current()) ? [images.due(either)] : [];
+    const changes = images !== undefined && !failed && usesImageTable(config.current()) ? [images.due(either)] : [];
     await Promise.race([config.pause(milliseconds, either), ...changes]);
     over.abort();
   }
@@ -109,7 +109,7 @@ export class ManagedPolicies implements LeaderTask {
       }
     };
     const wanted = await attempt(async () => {
-      const tables = images !== undefined && holdsTable(current) ? { tables: images.render(current) } : {};
+      const tables = images !== undefined && usesImageTable(current) ? { tables: images.render(current) } : {};
       return wantedPolicies(current, { namespace, caBundle: await caBundle(current), ...tables });
     });
     if (wanted === undefined) return problems;
@@ -125,7 +125,7 @@ export class ManagedPolicies implements LeaderTask {
       applied &&= written !== undefined;
       if (written === true) writes += 1;
     }
-    if (applied && images !== undefined && holdsTable(current)) images.wrote(writes);
+    if (applied && images !== undefined && usesImageTable(current)) images.recordWrites(writes);
     // The previous policies stay until all their successors exist.
     if (applied) for (const one of others) await attempt(() => this.remove(one, owner, signal));
     return problems;
@@ -138,12 +138,12 @@ export class ManagedPolicies implements LeaderTask {
     const what = `${object.kind} ${name}`;
     const before = await objects.named(kindOf(object), name);
     const isOwn = before !== undefined && isOwned(before, owner.labels);
-    if (before !== undefined && !isOwn) refuseOfAnother(what, before, owner);
+    if (before !== undefined && !isOwn) rejectOtherOwner(what, before, owner);
     const hash = createHash('sha256').update(JSON.stringify(object)).digest('hex');
     const known = this.applied.get(what);
     if (isOwn && known?.hash === hash && known.resourceVersion === before.metadata.resourceVersion) return false;
     const applied = await objects.apply(object);
-    const others = othersIn(applied);
+    const others = otherManagers(applied);
     const live = others.length === 0 ? applied : await objects.replace(object, applied);
     if (!isOwn) log('info', `${what}: created`);
     else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
@@ -154,7 +154,7 @@ export class ManagedPolicies implements LeaderTask {
     return true;
   }
 
-  private async remove(leftover: Leftover, owner: Owner, signal: AbortSignal): Promise<void> {
+  private async remove(leftover: LeftoverPolicy, owner: Owner, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { objects, log } = this.options;
     const { kind, name } = leftover;
@@ -170,11 +170,11 @@ export class ManagedPolicies implements LeaderTask {
 
 type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
-const UNREAD = "the policies wait until the previous leader's policies are read";
+const NOT_READ_YET = "the policies wait until the previous leader's policies are read";
 
 /** Two installs that write one object would overwrite each other forever. */
-function refuseOfAnother(what: string, live: LivePolicy, own: Owner): void {
-  const owner = anotherOwner(live, own);
+function rejectOtherOwner(what: string, live: LivePolicy, own: Owner): void {
+  const owner = otherOwner(live, own);
   if (owner === undefined) return;
   throw new Error(
     `${what}: is managed by another install, with Lease ${owner}: change policies.name of one install, or delete the object`,

@@ -28,10 +28,7 @@ function instanceOf(lease: string): string {
 }
 
 /** The Lease (`NAMESPACE/NAME`) of another install that manages the object; undefined if there is none. */
-export function anotherOwner(
-  { metadata: { labels = {}, annotations = {} } }: Labelled,
-  own: Owner,
-): string | undefined {
+export function otherOwner({ metadata: { labels = {}, annotations = {} } }: Labelled, own: Owner): string | undefined {
   const lease = annotations[LEASE_ANNOTATION];
   if (lease === undefined || lease === own.annotations[LEASE_ANNOTATION]) return undefined;
   // If another install took over, it changed the labels as well. An annotation that was changed alone is corrected.

@@ -77,7 +77,7 @@ export class PolicyObjects {
   }
 
   /** Objects that have the labels and were applied by the service. Parameters as for `labelled`. */
-  async ours(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
+  async managedObjects(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
     return (await this.labelled(kind, labels, policyName)).filter(isOurs);
   }
 
@@ -226,7 +226,7 @@ function isOurs({ metadata: { managedFields = [] } }: LivePolicy): boolean {
  * The other field managers that affect what the policy does; server-side apply keeps the fields that they added. Our
  * own `replace` is one of them: apply does not remove its fields when they are no longer rendered.
  */
-export function othersIn({ metadata: { managedFields = [] } }: LivePolicy): readonly string[] {
+export function otherManagers({ metadata: { managedFields = [] } }: LivePolicy): readonly string[] {
   const others = managedFields.filter(
     ({ manager, operation, subresource, fieldsV1 = {} }) =>
       !(manager === FIELD_MANAGER && operation === 'Apply') &&

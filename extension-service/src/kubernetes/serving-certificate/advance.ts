@@ -4,7 +4,7 @@ import { StaleSecretError } from './certificate-secret.js';
 import type { CertificateSecret, StoredCertificate } from './certificate-secret.js';
 import type { CertificateMaterial } from './material.js';
 import { nextStep } from './next-step.js';
-import type { Circumstances, Step } from './next-step.js';
+import type { StepInput, Step } from './next-step.js';
 
 /** Dependencies for creating and sharing certificates. */
 export interface CertificateEnvironment {
@@ -14,7 +14,7 @@ export interface CertificateEnvironment {
   readonly now: () => number;
 }
 
-export interface Advanced {
+export interface AdvanceResult {
   readonly material: CertificateMaterial;
   readonly step: Step;
 }
@@ -29,13 +29,13 @@ const MAX_TRIES = 10;
  */
 export async function advance(
   { secret, issuer, now }: CertificateEnvironment,
-  circumstances: (stored: StoredCertificate) => Omit<Circumstances, 'asked'> | Promise<Omit<Circumstances, 'asked'>>,
+  stepInput: (stored: StoredCertificate) => Omit<StepInput, 'asked'> | Promise<Omit<StepInput, 'asked'>>,
   takes: (step: Step, material: CertificateMaterial) => boolean = () => true,
-): Promise<Advanced> {
+): Promise<AdvanceResult> {
   for (let tries = 1; ; tries += 1) {
     const stored = await secret.read();
     const { asked } = stored;
-    const known = { ...(await circumstances(stored)), ...(asked !== undefined && { asked }) };
+    const known = { ...(await stepInput(stored)), ...(asked !== undefined && { asked }) };
     const time = now();
     const step = nextStep(stored.material, time, known);
     if (step.kind === 'none' || !takes(step, stored.material)) {

@@ -37,7 +37,7 @@ export type Step =
   /** Retired CAs are removed from the bundle. */
   | { readonly kind: 'forget' };
 
-export interface Circumstances {
+export interface StepInput {
   /** The required names of the certificate. */
   readonly names: readonly string[];
   /** The operator's request. */
@@ -50,14 +50,14 @@ export interface Circumstances {
  * One step at a time, so that every certificate that a replica may present can always be verified with every bundle
  * that a verifier may have: a CA is known everywhere before it signs, and until its last certificate is gone.
  */
-export function nextStep(material: CertificateMaterial, now: number, circumstances: Circumstances): Step {
+export function nextStep(material: CertificateMaterial, now: number, input: StepInput): Step {
   const { ca, next, leaf, rollover, retired } = material;
-  const { names, asked, published } = circumstances;
+  const { names, asked, published } = input;
   if (ca === undefined || notAfter(ca.cert) <= now) {
     const reason = ca === undefined ? 'there is no CA' : 'the CA expired';
     return next === undefined ? { kind: 'begin', reason } : { kind: 'sign', reason };
   }
-  const unusable = whyUnusable(material, now);
+  const unusable = unusableReason(material, now);
   if (leaf === undefined || unusable !== undefined) {
     return { kind: 'issue', reason: unusable ?? 'there is none' };
   }
@@ -78,7 +78,7 @@ export function nextStep(material: CertificateMaterial, now: number, circumstanc
 }
 
 /** Why no replica could present this certificate; undefined if one can. */
-export function whyUnusable({ ca, leaf, retired }: CertificateMaterial, now: number): string | undefined {
+export function unusableReason({ ca, leaf, retired }: CertificateMaterial, now: number): string | undefined {
   if (leaf === undefined) return 'there is none';
   if (notAfter(leaf.cert) <= now) return 'it expired';
   const certificate = new X509Certificate(leaf.cert);

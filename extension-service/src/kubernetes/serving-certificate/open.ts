@@ -7,7 +7,7 @@ import { ServingCertificate } from './serving-certificate.js';
 import type { ServingCertificateOptions } from './serving-certificate.js';
 
 export interface OpenedCertificate {
-  readonly world: CertificateEnvironment;
+  readonly environment: CertificateEnvironment;
   readonly serving: ServingCertificate;
 }
 
@@ -24,5 +24,5 @@ export function openServingCertificate({
     issuer: selfSigningIssuer,
     now: Date.now,
   };
-  return { world, serving: new ServingCertificate({ ...options, world }) };
+  return { environment: world, serving: new ServingCertificate({ ...options, world }) };
 }

@@ -24,7 +24,7 @@ interface Outcome {
   readonly state: 'done' | 'pending' | 'failed';
   readonly problem?: string;
 }
-const DONE: Outcome = { state: 'done' };
+const PUBLISHED: Outcome = { state: 'done' };
 const PENDING: Outcome = { state: 'pending' };
 
 /**
@@ -68,7 +68,7 @@ export async function publishCa(
         const body = { data: { [KEY]: bundle } };
         await core.patchNamespacedConfigMap({ name, namespace, body }, options.merge);
       }
-      return DONE;
+      return PUBLISHED;
     } catch (error) {
       return failed(apiProblem(what, error, ['get', 'patch', 'create (or create it beforehand)']));
     }
@@ -94,7 +94,7 @@ export async function publishCa(
     };
     try {
       const object: unknown = await objects.getClusterCustomObject(at, options.read).catch(absent);
-      if (object === undefined) return DONE;
+      if (object === undefined) return PUBLISHED;
       const { patch, elsewhere } = callerChanges(authority.calls(object), tls.dnsNames, bundle);
       if (patch.length > 0) {
         if (policies.manage) return PENDING;
@@ -108,7 +108,7 @@ export async function publishCa(
         await release(object);
       }
       // A caller that uses another name does not verify this certificate, so nothing waits for it.
-      return elsewhere.length === 0 ? DONE : { state: 'done', problem: callsElsewhere(what, elsewhere) };
+      return elsewhere.length === 0 ? PUBLISHED : { state: 'done', problem: callsElsewhere(what, elsewhere) };
     } catch (error) {
       // The object was changed at the same time.
       return statusOf(error) === 409 ? PENDING : failed(apiProblem(what, error, ['get', 'patch']));

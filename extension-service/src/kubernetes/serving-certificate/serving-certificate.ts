@@ -4,7 +4,7 @@ import { advance } from './advance.js';
 import type { CertificateEnvironment } from './advance.js';
 import type { CertificateMaterial, KeyPair } from './material.js';
 import { notAfter } from './material.js';
-import { whyUnusable } from './next-step.js';
+import { unusableReason } from './next-step.js';
 import { messageOf } from '../../util/message-of.js';
 
 /** The certificate that the service presents from now on. */
@@ -65,7 +65,7 @@ export class ServingCertificate {
     const { material, step } = await advance(
       world,
       () => ({ names: config.current().tls.dnsNames, published: false }),
-      (_, before) => whyUnusable(before, world.now()) !== undefined,
+      (_, before) => unusableReason(before, world.now()) !== undefined,
     );
     if ('reason' in step) log('info', `serving certificate created: ${step.reason}`);
     this.take(material);

@@ -36,14 +36,14 @@ export class UsageRecorder implements LeaderTask {
   private readonly news = new WakeUps();
   private readonly now: () => number;
   private recorded: ReadonlyMap<string, UsageRecord> = new Map();
-  private hasNews = false;
+  private hasChanges = false;
 
   constructor(private readonly options: UsageRecorderOptions) {
     this.now = options.now ?? Date.now;
     this.used = new UsedImages(this.now, (target, key) => {
       const last = this.recorded.get(target)?.uses.get(key) ?? 0;
-      if (this.now() - last < FRESH_MS || this.hasNews) return;
-      this.hasNews = true;
+      if (this.now() - last < FRESH_MS || this.hasChanges) return;
+      this.hasChanges = true;
       this.news.wake();
     });
   }
@@ -57,12 +57,12 @@ export class UsageRecorder implements LeaderTask {
       }
       const isWritten = await this.write(signal);
       await sleep(shortest, signal, { ref: false });
-      if (isWritten && !this.hasNews) await this.news.wait(interval - shortest, signal);
+      if (isWritten && !this.hasChanges) await this.news.wait(interval - shortest, signal);
     }
   }
 
   private async write(signal: AbortSignal): Promise<boolean> {
-    this.hasNews = false;
+    this.hasChanges = false;
     const report = this.used.report();
     try {
       this.recorded = await this.options.write(report, signal);

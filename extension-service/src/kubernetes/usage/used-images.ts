@@ -34,11 +34,11 @@ export class UsedImages {
 
   put(uid: string, kind: string, keys: readonly string[], generation: number): void {
     const distinct = [...new Set(keys)];
-    const fresh = distinct.filter((key) => !this.counts.has(key));
+    const added = distinct.filter((key) => !this.counts.has(key));
     for (const key of distinct) this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     this.remove(uid);
     if (distinct.length > 0) this.users.set(uid, { kind, generation, keys: distinct });
-    for (const key of fresh) this.onFirstUse(...split(key));
+    for (const key of added) this.onFirstUse(...split(key));
   }
 
   remove(uid: string): void {
@@ -87,7 +87,7 @@ export class UsedImages {
 }
 
 /** The images in targets that a Pod keeps: the mirrors of its images, and the target names that it uses itself. */
-export function usedBy(rules: Rules, pod: JsonObject, jobs: readonly MirrorJob[]): readonly string[] {
+export function imagesUsedBy(rules: Rules, pod: JsonObject, jobs: readonly MirrorJob[]): readonly string[] {
   const planned = jobs.flatMap(({ target, reference: { repository, published, digest } }) => [
     join(target, usageKey(repository, published)),
     ...(digest === undefined ? [] : [join(target, usageKey(repository, digest))]),

@@ -5,14 +5,14 @@ export interface StoreBound<T> {
   readonly maxItems: number;
 }
 
-export interface Held<T> {
+export interface StoredEntry<T> {
   readonly version: string;
   readonly value: T;
 }
 
 /** Values by key, up to a limit. */
 export class BoundedStore<T> {
-  readonly #held = new Map<string, Held<T>>();
+  readonly #held = new Map<string, StoredEntry<T>>();
   #size = 0;
   #complete = true;
 
@@ -23,12 +23,12 @@ export class BoundedStore<T> {
     return this.#complete;
   }
 
-  get(key: string): Held<T> | undefined {
+  get(key: string): StoredEntry<T> | undefined {
     return this.#held.get(key);
   }
 
   /** @returns false if there is no room; the key's previous value is removed in any case */
-  put(key: string, held: Held<T>): boolean {
+  put(key: string, held: StoredEntry<T>): boolean {
     this.delete(key);
     const size = this.#sizeOf(key, held);
     if (this.bound !== undefined && this.#size + size > this.bound.maxItems) {
@@ -47,7 +47,7 @@ export class BoundedStore<T> {
     this.#size -= this.#sizeOf(key, held);
   }
 
-  #sizeOf(key: string, { value }: Held<T>): number {
+  #sizeOf(key: string, { value }: StoredEntry<T>): number {
     return this.bound === undefined ? 0 : key.length + this.bound.size(value);
   }
 }

@@ -41,7 +41,7 @@ export interface ClusterLists {
 }
 
 /** Milliseconds without a byte after which a list is aborted. */
-const MAX_SILENCE_MS = 60_000;
+const IDLE_TIMEOUT_MS = 60_000;
 /**
  * Maximum bytes of a page, whose objects take about three times as much memory; one object has at most 1.5 MB in etcd.
  */
@@ -130,8 +130,8 @@ function send(url: URL, options: RequestOptions, largest: number): Promise<Answe
       });
       response.on('close', () => fail(new Error('the connection was closed')));
     });
-    outgoing.setTimeout(MAX_SILENCE_MS, () =>
-      outgoing.destroy(new Error(`no response for ${MAX_SILENCE_MS / 1_000} s`)),
+    outgoing.setTimeout(IDLE_TIMEOUT_MS, () =>
+      outgoing.destroy(new Error(`no response for ${IDLE_TIMEOUT_MS / 1_000} s`)),
     );
     outgoing.on('error', fail);
     outgoing.end();

@@ -75,7 +75,9 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
           }
         };
         watch
-          .watch(path, { ...query }, onLine, (error: unknown) => end(error === null ? undefined : broken(path, error)))
+          .watch(path, { ...query }, onLine, (error: unknown) =>
+            end(error === null ? undefined : watchError(path, error)),
+          )
           .then(
             (controller) => {
               connection = controller;
@@ -83,13 +85,13 @@ export async function clusterWatches(config: KubeConfig): Promise<ClusterWatches
               if (ended) controller.abort();
               else onOpen?.();
             },
-            (error: unknown) => end(broken(path, error)),
+            (error: unknown) => end(watchError(path, error)),
           );
       }),
   };
 }
 
-function broken(path: string, error: unknown): ApiStatusError | undefined {
+function watchError(path: string, error: unknown): ApiStatusError | undefined {
   if (error === undefined) return undefined;
   const code = isObject(error) && typeof error['statusCode'] === 'number' ? error['statusCode'] : 0;
   const message = error instanceof Error ? error.message : 'the watch was interrupted';

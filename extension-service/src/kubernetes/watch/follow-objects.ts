@@ -21,24 +21,24 @@ export type FollowObjects = (
 export async function followObjects(config: KubeConfig, onProblem: (message: string) => void): Promise<FollowObjects> {
   const lists = clusterLists(config);
   const watches = await clusterWatches(config);
-  const troubled = new Map<string, Set<ObjectSink>>();
+  const failing = new Map<string, Set<ObjectSink>>();
   const sinksOf = (path: string, kind: 'refused' | 'other'): Set<ObjectSink> => {
     const key = `${kind} ${path}`;
-    const sinks = troubled.get(key) ?? new Set();
-    troubled.set(key, sinks);
+    const sinks = failing.get(key) ?? new Set();
+    failing.set(key, sinks);
     return sinks;
   };
   return (path, query, sink, signal) => {
     const isOver = (): void => {
       for (const kind of ['refused', 'other'] as const) sinksOf(path, kind).delete(sink);
     };
-    const onTrouble = (error: ApiStatusError | undefined): void => {
+    const handleFailure = (error: ApiStatusError | undefined): void => {
       if (error === undefined) return isOver();
       const sinks = sinksOf(path, isRefusal(error) ? 'refused' : 'other');
       if (sinks.add(sink).size === 1 && !signal.aborted) onProblem(explain(path, error));
     };
     signal.addEventListener('abort', isOver, { once: true });
-    void new Reflector({ lists, watches, path, query, sink, onTrouble }).run(signal);
+    void new Reflector({ lists, watches, path, query, sink, onProblem: handleFailure }).run(signal);
   };
 }
 

@@ -44,10 +44,10 @@ export async function listAll(options: ListAllOptions): Promise<void> {
       page = await pages.read(next, signal);
     } catch (error) {
       if (!(error instanceof ApiStatusError) || signal.aborted) throw error;
-      const forgotten = error.code === 410 && next !== undefined && (restarts += 1) < MAX_RESTARTS;
+      const isExpired = error.code === 410 && next !== undefined && (restarts += 1) < MAX_RESTARTS;
       failures += 1;
-      if (!forgotten && (!isTransient(error) || failures >= MAX_TRIES)) throw error;
-      if (forgotten) {
+      if (!isExpired && (!isTransient(error) || failures >= MAX_TRIES)) throw error;
+      if (isExpired) {
         next = undefined;
         begin();
       }

@@ -28,7 +28,7 @@ export interface ReflectorOptions {
   /**
    * Called once per period of failures, again when a failure becomes a rejection, and with undefined when it is over.
    */
-  readonly onTrouble: (error: ApiStatusError | undefined) => void;
+  readonly onProblem: (error: ApiStatusError | undefined) => void;
   /** A list or a watch failed, and will be restarted. */
   readonly onRestart?: () => void;
   readonly random?: () => number;
@@ -56,11 +56,11 @@ export class Reflector {
   private version: string | undefined;
   /** The next page of a list that broke off, so that earlier pages are not read again. */
   private next: string | undefined;
-  private trouble: 'passing' | 'refused' | undefined;
+  private problem: 'passing' | 'refused' | undefined;
   private open = false;
   private failures = 0;
   /** How often in a row the server had forgotten the position, without a successful watch in between. */
-  private forgotten = 0;
+  private expiredCount = 0;
 
   private readonly pages: Pages;
 
@@ -71,7 +71,7 @@ export class Reflector {
 
   /** Whether the sink has all objects and receives changes. */
   get up(): boolean {
-    return this.version !== undefined && (this.open || this.trouble === undefined);
+    return this.version !== undefined && (this.open || this.problem === undefined);
   }
 
   /** Until `signal` aborts; never rejects. */
@@ -103,7 +103,7 @@ export class Reflector {
       for (const object of page.items) sink.apply(object);
       this.next = page.next;
       // A list that expires before it can be watched is useless.
-      if (this.forgotten < 2) this.healthy();
+      if (this.expiredCount < 2) this.healthy();
     } while (this.next !== undefined && !signal.aborted);
     if (signal.aborted) return;
     sink.listed();
@@ -147,19 +147,19 @@ export class Reflector {
   }
 
   private watched(): void {
-    this.forgotten = 0;
+    this.expiredCount = 0;
     this.healthy();
   }
 
   private healthy(): void {
     this.failures = 0;
-    if (this.trouble === undefined) return;
-    this.trouble = undefined;
-    this.options.onTrouble(undefined);
+    if (this.problem === undefined) return;
+    this.problem = undefined;
+    this.options.onProblem(undefined);
   }
 
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
-    const { random = Math.random, times = TIMES, onTrouble, sink } = this.options;
+    const { random = Math.random, times = TIMES, onProblem: onTrouble, sink } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
     // A list continues where it broke off, unless the server rejects the request itself.
     if (!isTransient(known)) this.next = undefined;
@@ -167,7 +167,7 @@ export class Reflector {
     if (known.code === 410) {
       this.version = undefined;
       // Retries once at once; a server that repeats this must not get requests for whole lists in a tight loop.
-      if (this.forgotten++ === 0) return;
+      if (this.expiredCount++ === 0) return;
     }
     const refused = isRefusal(known);
     if (refused && sink.refused !== undefined) {
@@ -176,10 +176,10 @@ export class Reflector {
     }
     this.failures += 1;
     this.options.onRestart?.();
-    if (this.trouble === undefined || (refused && this.trouble === 'passing')) {
-      this.trouble = refused ? 'refused' : 'passing';
+    if (this.problem === undefined || (refused && this.problem === 'passing')) {
+      this.problem = refused ? 'refused' : 'passing';
       onTrouble(known);
     }
-    await sleep(backoff(Math.max(this.failures, this.forgotten), known, times.pause, random), signal);
+    await sleep(backoff(Math.max(this.failures, this.expiredCount), known, times.pause, random), signal);
   }
 }

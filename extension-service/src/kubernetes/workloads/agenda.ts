@@ -2,7 +2,7 @@ import { mayBeCredentials } from '../../registry/copy-failure.js';
 import type { MirrorJob, PullContext } from '../../core/decide/mirror-job.js';
 import type { CopyReport } from '../copy-report.js';
 import { sourceHost } from '../../core/decide/mirror-job.js';
-import { DueKeys, LISTED, NEW } from './due-keys.js';
+import { DueKeys, LISTED, NEW_RANK } from './due-keys.js';
 import { Outstanding } from './outstanding.js';
 import type { Rank } from './due-keys.js';
 import type { WantedImage, WantedImages } from './wanted-images.js';
@@ -20,7 +20,7 @@ export interface AgendaOptions {
   /** From 0 to below 1: spreads audits. @default Math.random */
   readonly random?: () => number;
   /** A tag in the target has moved at its source, and was copied again. */
-  readonly onMoved?: (target: string) => void;
+  readonly onTagMoved?: (target: string) => void;
 }
 
 /** The known state of an image's copy; times in milliseconds since the epoch. */
@@ -99,7 +99,7 @@ export class CopyAgenda {
   /** Tags whose current image is requested. */
   refresh(keys: readonly string[]): void {
     const since = this.options.now() - RECENT_COMPARISON_MS;
-    for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true, NEW);
+    for (const key of keys) if ((this.progress.get(key)?.compared ?? 0) < since) this.ask(key, true, NEW_RANK);
   }
 
   /** The queue's answer to a request. */
@@ -110,7 +110,7 @@ export class CopyAgenda {
     if (result.ok) this.note(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
     else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
-    else if (this.otherPull(job.key)) this.ask(job.key, job.force, NEW);
+    else if (this.hasOtherPull(job.key)) this.ask(job.key, job.force, NEW_RANK);
     else this.pause(job.key, undefined);
     this.schedule();
   }
@@ -121,9 +121,9 @@ export class CopyAgenda {
    */
   copied(report: CopyReport): void {
     const { job, result } = report;
-    const wasThere = this.progress.get(job.key)?.seen !== undefined;
+    const wasSeen = this.progress.get(job.key)?.seen !== undefined;
     const isNew = result.ok && !result.upToDate && result.repaired === undefined;
-    if (wasThere && job.force && isNew) this.options.onMoved?.(job.target);
+    if (wasSeen && job.force && isNew) this.options.onTagMoved?.(job.target);
     this.note(report);
   }
 
@@ -209,7 +209,7 @@ export class CopyAgenda {
   }
 
   /** Continues with the next pull context; false if there is none, or enough were tried for now. */
-  private otherPull(key: string): boolean {
+  private hasOtherPull(key: string): boolean {
     const progress = this.of(key);
     const length = this.options.images.get(key)?.pulls().length ?? 0;
     progress.pull = (progress.pull + 1) % Math.max(length, 1);

@@ -2,7 +2,7 @@
 export type Rank = 0 | 1 | 2;
 
 /** From an object that was just created. */
-export const NEW: Rank = 0;
+export const NEW_RANK: Rank = 0;
 /** Found by listing everything: running objects come before templates. */
 export const LISTED = { pod: 1, template: 2 } as const satisfies Record<string, Rank>;
 

@@ -12,7 +12,7 @@ import { LogRateLimiter } from '../../util/log-rate-limiter.js';
 import { Reflector } from '../watch/reflector.js';
 import type { ObjectSink, ReflectorOptions } from '../watch/reflector.js';
 import { CopyAgenda } from './agenda.js';
-import { LISTED, NEW } from './due-keys.js';
+import { LISTED, NEW_RANK } from './due-keys.js';
 import { identify } from './identify.js';
 import { namespacesNotWatched } from './namespaces.js';
 import { WORKLOAD_KINDS } from './kinds.js';
@@ -20,7 +20,7 @@ import type { WorkloadKind } from './kinds.js';
 import { samePull } from './pull-contexts.js';
 import { Sources } from './sources.js';
 import { VanishedSources } from './vanished-sources.js';
-import { usedBy } from '../usage/used-images.js';
+import { imagesUsedBy } from '../usage/used-images.js';
 import type { UsedImages } from '../usage/used-images.js';
 import { UnknownImages } from './unknown-images.js';
 import { usesOf } from './uses.js';
@@ -37,7 +37,7 @@ export interface ReconcilerOptions {
   readonly ownNamespace: string | undefined;
   /** Passes copies to the queue; each is answered by `settled`. */
   readonly want: (jobs: readonly MirrorJob[]) => void;
-  readonly onNews: (news: CopyUpdate) => void;
+  readonly onCopyUpdate: (news: CopyUpdate) => void;
   /**
    * Called each time that it is known whether a target has an image of the cluster: `digest` is undefined if it does
    * not.
@@ -135,9 +135,9 @@ export class Reconciler implements LeaderTask {
     const { rules } = this.options.configuration();
     this.agenda?.copied(report);
     this.reportPresence(report);
-    const gone = this.lookAt(report);
+    const gone = this.processReport(report);
     const target = rules.targets.find(({ config }) => config.name === job.target);
-    if (target !== undefined) this.sources.learnJob(target, job);
+    if (target !== undefined) this.sources.recordJob(target, job);
     this.reportCopy(report, gone, this.wanted.get(job.key) === undefined);
   }
 
@@ -145,10 +145,10 @@ export class Reconciler implements LeaderTask {
    * @returns since when the source has been missing, in milliseconds since the epoch; undefined while it does not count
    * as missing
    */
-  private lookAt(report: CopyReport): number | undefined {
+  private processReport(report: CopyReport): number | undefined {
     const { job, result } = report;
     if (this.wanted.get(job.key) === undefined) return undefined;
-    const { hasVanished, since = 0, looks, isNews } = this.vanished.saw(report);
+    const { hasVanished, since = 0, lookups: looks, isNew: isNews } = this.vanished.recordCopy(report);
     if (isNews && hasVanished && !result.ok) {
       const users = this.wanted.topUsers(job.key, MAX_USERS).map(titleOf).join(', ');
       const gone = `has been gone from its registry since ${new Date(since).toISOString()} (${looks} looks)`;
@@ -197,7 +197,7 @@ export class Reconciler implements LeaderTask {
     }
     const { source, target, reference } = job;
     const told = result.ok || goneSince === undefined ? result : { ...result, goneSince };
-    this.options.onNews({ source, target, reference: reference.text, users, result: told });
+    this.options.onCopyUpdate({ source, target, reference: reference.text, users, result: told });
   }
 
   /** Runs with one configuration. */
@@ -214,7 +214,7 @@ export class Reconciler implements LeaderTask {
       interval: config.reconcile.interval,
       refresh: config.mirror.refresh.interval,
       audit: config.mirror.audit.interval,
-      onMoved: (target) => this.reports.moved(target),
+      onTagMoved: (target) => this.reports.recordMovedTag(target),
     });
     const agenda = config.dryRun ? undefined : this.agenda;
     const skipped = namespacesNotWatched(config, this.options.ownNamespace);
@@ -232,7 +232,7 @@ export class Reconciler implements LeaderTask {
           this.synced.add(kind.kind);
           if (this.synced.size === WORKLOAD_KINDS.length) this.logSynced();
         }),
-        onTrouble: (error) =>
+        onProblem: (error) =>
           error === undefined
             ? log('info', `watching ${kind.kind}s again`)
             : log('warn', `watching ${kind.kind}s: ${error.message}${error.code === 403 ? FORBIDDEN : ''}`),
@@ -254,7 +254,7 @@ export class Reconciler implements LeaderTask {
     const { images, unknown } = this.state();
     const up = Object.fromEntries([...this.reflectors].map(([kind, reflector]) => [kind, reflector.up]));
     if (up['Pod'] === true) this.vanished.keep((key) => this.wanted.get(key) !== undefined);
-    this.reports.tell({ up, images, unknown, vanished: this.vanished.counts() });
+    this.reports.report({ up, images, unknown, vanished: this.vanished.counts() });
   }
 
   private logSynced(): void {
@@ -293,15 +293,20 @@ export class Reconciler implements LeaderTask {
         const pod = skipped.has(reference.namespace) ? undefined : whole;
         const uses = pod === undefined ? NOTHING : this.usesOf(rules, pod, reference);
         const { used } = this.options;
-        used?.put(reference.uid, kind.kind, whole === undefined ? [] : usedBy(rules, whole, uses.jobs), generation);
+        used?.put(
+          reference.uid,
+          kind.kind,
+          whole === undefined ? [] : imagesUsedBy(rules, whole, uses.jobs),
+          generation,
+        );
         this.note(this.unknown.put(reference.uid, kind.kind, uses.unknown, generation));
         if (uses.jobs.length === 0) {
           wanted.remove(reference.uid);
           return;
         }
         const isNew = !wanted.has(reference.uid);
-        const { fresh, otherPull } = wanted.put(reference, owner, uses, generation);
-        const rank = listing ? LISTED[kind.kind === 'Pod' ? 'pod' : 'template'] : NEW;
+        const { fresh, hasOtherPull: otherPull } = wanted.put(reference, owner, uses, generation);
+        const rank = listing ? LISTED[kind.kind === 'Pod' ? 'pod' : 'template'] : NEW_RANK;
         agenda?.add(fresh, rank);
         agenda?.retry(otherPull, rank);
         if (isNew)

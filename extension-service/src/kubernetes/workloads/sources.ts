@@ -32,13 +32,13 @@ export class Sources {
 
   /** Remembers the target name of a source, for names that cannot be converted back. */
   learn(target: TargetRule, source: Reference, reference: TargetReference): void {
-    if (readsBack(target.naming, reference)) return;
+    if (isReversible(target.naming, reference)) return;
     const key = place(target, reference.repository);
     this.shortened.set(key, { registry: source.registry, repository: source.repository });
   }
 
   /** The same for a copy that an admission requested. */
-  learnJob(target: TargetRule, { source, reference }: MirrorJob): void {
+  recordJob(target: TargetRule, { source, reference }: MirrorJob): void {
     this.learn(target, parseReference(source), reference);
   }
 
@@ -67,7 +67,7 @@ export class Sources {
 }
 
 /** Whether the name alone identifies the source. */
-export function readsBack(naming: NamingTarget, reference: TargetReference): boolean {
+export function isReversible(naming: NamingTarget, reference: TargetReference): boolean {
   return sourceOf(naming, reference) !== undefined;
 }
 

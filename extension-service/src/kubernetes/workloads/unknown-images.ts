@@ -17,11 +17,11 @@ export class UnknownImages {
   /** @returns those that nothing used before */
   put(uid: string, kind: string, images: readonly string[], generation: number): readonly string[] {
     const distinct = new Set(images);
-    const fresh = [...distinct].filter((image) => !this.counts.has(image));
+    const added = [...distinct].filter((image) => !this.counts.has(image));
     for (const image of distinct) this.counts.set(image, (this.counts.get(image) ?? 0) + 1);
     this.remove(uid);
     if (distinct.size > 0) this.users.set(uid, { kind, generation, images: distinct });
-    return fresh;
+    return added;
   }
 
   remove(uid: string): void {

@@ -49,26 +49,26 @@ export function usesOf(rules: Rules, sources: Sources, pod: JsonObject, namespac
 const NONE: ReadonlySet<string> = new Set();
 
 /** Reasons that a change of the configuration or the Pod can cause for containers that were swapped before. */
-const UNDONE_LATER: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off', 'platform']);
+const TEMPORARY_REASONS: ReadonlySet<KeepReason> = new Set(['filtered', 'no-target', 'volumes-off', 'platform']);
 
 type Mirrored = Origin & { readonly kind: 'mirrored' };
 
 function inTarget(decision: ContainerDecision, { source, target }: Mirrored): ContainerDecision {
-  const isDecided = decision.action === 'mirror' || UNDONE_LATER.has(decision.reason);
+  const isDecided = decision.action === 'mirror' || TEMPORARY_REASONS.has(decision.reason);
   if (!isDecided) return decision;
   const { container, warnings } = decision;
   const reference = targetReference(target.naming, source);
   return { action: 'mirror', container, source, target, reference, warnings } satisfies Mirror;
 }
 
-interface Restored {
+interface RestoredImages {
   /** The Pod with sources in place of swapped images; the same object if there are none. */
   readonly pod: JsonObject;
   readonly mirrored: ReadonlyMap<string, Mirrored>;
   readonly unknown: readonly string[];
 }
 
-function restore(pod: JsonObject, find: (image: string) => Origin): Restored {
+function restore(pod: JsonObject, find: (image: string) => Origin): RestoredImages {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
   const mirrored = new Map<string, Mirrored>();
   const unknown: string[] = [];

@@ -11,9 +11,9 @@ export type SourceLookup = 'mirrored' | 'seen' | 'gone' | 'unknown';
 /** The state of one source; times in milliseconds since the epoch. */
 export interface SourceState {
   /** It existed once: the target's image comes from it. */
-  readonly wasThere: boolean;
+  readonly wasPresent: boolean;
   /** Number of lookups in a row that did not find it. */
-  readonly looks: number;
+  readonly lookups: number;
   /** The times of the first and the last of these. */
   readonly since?: number;
   readonly last?: number;
@@ -21,10 +21,10 @@ export interface SourceState {
   readonly hasVanished: boolean;
 }
 
-export const NOT_LOOKED_UP: SourceState = { wasThere: false, looks: 0, hasVanished: false };
+export const NOT_LOOKED_UP: SourceState = { wasPresent: false, lookups: 0, hasVanished: false };
 
 const MIN_LOOKUPS = 3;
-const MIN_GONE_MS = 3_600_000;
+const MIN_MISSING_MS = 3_600_000;
 /** Tries with several pull secrets count as one lookup. */
 const LOOKUP_INTERVAL_MS = 60_000;
 
@@ -34,23 +34,23 @@ export function afterLookup(state: SourceState, look: SourceLookup, now: number)
     case 'unknown':
       return state;
     case 'mirrored':
-      return state.wasThere ? state : { ...state, wasThere: true };
+      return state.wasPresent ? state : { ...state, wasPresent: true };
     case 'seen':
-      return { ...NOT_LOOKED_UP, wasThere: true };
+      return { ...NOT_LOOKED_UP, wasPresent: true };
     case 'gone':
-      return state.wasThere ? afterGone(state, now) : state;
+      return state.wasPresent ? afterMissing(state, now) : state;
   }
 }
 
-function afterGone(state: SourceState, now: number): SourceState {
-  const { since, last, looks } = state;
+function afterMissing(state: SourceState, now: number): SourceState {
+  const { since, last, lookups: looks } = state;
   // After a clock was set back, counting starts again.
   if (since === undefined || last === undefined || now < last) {
-    return { ...state, looks: 1, since: now, last: now };
+    return { ...state, lookups: 1, since: now, last: now };
   }
   if (now - last < LOOKUP_INTERVAL_MS) return state;
-  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKUPS && now - since >= MIN_GONE_MS);
-  return { ...state, looks: looks + 1, last: now, hasVanished };
+  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKUPS && now - since >= MIN_MISSING_MS);
+  return { ...state, lookups: looks + 1, last: now, hasVanished };
 }
 
 /** The evidence of a report. A copy only requests from the source what the target lacks, unless it compares the two. */
@@ -68,12 +68,12 @@ export class VanishedSources {
   constructor(private readonly now: () => number) {}
 
   /** @returns the state, and whether this report changed whether the source counts as vanished */
-  saw(report: CopyReport): SourceState & { readonly isNews: boolean } {
+  recordCopy(report: CopyReport): SourceState & { readonly isNew: boolean } {
     const { key, target } = report.job;
     const before = this.states.get(key)?.state ?? NOT_LOOKED_UP;
     const state = afterLookup(before, lookupOf(report), this.now());
     if (state !== NOT_LOOKED_UP) this.states.set(key, { target, state });
-    return { ...state, isNews: state.hasVanished !== before.hasVanished };
+    return { ...state, isNew: state.hasVanished !== before.hasVanished };
   }
 
   /** Forgets the images that nothing uses any more. */

@@ -27,11 +27,11 @@ export interface ObjectUses {
 }
 
 /** The images that an object added. */
-export interface Put {
+export interface AddResult {
   /** Keys of images that nothing used before. */
   readonly fresh: readonly string[];
   /** Keys of images that were already used, but may now be pulled with other credentials. */
-  readonly otherPull: readonly string[];
+  readonly hasOtherPull: readonly string[];
 }
 
 interface Entry extends WorkloadObject {
@@ -78,7 +78,7 @@ class Image implements WantedImage {
   }
 }
 
-const UNCHANGED: Put = { fresh: [], otherPull: [] };
+const UNCHANGED: AddResult = { fresh: [], hasOtherPull: [] };
 
 /**
  * Which images the cluster's objects use, and which objects use an image. Only names are kept: a hundred thousand Pods
@@ -110,7 +110,7 @@ export class WantedImages {
   }
 
   /** The images of an object, all with the same pull context: its own. */
-  put(reference: ObjectReference, owner: string | undefined, uses: ObjectUses, generation: number): Put {
+  put(reference: ObjectReference, owner: string | undefined, uses: ObjectUses, generation: number): AddResult {
     const { jobs, uncertain } = uses;
     const before = this.objects.get(reference.uid);
     const context = jobs[0]?.pull;
@@ -132,7 +132,7 @@ export class WantedImages {
     }
     if (before !== undefined) this.release(before);
     this.objects.set(reference.uid, entry);
-    return { fresh, otherPull };
+    return { fresh, hasOtherPull: otherPull };
   }
 
   remove(uid: string): void {

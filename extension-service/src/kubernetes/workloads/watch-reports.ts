@@ -5,7 +5,7 @@ export interface WatchReport {
   /** By kind: lists and watches that failed and were restarted since the last report. */
   readonly restarts: Readonly<Record<string, number>>;
   /** By target: tags that had moved at their source since the last report. */
-  readonly moved: Readonly<Record<string, number>>;
+  readonly movedTags: Readonly<Record<string, number>>;
   readonly images: number;
   /** Images in a target whose source is unknown. */
   readonly unknown: number;
@@ -25,17 +25,17 @@ export class WatchReports {
     this.restarts[kind] = (this.restarts[kind] ?? 0) + 1;
   }
 
-  moved(target: string): void {
+  recordMovedTag(target: string): void {
     this.movedTags[target] = (this.movedTags[target] ?? 0) + 1;
   }
 
-  tell(seen: Omit<WatchReport, 'restarts' | 'moved'>): void {
+  report(seen: Omit<WatchReport, 'restarts' | 'movedTags'>): void {
     const { restarts, movedTags: moved } = this;
     const text = JSON.stringify(seen);
     if (text === this.last && Object.keys({ ...restarts, ...moved }).length === 0) return;
     this.last = text;
     this.restarts = {};
     this.movedTags = {};
-    this.send({ ...seen, restarts, moved });
+    this.send({ ...seen, restarts, movedTags: moved });
   }
 }

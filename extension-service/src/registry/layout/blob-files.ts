@@ -86,7 +86,7 @@ export class BlobFiles {
       const retry = { retry: DEFAULT_RETRY, retryTools: DEFAULT_RETRY_TOOLS };
       const source = new BlobSource(descriptor, await open(), { ...retry, signal, keepBytes: 0, onBytes });
       try {
-        await filled(createWriteStream(unfinished), signal, source.body(size));
+        await writeToFile(createWriteStream(unfinished), signal, source.body(size));
       } catch (error) {
         source.close();
         signal?.throwIfAborted();
@@ -168,8 +168,8 @@ export class BlobFiles {
 
   #failure(error: unknown): RegistryError {
     const code = codeOf(error) ?? '';
-    const kind = FULL.has(code) ? 'quota' : REFUSED.has(code) ? 'forbidden' : 'unreachable';
-    const message = FULL.has(code)
+    const kind = DISK_FULL_CODES.has(code) ? 'quota' : REFUSED.has(code) ? 'forbidden' : 'unreachable';
+    const message = DISK_FULL_CODES.has(code)
       ? `the disk is full, or a limit is reached (${code}): make room and run it again, it goes on from here`
       : error instanceof Error
         ? error.message
@@ -178,11 +178,15 @@ export class BlobFiles {
   }
 }
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const DISK_FULL_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const REFUSED = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 /** Resolves when the file is written and closed. */
-async function filled(file: Writable, signal: AbortSignal | undefined, body: (file: Writable) => void): Promise<void> {
+async function writeToFile(
+  file: Writable,
+  signal: AbortSignal | undefined,
+  body: (file: Writable) => void,
+): Promise<void> {
   if (signal !== undefined) addAbortSignal(signal, file);
   await new Promise<void>((resolve, reject) => {
     file.once('error', reject);

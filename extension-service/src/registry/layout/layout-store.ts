@@ -47,7 +47,7 @@ export class LayoutStore implements ImageStore {
   }
 
   /** Digests of unnamed manifests that refer to nothing: images without a known target name. */
-  async unnamed(): Promise<readonly string[]> {
+  async unnamedImages(): Promise<readonly string[]> {
     const listed = new Set([...(await this.#subjects()).values()].flat().map(({ digest }) => digest));
     const digests = this.index.entries
       .filter(({ name }) => name === undefined)

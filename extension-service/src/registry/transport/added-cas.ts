@@ -7,10 +7,10 @@ export interface AddedCas {
   /** From NODE_EXTRA_CA_CERTS: Node trusts them by itself, unless a connection has its own list. */
   readonly byNode: readonly string[];
   /** From SSL_CERT_FILE and SSL_CERT_DIR, which Node does not read. */
-  readonly byUs: readonly string[];
+  readonly added: readonly string[];
 }
 
-export const NO_ADDED_CAS: AddedCas = { byNode: [], byUs: [] };
+export const NO_ADDED_CAS: AddedCas = { byNode: [], added: [] };
 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_FILES = 1_000;
@@ -48,7 +48,7 @@ export function addedCas(
   const ofFile = read('SSL_CERT_FILE', file === '' ? [] : [file]);
   const listed = folders.split(delimiter).filter((folder) => folder !== '');
   const ofFolders = listed.flatMap((folder) => read('SSL_CERT_DIR', filesOf(folder, report)));
-  return { byNode, byUs: [...ofFile, ...ofFolders] };
+  return { byNode, added: [...ofFile, ...ofFolders] };
 }
 
 function filesOf(folder: string, report: (problem: string) => void): string[] {

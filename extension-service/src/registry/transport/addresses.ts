@@ -81,7 +81,7 @@ export function unwrapAddress(address: string): string {
   const bare = bareAddress(address);
   if (!isIPv6(bare)) return bare;
   const groups = expand(bare);
-  const tail = dotted(groups[6] ?? 0, groups[7] ?? 0);
+  const tail = dottedQuad(groups[6] ?? 0, groups[7] ?? 0);
   const zero = (from: number, to: number): boolean => groups.slice(from, to).every((group) => group === 0);
   if (zero(0, 5) && groups[5] === 0xffff) return tail;
   if (zero(0, 4) && groups[4] === 0xffff && groups[5] === 0) return tail;
@@ -89,7 +89,7 @@ export function unwrapAddress(address: string): string {
   if (groups[0] === 0x64 && groups[1] === 0xff9b) {
     if (zero(2, 6) || (groups[2] === 1 && zero(4, 6))) return tail;
   }
-  if (groups[0] === 0x2002) return dotted(groups[1] ?? 0, groups[2] ?? 0);
+  if (groups[0] === 0x2002) return dottedQuad(groups[1] ?? 0, groups[2] ?? 0);
   return bare;
 }
 
@@ -136,6 +136,6 @@ function expand(address: string): number[] {
   return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
 }
 
-function dotted(high: number, low: number): string {
+function dottedQuad(high: number, low: number): string {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }

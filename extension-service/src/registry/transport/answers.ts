@@ -3,7 +3,7 @@ import { describeRequest, RegistryError } from '../errors.js';
 import { abortReason } from './abort.js';
 import { header, invalid, type RequestInfo } from './request-info.js';
 import { decodedBody } from './content-coding.js';
-import { parseDiagnostics, plainWords } from './diagnostics.js';
+import { parseDiagnostics, plainText } from './diagnostics.js';
 import { discard, readErrorBody } from './discard.js';
 import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
@@ -44,7 +44,7 @@ export async function statusError(
   const status = response.statusCode ?? 0;
   const body = await readErrorBody(response, () => decodedBody(response, asked).stream);
   const diagnostics = parseDiagnostics(body);
-  const words = diagnostics.length === 0 ? plainWords(body) : '';
+  const words = diagnostics.length === 0 ? plainText(body) : '';
   const { method, url, host } = asked;
   const found = classify({ status, method, path: url.pathname, diagnostics, words });
   const isHtml = /^\s*(<!doctype html|<html)/i.test(body);
@@ -62,7 +62,7 @@ export async function statusError(
     request: describeRequest(method, url),
     status,
     diagnostics,
-    advised: found.advice !== undefined && !GENERAL.has(found.kind),
+    advised: found.advice !== undefined && !GENERAL_CODES.has(found.kind),
     ...(found.retryable !== undefined && { retryable: found.retryable }),
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });
@@ -82,7 +82,7 @@ export function refusePage(response: IncomingMessage, asked: RequestInfo): void 
 }
 
 /** Classes whose advice only says that a credential is missing. */
-const GENERAL: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
+const GENERAL_CODES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 

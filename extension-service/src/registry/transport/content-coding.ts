@@ -12,13 +12,13 @@ const { createZstdDecompress } = zlib as { readonly createZstdDecompress?: () =>
 const DECODERS: Readonly<Record<string, ((body: Readable) => Readable) | undefined>> = {
   gzip: gunzipIfCoded,
   'x-gzip': gunzipIfCoded,
-  deflate: through(() => zlib.createInflate()),
-  br: through(() => zlib.createBrotliDecompress()),
+  deflate: decodeWith(() => zlib.createInflate()),
+  br: decodeWith(() => zlib.createBrotliDecompress()),
   // Node 22.15 and later.
-  ...(createZstdDecompress !== undefined && { zstd: through(createZstdDecompress) }),
+  ...(createZstdDecompress !== undefined && { zstd: decodeWith(createZstdDecompress) }),
 };
 
-function through(decoder: () => Duplex): (body: Readable) => Readable {
+function decodeWith(decoder: () => Duplex): (body: Readable) => Readable {
   return (body) => pipeline(body, decoder(), () => undefined);
 }
 

@@ -1,7 +1,7 @@
 import { oneLine } from '../../core/image/quote.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic } from '../errors.js';
-import { blankSecrets } from '../sent-secrets.js';
+import { redactSecrets } from '../sent-secrets.js';
 
 const MAX_DIAGNOSTICS = 5;
 
@@ -54,7 +54,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The text of a body that is not JSON: its words, or the title of an HTML page. */
-export function plainWords(body: string): string {
+export function plainText(body: string): string {
   if (/^\s*[[{]/.test(body)) return '';
   if (!/^\s*</.test(body)) return clip(body).trim();
   return clip(/<title[^>]*>([^<]{1,2000})/i.exec(body)?.[1]).trim();
@@ -62,14 +62,14 @@ export function plainWords(body: string): string {
 
 /** Maximum characters to show in a message, and to read. */
 const MAX_SHOWN = 300;
-const MAX_READ = 8_192;
+const MAX_READ_CHARACTERS = 8_192;
 
 function clip(value: unknown): string {
   if (typeof value !== 'string') return '';
   // Secrets are blanked before the text is cut, which could leave a part of one. One line, no escape sequences: the
   // text goes into logs.
   return oneLine(
-    blankSecrets(value.slice(0, MAX_READ))
+    redactSecrets(value.slice(0, MAX_READ_CHARACTERS))
       .slice(0, MAX_SHOWN)
       .replace(/\p{Cc}/gu, ' '),
   );

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 /** How long to wait for an answer on a connection that accepts no more bytes, in milliseconds. */
 const EARLY_ANSWER_MS = 1_000;
 
-const BROKEN: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
+const CONNECTION_LOST_CODES: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -20,22 +20,22 @@ export function readEarlyAnswer(request: ClientRequest): void {
     if (prepared.has(socket)) return;
     prepared.add(socket);
     const write = socket._write.bind(socket);
-    socket._write = (chunk, encoding, callback) => write(chunk, encoding, heldBack(socket, callback));
+    socket._write = (chunk, encoding, callback) => write(chunk, encoding, delayedCallback(socket, callback));
     const writev = socket._writev?.bind(socket);
-    if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, heldBack(socket, callback));
+    if (writev !== undefined) socket._writev = (chunks, callback) => writev(chunks, delayedCallback(socket, callback));
   });
 }
 
-function heldBack(socket: Socket, callback: WriteCallback): WriteCallback {
+function delayedCallback(socket: Socket, callback: WriteCallback): WriteCallback {
   return (error) => {
     const code = (error as NodeJS.ErrnoException | null | undefined)?.code ?? '';
-    if (!BROKEN.has(code) || socket.destroyed) return callback(error);
-    const tell = (): void => {
+    if (!CONNECTION_LOST_CODES.has(code) || socket.destroyed) return callback(error);
+    const report = (): void => {
       clearTimeout(timer);
-      socket.off('close', tell);
+      socket.off('close', report);
       callback(error);
     };
-    const timer = setTimeout(tell, EARLY_ANSWER_MS);
-    socket.once('close', tell);
+    const timer = setTimeout(report, EARLY_ANSWER_MS);
+    socket.once('close', report);
   };
 }

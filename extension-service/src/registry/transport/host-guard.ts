@@ -25,7 +25,7 @@ export interface AddressPolicy {
 }
 
 /** A registry that sends us elsewhere: by a redirect, a token realm or the Location of an upload. */
-export interface Party {
+export interface Peer {
   /** host[:port] as references name it. */
   readonly host: string;
   /** The peer address of the connection with the answer. */
@@ -80,7 +80,7 @@ export class HostGuard {
    * The policy for URLs that a party sends: an address of its own class or a more public one (loopback, private,
    * public), never link-local or metadata. A configured registry may also refer to itself, wherever it is.
    */
-  onwardPolicy({ host, address }: Party): AddressPolicy {
+  redirectPolicy({ host, address }: Peer): AddressPolicy {
     // Special addresses have no network of their own: a party reached there may only refer to public ones.
     return this.#policy(address === 'special' ? 'public' : address, this.isTrusted(host) ? host : undefined);
   }
@@ -104,7 +104,7 @@ export class HostGuard {
     if (matchesName(this.#allow, name, port)) return undefined;
     if (where !== undefined && listContains(this.#allow.addresses, where)) return undefined;
     const found = where === undefined ? (viaProxy ? classifyName(name) : undefined) : classifyAddress(where);
-    if (found === undefined || INSIDE.indexOf(found) <= INSIDE.indexOf(reach)) return undefined;
+    if (found === undefined || ALL_CLASSES.indexOf(found) <= ALL_CLASSES.indexOf(reach)) return undefined;
     const shown = where === undefined ? name : unwrapAddress(where);
     return found === 'special' || reach === 'private'
       ? `${shown} is not an allowed address for images (${SPECIAL_HINT})`
@@ -119,7 +119,7 @@ function authorities(host: string, port: number): string[] {
   return port === 443 ? [shown, `${shown}:443`] : [`${shown}:${port}`];
 }
 
-const INSIDE: readonly AddressClass[] = ['public', 'private', 'loopback', 'special'];
+const ALL_CLASSES: readonly AddressClass[] = ['public', 'private', 'loopback', 'special'];
 
 const TRUSTED: AddressPolicy = { key: 'trusted', refusal: () => undefined };
 

@@ -53,7 +53,7 @@ export class RefusedAddressError extends Error {
 }
 
 /** A request whose body is not sent yet, and the peer of its connection. */
-interface Opened {
+interface OpenedConnection {
   readonly outgoing: ClientRequest;
   readonly agent: http.Agent;
   readonly host: string;
@@ -95,7 +95,7 @@ export class Http {
     }
   }
 
-  #open(request: HttpRequest): Opened {
+  #open(request: HttpRequest): OpenedConnection {
     request.signal?.throwIfAborted();
     const { url, policy } = request;
     const host = hostname(url);
@@ -173,8 +173,8 @@ export class Http {
   /** A list replaces Node's own, which contains the certificates of NODE_EXTRA_CA_CERTS. */
   #cas(ca: string | undefined): { readonly ca?: string[] } {
     const { added = NO_ADDED_CAS } = this.#options;
-    if (ca === undefined && added.byUs.length === 0) return {};
-    return { ca: [...rootCertificates, ...added.byNode, ...added.byUs, ...(ca === undefined ? [] : [ca])] };
+    if (ca === undefined && added.added.length === 0) return {};
+    return { ca: [...rootCertificates, ...added.byNode, ...added.added, ...(ca === undefined ? [] : [ca])] };
   }
 
   /**

@@ -126,15 +126,15 @@ class LoginRun {
     const response = await this.#options.hop(this.url, this.request, sent?.value, this.context);
     this.#response = response;
     const status = response.statusCode ?? 0;
-    const lesson = hasNewChallenge(response) ? this.#learn(response, this.url) : undefined;
-    this.#learned = lesson;
+    const challenge = hasNewChallenge(response) ? this.#learn(response, this.url) : undefined;
+    this.#learned = challenge;
     return {
       type: 'answered',
       status,
       challenged: this.login.challenged,
       bearer: sent?.value?.startsWith('Bearer ') === true,
-      changed: lesson?.changed === true,
-      furtherScopes: lesson !== undefined && lesson.scopes.length > 0,
+      changed: challenge?.changed === true,
+      furtherScopes: challenge !== undefined && challenge.scopes.length > 0,
     };
   }
 
@@ -209,7 +209,9 @@ class LoginRun {
   /** With the reason why a configured login was not tried. */
   async #explained(error: Error): Promise<Error> {
     if (!(error instanceof RegistryError) || !CREDENTIAL_FAILURES.has(error.kind)) return error;
-    const advice = await this.#options.keychain.notUsed?.(this.#options.host, this.#repository).catch(() => undefined);
+    const advice = await this.#options.keychain
+      .unusedReason?.(this.#options.host, this.#repository)
+      .catch(() => undefined);
     return advice === undefined ? error : error.as({ kind: error.kind, retryable: error.retryable, advice });
   }
 

@@ -2,7 +2,7 @@ import { BoundedMap } from '../../util/bounded-map.js';
 import { sleep } from '../../util/sleep.js';
 import type { RegistryAction } from '../request-log.js';
 import { abortReason, onAbort } from './abort.js';
-import { atOnce, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
+import { maxInFlight, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
 
 /** Maximum registries and actions to remember; Pods name registries. */
 const MAX_GATES = 1_000;
@@ -27,7 +27,7 @@ export class PaceGate {
   async waitForTurn(signal: AbortSignal | undefined): Promise<ReportAnswer> {
     signal?.throwIfAborted();
     while (this.#mustWait()) {
-      await this.#turn(signal);
+      await this.waitTurn(signal);
       if (signal?.aborted !== true) continue;
       // The unused turn goes to another request.
       this.#wake();
@@ -45,19 +45,19 @@ export class PaceGate {
   }
 
   /** Records a rejection of a request that did not wait here. */
-  throttled(startedAt: number): void {
+  recordThrottled(startedAt: number): void {
     this.#pace = loweredPace(this.#pace, this.#inFlight + 1, startedAt, this.now());
   }
 
   #mustWait(): boolean {
     if (this.#pace === undefined) return false;
-    return this.#inFlight >= atOnce(this.#pace) || this.now() < this.#notBefore;
+    return this.#inFlight >= maxInFlight(this.#pace) || this.now() < this.#notBefore;
   }
 
   /** Waits for an answer, or until the delay between two requests is over. */
-  async #turn(signal: AbortSignal | undefined): Promise<void> {
+  async waitTurn(signal: AbortSignal | undefined): Promise<void> {
     const pause = this.#notBefore - this.now();
-    if (this.#pace !== undefined && this.#inFlight < atOnce(this.#pace) && pause > 0) return sleep(pause, signal);
+    if (this.#pace !== undefined && this.#inFlight < maxInFlight(this.#pace) && pause > 0) return sleep(pause, signal);
     await new Promise<void>((resolve) => {
       const stop = signal === undefined ? undefined : onAbort(signal, () => turn());
       const turn = (): void => {
@@ -71,7 +71,7 @@ export class PaceGate {
 
   /** Wakes as many waiting requests as may be sent. */
   #wake(): void {
-    const free = this.#pace === undefined ? this.#waiting.size : atOnce(this.#pace) - this.#inFlight;
+    const free = this.#pace === undefined ? this.#waiting.size : maxInFlight(this.#pace) - this.#inFlight;
     for (const turn of [...this.#waiting].slice(0, Math.max(0, free))) turn();
   }
 }
@@ -90,7 +90,7 @@ export class PaceGates {
     signal: AbortSignal | undefined,
     send: () => Promise<T>,
   ): Promise<T> {
-    if (action === 'send-upload') return this.#unpaced(host, send);
+    if (action === 'send-upload') return this.sendUnpaced(host, send);
     const leave = await this.#gate(host, action).waitForTurn(signal);
     try {
       const response = await send();
@@ -102,14 +102,14 @@ export class PaceGates {
     }
   }
 
-  async #unpaced<T extends { readonly statusCode?: number | undefined }>(
+  async sendUnpaced<T extends { readonly statusCode?: number | undefined }>(
     host: string,
     send: () => Promise<T>,
   ): Promise<T> {
     const startedAt = this.now();
     const response = await send();
     // Makes fewer uploads start.
-    if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').throttled(startedAt);
+    if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').recordThrottled(startedAt);
     return response;
   }
 

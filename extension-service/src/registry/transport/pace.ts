@@ -38,7 +38,7 @@ export function raisedPace({ limit, loweredAt }: Pace): Pace | undefined {
 }
 
 /** Parallel requests, at least one. */
-export function atOnce({ limit }: Pace): number {
+export function maxInFlight({ limit }: Pace): number {
   return Math.max(1, Math.floor(limit));
 }
 

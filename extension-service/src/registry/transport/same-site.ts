@@ -77,15 +77,15 @@ export function isKnownTokenHost(registry: string, realm: string): boolean {
  * cluster.
  */
 export function isSameSite(left: string, right: string): boolean {
-  const site = siteOf(canonicalName(left));
-  return site !== '' && site === siteOf(canonicalName(right));
+  const site = registrableDomain(canonicalName(left));
+  return site !== '' && site === registrableDomain(canonicalName(right));
 }
 
 /**
  * The registered domain of a name, by rules instead of the public suffix list: too narrow for a few names, and never
  * wider than the domain of one owner. An address and a name with one label are separate sites.
  */
-function siteOf(name: string): string {
+function registrableDomain(name: string): string {
   const labels = name.split('.');
   if (isIP(name) !== 0 || labels.length < 2) return name;
   // Services of a cluster: <service>.<namespace>.svc[.cluster domain].

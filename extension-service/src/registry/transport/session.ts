@@ -7,7 +7,7 @@ import type { Keychain, RegistryEndpoint, RequestContext } from '../types.js';
 import { invalid, networkError, statusError, type RequestInfo } from './answers.js';
 import { BaseUrl } from './base-url.js';
 import { discard } from './discard.js';
-import type { AddressPolicy, HostGuard, Party } from './host-guard.js';
+import type { AddressPolicy, HostGuard, Peer } from './host-guard.js';
 import type { Http } from './http.js';
 import { sendWithLogin } from './login-run.js';
 import { Login } from './login.js';
@@ -51,7 +51,7 @@ export class Session {
   readonly #base: BaseUrl;
   readonly #logins = new Map<string, Login>();
   /** The registry as it last answered, which determines where the Location of an upload may point. */
-  #party: Party;
+  #party: Peer;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -70,14 +70,14 @@ export class Session {
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
     const base = await this.#base.find(context).catch((error: unknown) => {
-      this.#tell(request);
+      this.reportRequest(request);
       throw error;
     });
     let url = this.#resolve(base, request);
     let response = await this.#sendTo(url, base, request, context);
     for (let hops = 0; isRedirect(response, request); hops += 1) {
       const from = this.#registryAt(url, base);
-      const policy = this.#options.guard.onwardPolicy(this.#partyOf(response, url));
+      const policy = this.#options.guard.redirectPolicy(this.peerOf(response, url));
       discard(response);
       url = redirectTarget(response, request, this.#asked(request.method, url, from), hops);
       response = await this.#sendTo(url, base, request, context, policy);
@@ -113,11 +113,11 @@ export class Session {
     base: URL,
     request: SessionRequest,
     context: RequestContext,
-    onward?: AddressPolicy,
+    redirectPolicy?: AddressPolicy,
   ): Promise<IncomingMessage> {
     const { guard } = this.#options;
     const registry = this.#registryAt(url, base);
-    const policy = onward ?? (registry.isOwn ? guard.policyFor(this.host) : guard.onwardPolicy(this.#party));
+    const policy = redirectPolicy ?? (registry.isOwn ? guard.policyFor(this.host) : guard.redirectPolicy(this.#party));
     const scopes = registry.isOwn ? request.scopes : scopesAt(url, request.scopes);
     return sendWithLogin(this.#loginAt(registry, policy), url, { ...request, scopes }, context);
   }
@@ -141,7 +141,7 @@ export class Session {
       now,
       hidesFromAnonymous,
       hop: (url, request, authorization, context) =>
-        this.#hop(url, request, authorization, context, { policy, registry }),
+        this.sendOnce(url, request, authorization, context, { policy, registry }),
       asked: (method, url) => this.#asked(method, url, registry),
       challengeOrigin: (response, url) => ({
         host: this.host,
@@ -149,7 +149,7 @@ export class Session {
         url,
         verified,
         tls,
-        onward: guard.onwardPolicy(this.#partyOf(response, url)),
+        redirectPolicy: guard.redirectPolicy(this.peerOf(response, url)),
         isOtherRegistry: (other) => guard.isTrusted(other),
         tokenHosts,
       }),
@@ -161,7 +161,7 @@ export class Session {
     return login;
   }
 
-  async #hop(
+  async sendOnce(
     url: URL,
     request: SessionRequest,
     authorization: string | undefined,
@@ -184,11 +184,11 @@ export class Session {
           ...(context.signal && { signal: context.signal }),
         });
       });
-      this.#tell(request, response);
-      if (registry.isOwn) this.#party = this.#partyOf(response, url);
+      this.reportRequest(request, response);
+      if (registry.isOwn) this.#party = this.peerOf(response, url);
       return response;
     } catch (error) {
-      if (context.signal?.aborted !== true) this.#tell(request);
+      if (context.signal?.aborted !== true) this.reportRequest(request);
       throw networkError(error, this.#asked(request.method, url, registry), context.signal);
     }
   }
@@ -198,7 +198,7 @@ export class Session {
   }
 
   /** Counts a request; without an answer as an error. */
-  #tell({ method, target }: SessionRequest, response?: IncomingMessage): void {
+  reportRequest({ method, target }: SessionRequest, response?: IncomingMessage): void {
     const { onRequest } = this.#options;
     if (onRequest === undefined) return;
     const remaining = response && remainingOf(response);
@@ -216,7 +216,7 @@ export class Session {
    * The party that sends us elsewhere with this answer. Registries that it redirects to may do no more than it may
    * itself.
    */
-  #partyOf(response: IncomingMessage, url: URL): Party {
+  peerOf(response: IncomingMessage, url: URL): Peer {
     return { host: this.host, address: this.#options.http.peerClass(response, url) };
   }
 }

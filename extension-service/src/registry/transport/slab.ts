@@ -3,7 +3,7 @@ const SLAB_BYTES = 256 * 1024;
 /** A slab with less free memory than this is full, because a read into it would be too small. */
 const MIN_READ_BYTES = 64 * 1024;
 /** Maximum slabs to keep for later bodies. */
-const MAX_UNUSED = 8;
+const MAX_UNUSED_SLABS = 8;
 
 const unused: Slab[] = [];
 
@@ -54,6 +54,6 @@ export class Slab {
   }
 
   #reuse(): void {
-    if (this.#isRetired && this.#held === 0 && unused.length < MAX_UNUSED) unused.push(this);
+    if (this.#isRetired && this.#held === 0 && unused.length < MAX_UNUSED_SLABS) unused.push(this);
   }
 }

@@ -3,7 +3,7 @@ import type { Agent, ClientRequest } from 'node:http';
 /** Maximum stale connections to replace for one request. */
 export const MAX_STALE_CONNECTIONS = 3;
 
-const CLOSED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
+const CLOSED_CODES: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 /**
  * Whether a request used a connection that the server had closed in the meantime: it was kept from an earlier request,
@@ -11,7 +11,7 @@ const CLOSED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
  */
 export function hitClosedConnection(request: ClientRequest, error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;
-  return request.reusedSocket && CLOSED.has(code);
+  return request.reusedSocket && CLOSED_CODES.has(code);
 }
 
 /** Closes the idle connections to an origin: most likely the server has closed all of them. */

@@ -19,14 +19,14 @@ export interface RefusalClass {
   readonly advice?: string;
 }
 
-interface Facts extends Refusal {
+interface ResponseFacts extends Refusal {
   readonly text: string;
   readonly isWrite: boolean;
   readonly isManifestPut: boolean;
 }
 
 /** A status has many causes, so codes and words are checked first. The first matching rule decides. */
-const RULES: readonly ((facts: Facts) => RefusalClass | undefined)[] = [
+const RULES: readonly ((facts: ResponseFacts) => RefusalClass | undefined)[] = [
   throttled,
   clientCertificate,
   tooLarge,
@@ -44,7 +44,12 @@ export function classOf(refusal: Refusal): RefusalClass {
   const text = [...diagnostics.map(({ code, message }) => `${code} ${message}`), words].join(' ');
   const isWrite = method !== 'GET' && method !== 'HEAD';
   const isManifestPut = method === 'PUT' && path.includes('/manifests/');
-  const facts: Facts = { ...refusal, text, isWrite: isWrite || path.includes('/blobs/uploads/'), isManifestPut };
+  const facts: ResponseFacts = {
+    ...refusal,
+    text,
+    isWrite: isWrite || path.includes('/blobs/uploads/'),
+    isManifestPut,
+  };
   for (const rule of RULES) {
     const found = rule(facts);
     if (found !== undefined) return found;
@@ -54,20 +59,21 @@ export function classOf(refusal: Refusal): RefusalClass {
 
 const RATE = /toomanyrequests|too many requests|rate.?limit|throttl|slow ?down|quota metric|per (second|minute)/i;
 
-function throttled({ status, text }: Facts): RefusalClass | undefined {
+function throttled({ status, text }: ResponseFacts): RefusalClass | undefined {
   const isRate = (status === 403 || status === 400) && RATE.test(text);
   return status === 429 || isRate || text.includes('TOOMANYREQUESTS') ? { kind: 'throttled' } : undefined;
 }
 
-function clientCertificate({ status, text }: Facts): RefusalClass | undefined {
-  const says = /no required ssl certificate|client certificate|ssl certificate error/i.test(text);
-  if (status !== 495 && status !== 496 && !((status === 400 || status === 403) && says)) return undefined;
+function clientCertificate({ status, text }: ResponseFacts): RefusalClass | undefined {
+  const namesClientCertificate = /no required ssl certificate|client certificate|ssl certificate error/i.test(text);
+  if (status !== 495 && status !== 496 && !((status === 400 || status === 403) && namesClientCertificate))
+    return undefined;
   return { kind: 'unauthorized', retryable: false, advice: CLIENT_CERTIFICATE_ADVICE };
 }
 
 export const CLIENT_CERTIFICATE_ADVICE = 'the registry requires a client certificate: set oci.clientCertificate for it';
 
-function tooLarge({ status, text, isManifestPut }: Facts): RefusalClass | undefined {
+function tooLarge({ status, text, isManifestPut }: ResponseFacts): RefusalClass | undefined {
   if (status !== 413 || /quota|storage/i.test(text)) return undefined;
   const advice = isManifestPut
     ? 'the manifest is larger than the registry accepts'
@@ -80,9 +86,9 @@ const QUOTA =
 const FULL = /no space left|insufficient storage|disk (is )?full|storage ?full/i;
 const QUOTA_STATUSES: ReadonlySet<number> = new Set([400, 403, 405, 409, 412, 413, 422]);
 
-function quota({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
-  const isOfContent = diagnostics.some(({ code }) => /^(MANIFEST_INVALID|SIZE_INVALID|DIGEST_INVALID)$/.test(code));
-  const isQuota = isWrite && QUOTA_STATUSES.has(status) && !isOfContent && QUOTA.test(text);
+function quota({ status, text, isWrite, diagnostics }: ResponseFacts): RefusalClass | undefined {
+  const isContentError = diagnostics.some(({ code }) => /^(MANIFEST_INVALID|SIZE_INVALID|DIGEST_INVALID)$/.test(code));
+  const isQuota = isWrite && QUOTA_STATUSES.has(status) && !isContentError && QUOTA.test(text);
   const isPayment = status === 402 && isWrite;
   if (status !== 507 && !isPayment && !isQuota && !(isWrite && FULL.test(text))) return undefined;
   const advice = "the registry's quota is used up: delete images there, or raise the quota";
@@ -98,11 +104,12 @@ const SCANNING =
 /** Approximate duration of a scan, in milliseconds. */
 const SCAN_MS = 30_000;
 
-function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | undefined {
+function policy({ status, text, isWrite, diagnostics }: ResponseFacts): RefusalClass | undefined {
   const byCode = diagnostics.some(({ code }) => code === 'PROJECTPOLICYVIOLATION');
   const byStatus = status === 451 || (status === 412 && !isWrite);
-  const byWords = (status === 403 || status === 412 || status === 409) && POLICY.test(text) && !PERMISSION.test(text);
-  if (!byCode && !byStatus && !byWords) return undefined;
+  const matchesText =
+    (status === 403 || status === 412 || status === 409) && POLICY.test(text) && !PERMISSION.test(text);
+  if (!byCode && !byStatus && !matchesText) return undefined;
   const kept = "the registry's policy does not release this image";
   if (SCANNING.test(text)) {
     const advice = `${kept} before its scan has finished; the service retries`;
@@ -111,15 +118,15 @@ function policy({ status, text, isWrite, diagnostics }: Facts): RefusalClass | u
   return { kind: 'policy', retryable: false, advice: `${kept}: fix what it reports, or allow the image there` };
 }
 
-function unsupported({ status, method, text, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
+function unsupported({ status, method, text, isManifestPut, diagnostics }: ResponseFacts): RefusalClass | undefined {
   const named = diagnostics.find(({ mediaType }) => mediaType !== undefined)?.mediaType;
-  const byWords =
+  const matchesText =
     isManifestPut && status >= 400 && status < 500 && /media ?type|unsupported manifest|schema ?version/i.test(text);
   if (method === 'PATCH' && (status === 405 || status === 501)) {
     return { kind: 'unsupported', advice: 'the registry does not accept chunks of a layer: remove oci.uploadChunk' };
   }
   const byStatus = status === 415 || (status === 406 && isManifestPut);
-  if (!byStatus && !byWords && !(isManifestPut && named !== undefined)) return undefined;
+  if (!byStatus && !matchesText && !(isManifestPut && named !== undefined)) return undefined;
   return { kind: 'unsupported', retryable: false, ...(named !== undefined && { advice: mediaTypeAdvice(named) }) };
 }
 
@@ -133,11 +140,11 @@ export function mediaTypeAdvice(mediaType: string): string {
 
 const IMMUTABLE =
   /immutable|ImageTagAlreadyExists|TAG_INVALID|already exists|overwrit|does not allow updating|cannot be (updated|modified|changed)/i;
-const PASSING = /concurren|try again|in progress|locked/i;
+const TEMPORARY = /concurren|try again|in progress|locked/i;
 
-function immutableTag({ status, text, isManifestPut }: Facts): RefusalClass | undefined {
+function immutableTag({ status, text, isManifestPut }: ResponseFacts): RefusalClass | undefined {
   if (!isManifestPut || status < 400 || status >= 500 || status === 401 || status === 404) return undefined;
-  if (status === 409 && PASSING.test(text) && !/immutable/i.test(text)) return { kind: 'server' };
+  if (status === 409 && TEMPORARY.test(text) && !/immutable/i.test(text)) return { kind: 'server' };
   if (status !== 409 && status !== 412 && !IMMUTABLE.test(text)) return undefined;
   return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
@@ -150,7 +157,7 @@ export const MISSING_CONTENT =
  * Content that a manifest refers to, or a repository, does not exist, regardless of the status (distribution 2.8
  * answers 500).
  */
-function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Facts): RefusalClass | undefined {
+function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: ResponseFacts): RefusalClass | undefined {
   if (status === 401 || status === 403) return undefined;
   if (isManifestPut && status < 500 && MISSING_CONTENT.test(text)) return { kind: 'missing' };
   const has = (pattern: RegExp): boolean => diagnostics.some(({ code }) => pattern.test(code));
@@ -163,7 +170,7 @@ function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Fact
 /** Temporary failures of a connection, a server or a proxy: the request need not change. */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 425, 460, 499]);
 
-function byStatus({ status, isWrite, diagnostics }: Facts): RefusalClass {
+function byStatus({ status, isWrite, diagnostics }: ResponseFacts): RefusalClass {
   if (status === 401) {
     const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
     return { kind: 'unauthorized', advice };

@@ -21,7 +21,7 @@ export interface ChallengeOrigin {
   readonly verified: boolean;
   readonly tls: TlsSettings;
   /** The addresses that the registry may refer to. */
-  readonly onward: AddressPolicy;
+  readonly redirectPolicy: AddressPolicy;
   /** Whether a host is another configured registry, which gets no credentials of this one. */
   readonly isOtherRegistry: (host: string) => boolean;
   /** Further hosts that receive the credentials, from `oci.tokenHosts`: host or host:port. */

@@ -123,7 +123,7 @@ export class TokenSource {
         method,
         url,
         headers,
-        policy: origin.onward,
+        policy: origin.redirectPolicy,
         tls: sameHost ? origin.tls : { ...withoutClientCertificate(origin.tls), verify: true },
         ...(body && { body }),
         ...(signal && { signal }),

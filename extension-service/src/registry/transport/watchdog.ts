@@ -54,7 +54,7 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
     }
     const limit = phase === 'connect' ? timeouts.connect : phase === 'headers' ? timeouts.headers : timeouts.idle;
     if (now - since < limit) return;
-    end(silent(phase, limit));
+    end(idleError(phase, limit));
   };
   const end = (error: TimeoutError): void => {
     clearInterval(timer);
@@ -95,15 +95,15 @@ export class TimeoutError extends Error {
   readonly code = 'ETIMEDOUT';
 }
 
-const SILENT: Readonly<Record<Phase, string>> = {
+const IDLE_MESSAGES: Readonly<Record<Phase, string>> = {
   connect: 'no connection',
   headers: 'no response',
   upload: 'the upload stalled',
   body: 'the body stalled',
 };
 
-function silent(phase: Phase, limit: number): TimeoutError {
-  return new TimeoutError(`${SILENT[phase]} for ${limit} ms`);
+function idleError(phase: Phase, limit: number): TimeoutError {
+  return new TimeoutError(`${IDLE_MESSAGES[phase]} for ${limit} ms`);
 }
 
 function tooSlow(phase: Phase, time: number): TimeoutError {

@@ -55,7 +55,7 @@ describe('the table of images', () => {
         const half = texts.slice(0, texts.length / 2);
         const table = imageTable(half.map(entry), BASES);
         const known = new Set(half.map((text) => targetReference(naming, parseReference(text)).text));
-        expect(table.unquotable + table.crowdedOut).toBe(0);
+        expect(table.unquotable + table.omittedForSpace).toBe(0);
         for (const text of texts) {
           const name = targetReference(naming, parseReference(text)).text;
           expect(lookUp(table, text)).toBe(known.has(name) ? name : undefined);
@@ -78,7 +78,7 @@ describe('the table of images', () => {
     );
     const table = imageTable(texts.map(entry), BASES);
     const chunks = table.targets.get('default')?.chunks ?? [];
-    expect(table).toMatchObject({ size: 20_000, crowdedOut: 0 });
+    expect(table).toMatchObject({ size: 20_000, omittedForSpace: 0 });
     expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(TABLE_LIMITS.chunk);
     expect(chunks.join('').length / 20_000).toBeLessThan(33);
     // The counted length is at least the actual length.
@@ -100,7 +100,7 @@ describe('the table of images', () => {
   it('keeps the first entries when there is no room for all, and counts the others', () => {
     const texts = Array.from({ length: 100 }, (_, i) => `ci.example.com/app-${i}:1`);
     const table = imageTable(texts.map(entry), BASES, 1_000);
-    expect(table.size + table.crowdedOut).toBe(100);
+    expect(table.size + table.omittedForSpace).toBe(100);
     expect(table.length).toBeLessThanOrEqual(1_000);
     expect(lookUp(table, texts[0] ?? '')).toBeDefined();
     expect(lookUp(table, texts.at(-1) ?? '')).toBeUndefined();

@@ -34,11 +34,11 @@ describe('a rate limit', () => {
 
   it('goes at half the rate after a refusal, and back up to the quota', async () => {
     const limit = new RateLimit({ rate: 16, now: Date.now });
-    limit.throttled();
-    limit.throttled();
+    limit.recordThrottled();
+    limit.recordThrottled();
     expect(limit.rate).toBe(8);
     await vi.advanceTimersByTimeAsync(1_500);
-    limit.throttled();
+    limit.recordThrottled();
     expect(limit.rate).toBeLessThan(6);
     await vi.advanceTimersByTimeAsync(30_000);
     await limit.wait(undefined);
@@ -48,7 +48,7 @@ describe('a rate limit', () => {
   it('never stops wholly', async () => {
     const limit = new RateLimit({ rate: 16, now: Date.now });
     for (let i = 0; i < 50; i++) {
-      limit.throttled();
+      limit.recordThrottled();
       await vi.advanceTimersByTimeAsync(1_001);
     }
     expect(limit.rate).toBeGreaterThanOrEqual(1);

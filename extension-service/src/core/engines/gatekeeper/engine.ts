@@ -18,7 +18,7 @@ export const gatekeeper: Engine = {
     caller: 'engine',
     plainHttp: 'refused',
     timeoutSeconds: {
-      usual: GATEKEEPER_DEFAULTS.timeoutSeconds,
+      default: GATEKEEPER_DEFAULTS.timeoutSeconds,
       max: 28,
       why: 'whose own webhook times out after 30, before the Assigns could apply their failure policy',
     },

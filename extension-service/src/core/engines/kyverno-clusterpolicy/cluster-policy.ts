@@ -44,7 +44,7 @@ export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions
 }
 
 // Kyverno finds the entries that an expression uses by these names: they must not begin like one of Kyverno's own.
-const ANSWER = 'swapperAnswer';
+const ANSWER_VARIABLE = 'swapperAnswer';
 const CA = 'swapperCa';
 
 /**
@@ -172,7 +172,7 @@ function contextEntries(
     throw new InvalidPolicyOptionError(option, 'has no effect with an http:// url; use https:// or leave it out');
   }
   const call = (ca?: string): KyvernoContextEntry => ({
-    name: ANSWER,
+    name: ANSWER_VARIABLE,
     apiCall: {
       // Set explicitly: outside a cluster the API's default does not apply.
       method: 'POST',
@@ -213,7 +213,7 @@ function notSkipped({ pod }: SkippedPods): KyvernoConditions['all'] {
 
 /** Allows exactly the configured pull secret, and exactly the annotation, with only names and references. */
 function additions({ pullSecret, annotate }: ResolvedPodOptions): KyvernoForeach[] {
-  const answered = `[${ANSWER}.pod || \`{}\`]`;
+  const answered = `[${ANSWER_VARIABLE}.pod || \`{}\`]`;
   return [
     ...(pullSecret === undefined
       ? []
@@ -254,7 +254,7 @@ function imagesOutside(
     // A filter over containers cannot access the Pod around them.
     .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
     .map(({ text }) => text);
-  const settled = [startsWithTarget('image', targets), "(imagePullPolicy || '') == 'Never'", ...leftAlone].join(' || ');
+  const settled = [hasTargetPrefix('image', targets), "(imagePullPolicy || '') == 'Never'", ...leftAlone].join(' || ');
   const outside = `${containers} | [?!image || !(${settled})]`;
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }
@@ -275,13 +275,13 @@ function guardedPatches(places: readonly ImagePlace[], targets: readonly string[
   const paths = places.map(({ list, image }) => `${list}/(0|[1-9][0-9]*)/${image.join('/')}`);
   const path = `^/spec/(${paths.join('|')})$`;
   return (
-    `map(&{op: op, path: path, value: value}, ${ANSWER}.patches) | ` +
+    `map(&{op, path, value}, ${ANSWER_VARIABLE}.patches) | ` +
     `[?op == 'replace' && regex_match('${path}', path) && ` +
-    `regex_match('^[A-Za-z0-9._:/@+-]+$', value) && (${startsWithTarget('value', targets)})]`
+    `regex_match('^[A-Za-z0-9._:/@+-]+$', value) && (${hasTargetPrefix('value', targets)})]`
   );
 }
 
-function startsWithTarget(value: string, targets: readonly string[]): string {
+function hasTargetPrefix(value: string, targets: readonly string[]): string {
   return targets
     .map((target, index) => `starts_with(${value}, ${jmespathString(target, `targets[${index}]`)})`)
     .join(' || ');

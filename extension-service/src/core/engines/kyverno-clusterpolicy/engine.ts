@@ -15,7 +15,7 @@ export const kyvernoClusterPolicy: Engine = {
     credentials: ['token'],
     caller: 'engine',
     plainHttp: 'possible',
-    timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
+    timeoutSeconds: { default: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
     ca: {
       place: 'policy',
       configMap: true,

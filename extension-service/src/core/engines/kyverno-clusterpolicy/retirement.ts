@@ -7,23 +7,23 @@ const SUCCESSOR: EngineVersion = [1, 18];
 
 const SUMMARY =
   'Kyverno 1.20 refuses to create or change a ClusterPolicy, and its chart refuses the upgrade to 1.20 while one exists';
-const CHANGE_OVER =
+const MIGRATION_ADVICE =
   'set policies.engine: kyverno, then delete the ClusterPolicy (docs/kyverno.md#from-clusterpolicy-to-mutatingpolicy)';
 
 /** ClusterPolicy is deprecated in favor of MutatingPolicy. */
 export const clusterPolicyRetirement: Retirement = {
   summary: SUMMARY,
   judge(version) {
-    if (version === undefined) return { isRefused: false, message: `${SUMMARY}: before that, ${CHANGE_OVER}` };
+    if (version === undefined) return { isRefused: false, message: `${SUMMARY}: before that, ${MIGRATION_ADVICE}` };
     const found = `this cluster has Kyverno ${version.join('.')}`;
     if (isBefore(version, SUCCESSOR)) {
-      return { isRefused: false, message: `${SUMMARY}; ${found}: upgrade it to 1.19, then ${CHANGE_OVER}` };
+      return { isRefused: false, message: `${SUMMARY}; ${found}: upgrade it to 1.19, then ${MIGRATION_ADVICE}` };
     }
     if (isBefore(version, FROZEN)) {
-      return { isRefused: false, message: `${SUMMARY}; ${found}: before you upgrade it, ${CHANGE_OVER}` };
+      return { isRefused: false, message: `${SUMMARY}; ${found}: before you upgrade it, ${MIGRATION_ADVICE}` };
     }
     const refusal = 'which refuses to create or change a ClusterPolicy; an existing ClusterPolicy stays unchanged';
-    return { isRefused: true, message: `${found}, ${refusal}: ${CHANGE_OVER}` };
+    return { isRefused: true, message: `${found}, ${refusal}: ${MIGRATION_ADVICE}` };
   },
 };
 

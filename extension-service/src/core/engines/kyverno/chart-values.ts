@@ -29,7 +29,7 @@ export function kyvernoChartValues(caBundle: string, publicRoots?: string): Kyve
 
 /** The notes that `--engine-values` prints. */
 export function mutatingPolicyHelmValues({ caBundle, publicRoots }: HelmValuesInput): HelmValues {
-  if (caBundle === undefined) return { notes: [...UNCHANGED, ...BLOCKLIST], values: {} };
+  if (caBundle === undefined) return { notes: [...REQUIRED_DEFAULTS, ...BLOCKLIST], values: {} };
   return {
     notes: [...trust(publicRoots?.knownTo ?? 'your system'), ...BLOCKLIST],
     values: kyvernoChartValues(caBundle, publicRoots?.pem),
@@ -44,7 +44,7 @@ function trust(knownTo: string): readonly string[] {
   ];
 }
 
-const UNCHANGED = [
+const REQUIRED_DEFAULTS = [
   'Kyverno needs no extra values for plain HTTP or a publicly trusted certificate. For a certificate of your own CA, set it',
   'as --ca-file.',
 ];

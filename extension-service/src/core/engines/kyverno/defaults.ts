@@ -1,9 +1,9 @@
 import type { PolicyDefaults } from '../../policies/options.js';
-import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
+import { DEFAULT_TIMEOUT_SECONDS } from '../waiting.js';
 
 /** For both of Kyverno's kinds of policies. */
 export const KYVERNO_DEFAULTS: PolicyDefaults = {
-  timeoutSeconds: USUAL_TIMEOUT_SECONDS,
+  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
   namespaces: ['kyverno'],
   // Kyverno rejects a policy whose name is too long for a label.
   maxNameLength: 63,

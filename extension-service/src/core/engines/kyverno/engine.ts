@@ -16,7 +16,7 @@ export const kyverno: Engine = {
     caller: 'engine',
     // CEL's http client only trusts the CA certificates in Kyverno's trust store.
     plainHttp: 'default',
-    timeoutSeconds: { usual: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
+    timeoutSeconds: { default: KYVERNO_DEFAULTS.timeoutSeconds, max: 30 },
     ca: {
       place: 'trust-store',
       configMap: false,
@@ -47,7 +47,7 @@ export const kyverno: Engine = {
     requires: 'image-swapper.requireKyverno',
     webhookValues: false,
   },
-  render: ({ call: { url, proof }, own, ...options }) => {
+  render: ({ call: { url, credentials: proof }, own, ...options }) => {
     void own;
     const callerSecret = proof?.secret;
     return [renderKyvernoMutatingPolicy({ ...options, url, ...(callerSecret !== undefined && { callerSecret }) })];

@@ -20,7 +20,7 @@ import {
   OLD_EPHEMERAL_NAMES,
   podConditions,
   POD_RULES,
-  startsWithTarget,
+  hasTargetPrefix,
 } from '../../policies/pod-conditions.js';
 import { routeUrl } from '../../policies/url.js';
 import { ROUTES, SECRET_HEADER } from '../routes.js';
@@ -132,7 +132,7 @@ function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions
     '(',
     places.map((place) => `  ${answersFor(place)}`).join(' +\n'),
     ').filter(patch,',
-    `  (${startsWithTarget('patch.value', targets)})`,
+    `  (${hasTargetPrefix('patch.value', targets)})`,
     `    && patch.value.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`,
     ').map(patch, JSONPatch{op: "replace", path: patch.path, value: patch.value})',
   ].join('\n');

@@ -124,7 +124,7 @@ function variablesOf(
     const names = found[index]?.results ?? [];
     const [first, ...others] = names.map((name) => `variables.${name}[?c.image]`);
     const value = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
-    const takes = target.naming.paths === undefined ? undefined : `c.image in variables.${takenName(index)}`;
+    const takes = target.naming.paths === undefined ? undefined : `c.image in variables.${shadowedName(index)}`;
     const conditions = [takes, matchCondition(target)].flatMap((one) => one ?? []);
     return { match: conditions.length === 0 ? undefined : conditions.join(' && '), value };
   });
@@ -148,7 +148,7 @@ function variablesOf(
 /** Avoids an invalid result: an empty JSON patch is not a patch. */
 const PATCHES = 'variables.swaps.map(swap, JSONPatch{op: "replace", path: swap.path, value: swap.value})';
 
-interface Found {
+interface FoundVariable {
   readonly variables: readonly CelCondition[];
   /** Variables that map references to names in the target; the first match counts. */
   readonly results: readonly string[];
@@ -159,7 +159,7 @@ function foundVariables(
   index: number,
   table: ReturnType<ImageTable['targets']['get']>,
   targets: readonly DecidedTarget[],
-): Found {
+): FoundVariable {
   const variables: CelCondition[] = [];
   const results: string[] = [];
   const chunksOf = (kind: string, texts: readonly string[]): string => {
@@ -173,7 +173,7 @@ function foundVariables(
   };
   const base = celString(baseOf(target), 'targets');
   if (target.naming.paths !== undefined) {
-    variables.push({ name: takenName(index), expression: namesUnderPaths(target, target.naming.paths, targets) });
+    variables.push({ name: shadowedName(index), expression: namesUnderPaths(target, target.naming.paths, targets) });
   }
   if (table !== undefined && table.chunks.length > 0) {
     const chunks = chunksOf('table', table.chunks);
@@ -183,13 +183,13 @@ function foundVariables(
     const chunks = chunksOf('renamedTable', table.renamed);
     result('renamed', lookup(chunks, '[?(k.dir + "/" + k.name)][?" "]', '[k.dir + "/" + k.name][""]'));
   }
-  if (target.swapPolicy === 'always' && target.naming.paths !== undefined) results.push(takenName(index));
+  if (target.swapPolicy === 'always' && target.naming.paths !== undefined) results.push(shadowedName(index));
   else if (target.swapPolicy === 'always') result('computed', computedNames(target, base, targets));
   return { variables, results };
 }
 
 /** The variable with the images that a target with `paths` takes. */
-function takenName(index: number): string {
+function shadowedName(index: number): string {
   return `underPath${index}`;
 }
 

@@ -1,5 +1,5 @@
 import type { NamingTarget } from '../../naming/target.js';
-import { imagePaths, longestRepository, roomForSource } from '../../naming/target.js';
+import { imagePaths, longestRepository, maxSourceLength } from '../../naming/target.js';
 import { celString, celStringMap } from '../../policies/literals.js';
 import type { DecidedTarget } from '../engine.js';
 import { IS_VALID } from './reference-cel.js';
@@ -18,9 +18,9 @@ export function computedNames({ naming }: DecidedTarget, base: string, targets: 
   return [
     'variables.keys.transformMap(ref, k,',
     `  ${IS_VALID}`,
-    `  && size(${segment} + "/" + k.repository) <= ${roomForSource(naming)}`,
+    `  && size(${segment} + "/" + k.repository) <= ${maxSourceLength(naming)}`,
     ...(naming.separators === 'single' ? ['  && !(k.registry + "/" + k.repository).matches("--|__")'] : []),
-    ...targets.map((target) => `  && !${isIn(target.naming)}`),
+    ...targets.map((target) => `  && !${isInTarget(target.naming)}`),
     `  , ${base} + ${segment} + "/" + k.repository + k.separator + k.shown)`,
   ].join('\n');
 }
@@ -40,13 +40,13 @@ export function namesUnderPaths(
     `  ${IS_VALID} && k.registry in paths`,
     `  && size(paths[k.registry] + "/" + k.repository) <= ${longestRepository(naming)}`,
     ...(naming.separators === 'single' ? ['  && !k.repository.matches("--|__")'] : []),
-    ...targets.map((target) => `  && !${isIn(target.naming)}`),
+    ...targets.map((target) => `  && !${isInTarget(target.naming)}`),
     `  , ${celString(`${naming.host}/`, 'targets')} + paths[k.registry] + "/" + k.repository + k.separator + k.shown))[0]`,
   ].join('\n');
 }
 
 /** Same rule as in `core/naming/origin.ts`. */
-function isIn(target: NamingTarget): string {
+function isInTarget(target: NamingTarget): string {
   const { host, aliases, wholeRegistry } = target;
   const hosts = [...new Set([host, ...aliases].map((one) => one.replace(/:443$/, '')))];
   const literals = hosts.map((one) => celString(one, 'targets')).join(', ');

@@ -54,11 +54,11 @@ export const mutatingAdmissionPolicy: Engine = {
     if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must define how they name images');
     const { tables, ...rest } = decided;
     if (!managed) {
-      const unkept = rest.targets.find(({ swapPolicy }) => swapPolicy !== 'always');
-      if (unkept !== undefined) {
+      const conditional = rest.targets.find(({ swapPolicy }) => swapPolicy !== 'always');
+      if (conditional !== undefined) {
         throw new InvalidPolicyOptionError(
           'imageSwapPolicy',
-          `exists (target ${unkept.naming.name}) needs the table of images that the service maintains: set policies.manage: ` +
+          `exists (target ${conditional.naming.name}) needs the table of images that the service maintains: set policies.manage: ` +
             'true, or imageSwapPolicy: always',
         );
       }

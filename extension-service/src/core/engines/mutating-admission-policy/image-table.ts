@@ -27,7 +27,7 @@ export interface ImageTable {
   /** Code points of all literals. */
   readonly length: number;
   /** Number of entries that did not fit. */
-  readonly crowdedOut: number;
+  readonly omittedForSpace: number;
   /** Number of entries whose text is unsafe in a literal. */
   readonly unquotable: number;
 }
@@ -44,7 +44,7 @@ interface Directory {
   readonly names: Map<string, Set<string>>;
 }
 
-interface Draft {
+interface TableDraft {
   readonly base: string;
   readonly directories: Map<string, Directory>;
   readonly renamed: Map<string, { readonly to: string; readonly shown: Set<string> }>;
@@ -63,8 +63,8 @@ export function imageTable(
   bases: ReadonlyMap<string, string>,
   limit: number = TABLE_LIMITS.table,
 ): ImageTable {
-  const drafts = new Map<string, Draft>();
-  let [size, length, crowdedOut, unquotable] = [0, 0, 0, 0];
+  const drafts = new Map<string, TableDraft>();
+  let [size, length, omittedForSpace, unquotable] = [0, 0, 0, 0];
   for (const entry of entries) {
     const base = bases.get(entry.target);
     if (base === undefined) continue;
@@ -77,20 +77,20 @@ export function imageTable(
     let draft = drafts.get(entry.target);
     if (draft === undefined) drafts.set(entry.target, (draft = { base, directories: new Map(), renamed: new Map() }));
     const cost = put(draft, entry, shown, limit - length);
-    if (cost === undefined) crowdedOut += 1;
+    if (cost === undefined) omittedForSpace += 1;
     else if (cost > 0) [size, length] = [size + 1, length + cost];
   }
   const targets = new Map([...drafts].map(([name, draft]) => [name, literalsOf(draft)]));
-  return { targets, size, length, crowdedOut, unquotable };
+  return { targets, size, length, omittedForSpace, unquotable };
 }
 
 /** @returns code points that the entry takes, 0 for an existing one, undefined if they exceed `room` */
-function put(draft: Draft, entry: TableEntry, shown: string, room: number): number | undefined {
+function put(draft: TableDraft, entry: TableEntry, shown: string, room: number): number | undefined {
   const { source, registry, repository } = entry;
   const from = `${source.registry}/${source.repository}`;
   const to = `${registry}/${repository}`;
-  const [directory, name] = divided(from);
-  const [toDirectory, toName] = divided(to);
+  const [directory, name] = splitPath(from);
+  const [toDirectory, toName] = splitPath(to);
   const own = toDirectory === draft.base + directory ? undefined : toDirectory;
   const known = draft.directories.get(directory);
   if (toName === name && (known === undefined || known.to === own)) {
@@ -122,12 +122,12 @@ function overhead(key: string): number {
   return key.length + 9;
 }
 
-function divided(path: string): readonly [directory: string, name: string] {
+function splitPath(path: string): readonly [directory: string, name: string] {
   const slash = path.lastIndexOf('/');
   return [path.slice(0, slash), path.slice(slash + 1)];
 }
 
-function literalsOf({ directories, renamed }: Draft): TargetTable {
+function literalsOf({ directories, renamed }: TableDraft): TargetTable {
   const chunks = new Chunks();
   for (const [directory, { to, names }] of sorted(directories)) {
     const head = to === undefined ? [] : [`"":"${to}"`];

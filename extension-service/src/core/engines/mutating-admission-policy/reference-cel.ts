@@ -8,7 +8,7 @@ export function keysOf(refs: string): string {
   return [
     `${refs}.distinct()`,
     // 64 hexadecimal digits alone are the ID of an image, which is not a valid reference.
-    `  .filter(ref, ${PLAUSIBLE})`,
+    `  .filter(ref, ${MAY_BE_REFERENCE})`,
     '  .transformMapEntry(i, ref, {ref: [ref.split("@", 2)].map(at,',
     '    [at[0].split("/", 2)]',
     `      .map(s, size(s) == 2 && s[0].matches("[.:A-Z]|^localhost$") ? [s[0].lowerAscii(), s[1]] : ["docker.io", at[0]])`,
@@ -26,7 +26,7 @@ export function keysOf(refs: string): string {
 }
 
 /** Printable ASCII, within the maximum length of a reference. A space would also split the tags of the table. */
-const PLAUSIBLE = 'size(ref) <= 1024 && ref.matches("^[!-~]+$") && !ref.matches("^[a-f0-9]{64}$")';
+const MAY_BE_REFERENCE = 'size(ref) <= 1024 && ref.matches("^[!-~]+$") && !ref.matches("^[a-f0-9]{64}$")';
 
 const COMPONENT = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const LABEL = '[a-z0-9]+(?:-+[a-z0-9]+)*';

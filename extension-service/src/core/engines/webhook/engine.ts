@@ -13,7 +13,7 @@ export const webhook: Engine = {
     credentials: ['path', 'certificate'],
     caller: 'api-server',
     plainHttp: 'refused',
-    timeoutSeconds: { usual: WEBHOOK_DEFAULTS.timeoutSeconds, max: 30 },
+    timeoutSeconds: { default: WEBHOOK_DEFAULTS.timeoutSeconds, max: 30 },
     ca: {
       place: 'policy',
       configMap: false,
@@ -50,7 +50,7 @@ export const webhook: Engine = {
   ],
   ownOptions: ['reinvocationPolicy'],
   chart: { webhookValues: true },
-  render: ({ call: { url, caBundle, proof }, own = {}, ...options }) => {
+  render: ({ call: { url, caBundle, credentials: proof }, own = {}, ...options }) => {
     const { reinvocationPolicy } = own;
     return [
       renderMutatingWebhook({

@@ -14,7 +14,7 @@ import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { podConditions, POD_RULES } from '../../policies/pod-conditions.js';
 import { requireHttps, routeUrl, type ServiceUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
-import { USUAL_TIMEOUT_SECONDS } from '../waiting.js';
+import { DEFAULT_TIMEOUT_SECONDS } from '../waiting.js';
 
 /**
  * `targets` are validated, and part of the hash: without an engine in between, nothing can check the service's answer.
@@ -31,7 +31,7 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
 }
 
-export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: USUAL_TIMEOUT_SECONDS, namespaces: [] };
+export const WEBHOOK_DEFAULTS: PolicyDefaults = { timeoutSeconds: DEFAULT_TIMEOUT_SECONDS, namespaces: [] };
 
 /** A `MutatingWebhookConfiguration` for clusters without a policy engine; Kubernetes ≥ 1.28, for `matchConditions`. */
 export function renderMutatingWebhook(options: MutatingWebhookOptions): MutatingWebhookObject {

@@ -2,7 +2,7 @@ import { readsOnlyImage } from '../../filters/needs.js';
 import { parseExpression } from '../../filters/parse.js';
 import { InvalidPolicyOptionError } from '../problem.js';
 import { alternatives, countAlternatives } from './alternatives.js';
-import { fewest, MatchDraft } from './match-draft.js';
+import { minimal, MatchDraft } from './match-draft.js';
 import type { GatekeeperMatch } from './match-draft.js';
 import { NOT_OPTED_OUT } from './opted-out.js';
 import type { Predicate } from './predicate.js';
@@ -36,7 +36,7 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
   const { pod, kept } = pushDownFilters(filters);
   const predicates = new Map(pod.map(({ index, predicate }) => [index, predicate]));
   const matched: number[] = [];
-  const every = MatchDraft.ofEveryPod();
+  const every = MatchDraft.matchAll();
   every.demandAll([NOT_OPTED_OUT]);
   let drafts: readonly MatchDraft[] = [every];
   filters.forEach((expression, index) => {
@@ -50,18 +50,18 @@ export function gatekeeperFilters(filters: readonly string[], option = 'filters'
       const why = kept.find((one) => one.index === index)?.why;
       return refuse(why === undefined ? ', which reads the container' : `: ${why}`);
     }
-    const next = withoutThose(predicate, drafts);
+    const next = without(predicate, drafts);
     if (next === 'inexpressible') return refuse('');
     if (next === 'too many' || next.length > MAX_MATCHES) return refuse(TOO_MANY);
     if (next.length === 0) return refuse(', which excludes every Pod together with the previous filters');
     drafts = next;
     matched.push(index);
   });
-  return { matches: fewest(drafts).map((draft) => draft.toMatch()), matched };
+  return { matches: minimal(drafts).map((draft) => draft.toMatch()), matched };
 }
 
 /** The drafts, which must not be used afterwards, reduced to the Pods that the filter does not exclude. */
-function withoutThose(
+function without(
   filter: Predicate,
   drafts: readonly MatchDraft[],
 ): readonly MatchDraft[] | 'inexpressible' | 'too many' {
@@ -78,5 +78,5 @@ function withoutThose(
   }
   // A single alternative does not increase their number, and comparing them each time would take long for many
   // filters.
-  return ways.length === 1 ? found : fewest(found);
+  return ways.length === 1 ? found : minimal(found);
 }

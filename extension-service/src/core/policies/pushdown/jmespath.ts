@@ -15,7 +15,7 @@ export function kyvernoJmespathOf(predicate: Predicate, option: string): string 
     case 'equals': {
       const tests = predicate.texts.map((text) =>
         text === ''
-          ? presentButEmpty(predicate.field, option)
+          ? isEmptyField(predicate.field, option)
           : `${read(predicate.field, option)} == ${jmespathString(text, option)}`,
       );
       return `(${tests.join(' || ')})`;
@@ -38,7 +38,7 @@ export function kyvernoJmespathOf(predicate: Predicate, option: string): string 
   }
 }
 
-function presentButEmpty(field: Field, option: string): string {
+function isEmptyField(field: Field, option: string): string {
   return `(${kyvernoJmespathOf({ kind: 'present', field }, option)} && ${read(field, option)} == '')`;
 }
 

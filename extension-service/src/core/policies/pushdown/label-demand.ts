@@ -21,7 +21,7 @@ export function isLabelQuestion(atom: Atom): boolean {
 
 /** Adds the condition with the result `holds` to `demand`; undefined if no label satisfies both. */
 export function demandOf(demand: LabelDemand, atom: Atom, holds: boolean): LabelDemand | undefined {
-  if (atom.kind === 'equals') return holds ? oneOf(demand, atom.texts) : noneOf(demand, atom.texts);
+  if (atom.kind === 'equals') return holds ? keepValues(demand, atom.texts) : excludeValues(demand, atom.texts);
   if (holds) {
     if (demand.is === 'open') return { ...demand, exists: true };
     return demand.is === 'absent' ? undefined : demand;
@@ -29,14 +29,15 @@ export function demandOf(demand: LabelDemand, atom: Atom, holds: boolean): Label
   return demand.is === 'in' || (demand.is === 'open' && demand.exists) ? undefined : { is: 'absent' };
 }
 
-function oneOf(demand: LabelDemand, texts: readonly string[]): LabelDemand | undefined {
+function keepValues(demand: LabelDemand, texts: readonly string[]): LabelDemand | undefined {
   if (demand.is === 'absent') return undefined;
-  const fits = (text: string): boolean => (demand.is === 'in' ? demand.values.includes(text) : !demand.notIn.has(text));
-  const values = [...new Set(texts)].filter(fits);
+  const isAllowed = (text: string): boolean =>
+    demand.is === 'in' ? demand.values.includes(text) : !demand.notIn.has(text);
+  const values = [...new Set(texts)].filter(isAllowed);
   return values.length === 0 ? undefined : { is: 'in', values };
 }
 
-function noneOf(demand: LabelDemand, texts: readonly string[]): LabelDemand | undefined {
+function excludeValues(demand: LabelDemand, texts: readonly string[]): LabelDemand | undefined {
   if (demand.is === 'absent') return demand;
   if (demand.is === 'open') return { ...demand, notIn: new Set([...demand.notIn, ...texts]) };
   const values = demand.values.filter((value) => !texts.includes(value));

@@ -25,7 +25,7 @@ export class MatchDraft {
     private readonly labels: Map<string, LabelDemand>,
   ) {}
 
-  static ofEveryPod(): MatchDraft {
+  static matchAll(): MatchDraft {
     return new MatchDraft(undefined, new Set(), new Map());
   }
 
@@ -38,7 +38,7 @@ export class MatchDraft {
     let outcome: DemandOutcome = 'expressed';
     for (const { atom, holds } of wanted) {
       // Even if nothing can match any more, the rest must still be checked: the result must not depend on the order.
-      const draft: MatchDraft = outcome === 'expressed' ? this : MatchDraft.ofEveryPod();
+      const draft: MatchDraft = outcome === 'expressed' ? this : MatchDraft.matchAll();
       const next: DemandOutcome = draft.demand(atom, holds);
       if (next === 'inexpressible') return next;
       if (next === 'unsatisfiable') outcome = next;
@@ -82,7 +82,7 @@ export class MatchDraft {
   }
 
   /** The draft that matches either, if they differ only in `namespaces` and therefore have the same {@link restKey}. */
-  static either(drafts: readonly [MatchDraft, ...MatchDraft[]]): MatchDraft {
+  static union(drafts: readonly [MatchDraft, ...MatchDraft[]]): MatchDraft {
     const [{ excluded, labels }] = drafts;
     const lists = drafts.map(({ namespaces }) => namespaces);
     const names = lists.every((list) => list !== undefined) ? anyOf(lists.flat()) : undefined;
@@ -122,7 +122,7 @@ export class MatchDraft {
 }
 
 /** Fewer drafts that together match the same Pods. */
-export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
+export function minimal(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
   if (drafts.length < 2) return drafts;
   const byRest = new Map<string, [MatchDraft, ...MatchDraft[]]>();
   for (const draft of drafts) {
@@ -131,7 +131,7 @@ export function fewest(drafts: readonly MatchDraft[]): readonly MatchDraft[] {
     if (same === undefined) byRest.set(key, [draft]);
     else same.push(draft);
   }
-  const merged = [...byRest.values()].map((same) => MatchDraft.either(same));
+  const merged = [...byRest.values()].map((same) => MatchDraft.union(same));
   // The remaining ones differ in other conditions, so none includes another.
   return merged.filter((draft) => !merged.some((other) => other !== draft && other.isWiderThan(draft)));
 }

@@ -17,30 +17,35 @@ export type Atom =
   | { readonly kind: 'equals'; readonly field: Field; readonly texts: readonly string[] }
   | { readonly kind: 'startsWith' | 'endsWith' | 'contains'; readonly field: Field; readonly text: string };
 
-export const TRUE: Predicate = { kind: 'constant', value: true };
+export const ALWAYS: Predicate = { kind: 'constant', value: true };
 export const FALSE: Predicate = { kind: 'constant', value: false };
 
 export function not(operand: Predicate): Predicate {
-  if (operand.kind === 'constant') return operand.value ? FALSE : TRUE;
+  if (operand.kind === 'constant') return operand.value ? FALSE : ALWAYS;
   return operand.kind === 'not' ? operand.operand : { kind: 'not', operand };
 }
 
 export function and(...operands: readonly Predicate[]): Predicate {
-  return join('and', TRUE, FALSE, operands);
+  return join('and', ALWAYS, FALSE, operands);
 }
 
 export function or(...operands: readonly Predicate[]): Predicate {
-  return join('or', FALSE, TRUE, operands);
+  return join('or', FALSE, ALWAYS, operands);
 }
 
-function join(kind: 'and' | 'or', neutral: Predicate, absorbing: Predicate, operands: readonly Predicate[]): Predicate {
-  const flat = operands
+function join(
+  kind: 'and' | 'or',
+  identity: Predicate,
+  absorbing: Predicate,
+  operands: readonly Predicate[],
+): Predicate {
+  const flattened = operands
     .flatMap((operand) => (operand.kind === kind ? operand.operands : [operand]))
-    .filter((operand) => operand !== neutral);
-  if (flat.includes(absorbing)) return absorbing;
-  const [only] = flat;
-  if (only === undefined) return neutral;
-  return flat.length === 1 ? only : { kind, operands: flat };
+    .filter((operand) => operand !== identity);
+  if (flattened.includes(absorbing)) return absorbing;
+  const [only] = flattened;
+  if (only === undefined) return identity;
+  return flattened.length === 1 ? only : { kind, operands: flattened };
 }
 
 /** Whether it depends on a container, not only on its Pod. */

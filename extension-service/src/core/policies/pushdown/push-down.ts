@@ -1,5 +1,5 @@
 import { parseExpression } from '../../filters/parse.js';
-import { cannotFail, translate } from './translate.js';
+import { neverFails, translate } from './translate.js';
 import { isQuotable } from '../literals.js';
 import { readsContainer, textsOf } from './predicate.js';
 import type { Predicate } from './predicate.js';
@@ -31,7 +31,7 @@ export function pushDownFilters(expressions: readonly string[]): PushedFilters {
   let failing: number | undefined;
   expressions.forEach((expression, index) => {
     const node = parseExpression(expression);
-    if (failing === undefined && !cannotFail(node)) failing = index;
+    if (failing === undefined && !neverFails(node)) failing = index;
     const predicate = failing === undefined ? translate(node) : undefined;
     if (predicate !== undefined && !textsOf(predicate).every(isQuotable))
       kept.push({ expression, index, why: 'contains a character that policies cannot express' });

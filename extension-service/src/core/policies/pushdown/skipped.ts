@@ -31,7 +31,7 @@ const MAX_CHARACTERS = { filter: 50_000, containers: 50_000, all: 100_000 } as c
 
 export function skippedPods(filters: readonly string[], write: Write): SkippedPods {
   const { pod, container } = pushDownFilters(filters);
-  const fitting = (pushed: readonly PushedFilter[], most: number): readonly Skip[] => {
+  const withinLimit = (pushed: readonly PushedFilter[], most: number): readonly Skip[] => {
     const skips: Skip[] = [];
     let length = 0;
     for (const { index, predicate } of pushed) {
@@ -45,12 +45,12 @@ export function skippedPods(filters: readonly string[], write: Write): SkippedPo
     }
     return skips;
   };
-  const ofContainers = fitting(container, MAX_CHARACTERS.containers);
+  const ofContainers = withinLimit(container, MAX_CHARACTERS.containers);
   const taken = ofContainers.reduce((sum, { text }) => sum + text.length, 0);
   return {
     pod: [
       { name: 'not-opted-out', predicate: OPTED_OUT, text: write(OPTED_OUT, 'filters') },
-      ...fitting(pod, MAX_CHARACTERS.all - taken),
+      ...withinLimit(pod, MAX_CHARACTERS.all - taken),
     ],
     container: ofContainers,
   };

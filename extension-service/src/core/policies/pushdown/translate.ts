@@ -1,19 +1,19 @@
 import type { Node } from '../../filters/ast.js';
 import { fieldOf, isAlwaysPresent, isSameField } from './fields.js';
 import type { Field } from './fields.js';
-import { and, FALSE, not, or, TRUE } from './predicate.js';
+import { and, FALSE, not, or, ALWAYS } from './predicate.js';
 import type { Predicate } from './predicate.js';
 
 /** Fields that are known to be strings when an expression is evaluated, because of earlier conditions. */
-type Known = readonly Field[];
+type KnownFields = readonly Field[];
 
 /** When an expression is truthy in `&&`, `||` and `!`, and when its value is exactly `true`, as a filter requires. */
 interface Meaning {
   readonly truthy: Predicate;
   readonly isTrue: Predicate;
   /** Fields that are strings if the expression is truthy, and if it is not. */
-  readonly whenTruthy: Known;
-  readonly whenFalsy: Known;
+  readonly whenTruthy: KnownFields;
+  readonly whenFalsy: KnownFields;
 }
 
 /**
@@ -24,7 +24,7 @@ export function translate(node: Node): Predicate | undefined {
   return meaningOf(node, [])?.isTrue;
 }
 
-function meaningOf(node: Node, known: Known): Meaning | undefined {
+function meaningOf(node: Node, known: KnownFields): Meaning | undefined {
   const field = fieldOf(node);
   if (field !== undefined) {
     // The empty string is falsy in JMESPath; a string is never `true`.
@@ -55,14 +55,14 @@ function meaningOf(node: Node, known: Known): Meaning | undefined {
 function constant(value: unknown): Meaning | undefined {
   // Other values have their own rules and are not useful in a filter.
   if (value !== null && typeof value !== 'boolean' && typeof value !== 'string') return undefined;
-  const truthy = value !== null && value !== false && value !== '' ? TRUE : FALSE;
-  return { truthy, isTrue: value === true ? TRUE : FALSE, whenTruthy: [], whenFalsy: [] };
+  const truthy = value !== null && value !== false && value !== '' ? ALWAYS : FALSE;
+  return { truthy, isTrue: value === true ? ALWAYS : FALSE, whenTruthy: [], whenFalsy: [] };
 }
 
 type LogicalNode = Extract<Node, { kind: 'and' | 'or' }>;
 
 /** `a && b` is `a` if that is falsy, else `b`; `a || b` is `a` if that is truthy, else `b`. */
-function logical(node: LogicalNode, known: Known): Meaning | undefined {
+function logical(node: LogicalNode, known: KnownFields): Meaning | undefined {
   const left = meaningOf(node.left, known);
   if (left === undefined) return undefined;
   const right = meaningOf(node.right, [...known, ...(node.kind === 'and' ? left.whenTruthy : left.whenFalsy)]);
@@ -88,7 +88,7 @@ function logical(node: LogicalNode, known: Known): Meaning | undefined {
 
 type ComparisonNode = Extract<Node, { kind: 'comparison' }>;
 
-function comparison({ operator, left, right }: ComparisonNode, known: Known): Meaning | undefined {
+function comparison({ operator, left, right }: ComparisonNode, known: KnownFields): Meaning | undefined {
   if (operator !== '==' && operator !== '!=') return undefined;
   const [field, other] = fieldOf(left) === undefined ? [fieldOf(right), left] : [fieldOf(left), right];
   const value = literalOf(other);
@@ -120,7 +120,7 @@ const TEXT_FUNCTIONS: Readonly<Record<string, 'startsWith' | 'endsWith' | 'conta
   contains: 'contains',
 };
 
-function call(node: CallNode, known: Known): Meaning | undefined {
+function call(node: CallNode, known: KnownFields): Meaning | undefined {
   const [first, second] = node.arguments;
   const kind = Object.hasOwn(TEXT_FUNCTIONS, node.name) ? TEXT_FUNCTIONS[node.name] : undefined;
   if (kind === undefined || first === undefined || second === undefined || node.arguments.length !== 2)
@@ -136,7 +136,7 @@ function text(
   kind: 'startsWith' | 'endsWith' | 'contains',
   first: Node,
   second: Node,
-  known: Known,
+  known: KnownFields,
 ): Predicate | undefined {
   const field = fieldOf(first);
   if (field === undefined || !isKnown(field, known)) return undefined;
@@ -152,12 +152,12 @@ function listed(list: unknown, second: Node): Predicate | undefined {
   return list.length === 0 ? FALSE : { kind: 'equals', field, texts: list };
 }
 
-function isKnown(field: Field, known: Known): boolean {
+function isKnown(field: Field, known: KnownFields): boolean {
   return isAlwaysPresent(field) || known.some((other) => isSameField(field, other));
 }
 
 /** Whether an expression raises no error for any Pod, regardless of its result. In doubt, returns false. */
-export function cannotFail(node: Node): boolean {
+export function neverFails(node: Node): boolean {
   if (meaningOf(node, []) !== undefined) return true;
   switch (node.kind) {
     case 'current':
@@ -169,9 +169,9 @@ export function cannotFail(node: Node): boolean {
     case 'comparison':
     case 'and':
     case 'or':
-      return cannotFail(node.left) && cannotFail(node.right);
+      return neverFails(node.left) && neverFails(node.right);
     case 'not':
-      return cannotFail(node.operand);
+      return neverFails(node.operand);
     default:
       return false;
   }
