@@ -169,7 +169,7 @@ const KEY = 'k.dir + " " + k.name + " " + k.shown + " " + k.separator + " "';
 async function evaluated(expression: string): Promise<readonly (readonly string[])[]> {
   const [answer] = await evaluateCel([{ expression, variables: { refs: texts } }]);
   if (answer?.error !== undefined) throw new Error(answer.error);
-  return (answer?.value as readonly string[]).map((line) => line.split(' '));
+  return (answer!.value as readonly string[]).map((line) => line.split(' '));
 }
 
 /** Returns whether the text is a documented exception: a name that needs a hash or a count, or an IPv6 address. */

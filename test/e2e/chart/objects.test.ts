@@ -174,7 +174,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
       const account = { namespace: NAMESPACE, name: 'image-swapper' };
 
       async function install(values: object): Promise<void> {
-        const { config, ...others } = CASES[0]?.values as { readonly config: object };
+        const { config, ...others } = CASES[0]!.values as { readonly config: object };
         const all = { config, ...others, ...values };
         await helm.ok(['upgrade', '--install', ...installArgs({ values: all })], JSON.stringify(all));
       }

@@ -18,7 +18,7 @@ it('the example of an EKS cluster does too, and gives the module variables that 
   const example = await tools.parse(`${folder}/examples/eks`);
   expect(await checkTerraform(tools, example)).toEqual([]);
   const module = await tools.parse(folder);
-  const call = (example['module']?.['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
+  const call = (example['module']!['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
   const known = Object.keys(module['variable'] ?? {});
   expect(Object.keys(call).filter((key) => key !== 'source' && !known.includes(key))).toEqual([]);
   expectEngineFirst(example);

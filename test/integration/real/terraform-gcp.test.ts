@@ -26,7 +26,7 @@ describe('the module for Google Cloud', () => {
   it('has an example of a cluster that does too, and gives the module variables that it has', async () => {
     const example = await tools.parse(`${folder}/examples/gke`);
     expect(await checkTerraform(tools, example)).toEqual([]);
-    const call = (example['module']?.['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
+    const call = (example['module']!['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
     const variables = Object.entries(module['variable'] as Record<string, readonly Record<string, unknown>[]>);
     const given = Object.keys(call).filter((key) => key !== 'source');
     const known = variables.map(([name]) => name);
@@ -34,11 +34,11 @@ describe('the module for Google Cloud', () => {
     const needed = variables.filter(([, [body]]) => body !== undefined && !('default' in body)).map(([name]) => name);
     expect(needed.filter((key) => !given.includes(key))).toEqual([]);
     const cluster = (
-      example['resource']?.['google_container_cluster'] as Record<string, readonly Record<string, unknown>[]>
+      example['resource']!['google_container_cluster'] as Record<string, readonly Record<string, unknown>[]>
     )['main']?.[0];
     expect(cluster?.['workload_identity_config']).toEqual([{ workload_pool: '${var.project_id}.svc.id.goog' }]);
     const pool = (
-      example['resource']?.['google_container_node_pool'] as Record<string, readonly Record<string, unknown>[]>
+      example['resource']!['google_container_node_pool'] as Record<string, readonly Record<string, unknown>[]>
     )['main']?.[0];
     expect(pool?.['node_config']).toMatchObject([
       { oauth_scopes: expect.arrayContaining(['https://www.googleapis.com/auth/devstorage.read_only']) as unknown },

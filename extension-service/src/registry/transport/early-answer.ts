@@ -28,7 +28,7 @@ export function readEarlyAnswer(request: ClientRequest): void {
 
 function delayedCallback(socket: Socket, callback: WriteCallback): WriteCallback {
   return (error) => {
-    const code = (error as NodeJS.ErrnoException | null | undefined)?.code ?? '';
+    const { code = '' } = (error ?? {}) as NodeJS.ErrnoException;
     if (!CONNECTION_LOST_CODES.has(code) || socket.destroyed) return callback(error);
     const report = (): void => {
       clearTimeout(timer);
