@@ -55,6 +55,8 @@ export interface FaultRule {
   readonly method?: string;
   /** Substring of the URL's path, or a pattern for it. */
   readonly path?: string | RegExp;
+  /** Pattern for the URL's query, without the question mark. */
+  readonly query?: RegExp;
   /** Number of matching requests that pass before the fault begins. */
   readonly after?: number;
   /** Number of affected requests. If absent, all. */
@@ -74,12 +76,13 @@ export class FaultList {
   }
 
   /** Returns the first rule that applies to this request. */
-  take(method: string, path: string): FaultAction | undefined {
+  take(method: string, path: string, query: string): FaultAction | undefined {
     for (const entry of this.#rules) {
       const { rule } = entry;
       if (rule.method !== undefined && rule.method !== method) continue;
       if (typeof rule.path === 'string' && !path.includes(rule.path)) continue;
       if (rule.path instanceof RegExp && !rule.path.test(path)) continue;
+      if (rule.query?.test(query) === false) continue;
       const index = entry.seen++;
       const after = rule.after ?? 0;
       if (index < after || (rule.times !== undefined && index >= after + rule.times)) continue;

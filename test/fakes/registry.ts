@@ -43,7 +43,7 @@ export interface FakeRegistryOptions {
   readonly referrersPage?: number;
   /** Sends `rel=next` without quotes, as olareg does. */
   readonly bareLinks?: boolean;
-  /** Whether a POST may have `?digest=` and the body in one request. */
+  /** Whether a POST may have `?digest=` and the body in one request. distribution ignores both. */
   readonly monolithicPost?: boolean;
 }
 
@@ -105,7 +105,7 @@ export class FakeRegistry {
       checkChildren: options.checkChildren ?? true,
       keepBlobs: options.keepBlobs ?? true,
       relativeLocations: options.relativeLocations ?? false,
-      monolithicPost: options.monolithicPost ?? true,
+      monolithicPost: options.monolithicPost ?? false,
       ...(options.referrersPage !== undefined && { referrersPage: options.referrersPage }),
       bareLinks: options.bareLinks ?? false,
     };
@@ -275,7 +275,7 @@ export class FakeRegistry {
       }
       if (verdict.user !== undefined) entry.user = verdict.user;
     }
-    const fault = this.#faults.take(method, path);
+    const fault = this.#faults.take(method, path, entry.query);
     if (await replaceAnswer(fault, request, response)) return;
     if (this.#auth !== undefined && path === '/token') {
       const form = method === 'POST' ? new URLSearchParams(await text(request)) : undefined;

@@ -87,7 +87,13 @@ export class BlobCopy {
         repository,
         descriptor,
         () => source.client.getBlob(source.reference.repository, descriptor, reading),
-        { ...targetContext, ...(from !== undefined && { from }), onBytes: inSteps(size, report) },
+        {
+          ...targetContext,
+          ...(from !== undefined && { from }),
+          isRepair: check !== 'ask',
+          openEarly: source.client.host !== host,
+          onBytes: inSteps(size, report),
+        },
       )
       .catch((error: unknown) => {
         throw wrongBytes(missingBlobError(error));

@@ -1,13 +1,16 @@
 import { BlobSource, type BlobStream } from './blob-source.js';
 import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
-import { sendPush, type PushOptions } from './send-push.js';
+import { sendPush } from './send-push.js';
+import { trySinglePost, type KeptBlob } from './single-post.js';
+import { once, RetriesExhaustedError } from './retries-exhausted-error.js';
 import { repositoryPath } from './paths.js';
 import { invalid, refusePage } from './transport/answers.js';
 import { discard } from './transport/discard.js';
-import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
+import { withRetry } from './transport/retry.js';
 import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
+import type { UploaderOptions, UploadOptions } from './upload-options.js';
 import {
   beginSession,
   isLostUpload,
@@ -18,22 +21,11 @@ import {
 } from './upload-session.js';
 
 export type { BlobStream } from './blob-source.js';
-
-export interface UploadOptions extends RequestContext {
-  /** Another repository of this registry that has the blob. */
-  readonly from?: string;
-  /** Called with the number of bytes sent so far; restarts at 0 when the upload does. */
-  readonly onBytes?: (total: number) => void;
-}
-
-export interface UploaderOptions extends PushOptions {
-  readonly retry: RetryPolicy;
-  readonly retryTools: RetryTools;
-}
+export type { UploadOptions } from './upload-options.js';
 
 /**
- * Pushes blobs to one registry, each by a mount, or by one POST and one PUT, or, with `uploadChunk` and a larger blob,
- * by one POST, PATCHes and one PUT.
+ * Pushes blobs to one registry. A blob is mounted, or sent in a single POST, or in one POST and one PUT. With
+ * `uploadChunk`, larger blobs are sent in one POST, PATCHes and one PUT.
  */
 export class BlobUploader {
   readonly #options: UploaderOptions;
@@ -58,23 +50,64 @@ export class BlobUploader {
     const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
     let from = options.from;
     return withRetry({ ...retry, attempts, throttledAttempts: attempts }, retryTools, options.signal, async () => {
-      const session = await once(this.#startUpload(repository, descriptor.digest, from, options));
-      if (session === undefined) return 'mounted';
+      const kept =
+        from === undefined ? await trySinglePost(this.#options, repository, descriptor, open, options) : undefined;
+      if (kept === 'stored') return 'uploaded';
+      const begun = await this.#begin(repository, descriptor, kept ?? { open, session: undefined }, from, options);
+      if (begun === undefined) return 'mounted';
       from = undefined;
-      let first: BlobStream;
-      try {
-        // Waits before the source is opened, because an open source would not wait as long.
-        await this.#options.pacer?.wait('finish-upload', options.signal);
-        first = await once(open());
-      } catch (error) {
-        await this.#cancelUpload(repository, session, options);
-        throw error;
-      }
-      await this.#sendBlob(repository, session, descriptor, first, options);
+      await this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
       return 'uploaded';
     }).catch((error: unknown) => {
       throw error instanceof RetriesExhaustedError ? error.cause : error;
     });
+  }
+
+  /**
+   * Starts an upload and opens the source, at the same time if that is allowed.
+   *
+   * @returns undefined if the blob was mounted
+   */
+  async #begin(
+    repository: string,
+    descriptor: Descriptor,
+    { open, session: begun }: KeptBlob,
+    from: string | undefined,
+    options: UploadOptions,
+  ): Promise<{ readonly session: UploadSession; readonly source: BlobSource } | undefined> {
+    const { pacer } = this.#options;
+    const { openEarly = false } = options;
+    const openSource = async (): Promise<BlobSource> => this.#sourceOf(descriptor, await open(), options);
+    // With a mount, the source may not be needed. Under a quota, it would wait for its turn, and could give up.
+    const isEarly = openEarly && from === undefined && pacer === undefined;
+    const opening = isEarly ? openSource() : undefined;
+    // Its failure is handled once the upload has started.
+    opening?.catch(() => undefined);
+    let session: UploadSession | undefined;
+    try {
+      session = begun ?? (await once(this.#startUpload(repository, descriptor.digest, from, options)));
+    } catch (error) {
+      opening?.then(
+        (source) => source.close(),
+        () => undefined,
+      );
+      throw error;
+    }
+    if (session === undefined) return undefined;
+    try {
+      // Waits before the source is opened, because an open source would not wait as long.
+      await pacer?.wait('finish-upload', options.signal);
+      return { session, source: await once(opening ?? openSource()) };
+    } catch (error) {
+      await this.#cancelUpload(repository, session, options);
+      throw error;
+    }
+  }
+
+  #sourceOf(descriptor: Descriptor, first: BlobStream, { signal, onBytes }: UploadOptions): BlobSource {
+    const { retry, retryTools, uploadChunk } = this.#options;
+    const keepBytes = uploadChunk !== undefined && descriptor.size > uploadChunk ? KEPT_BYTES : 0;
+    return new BlobSource(descriptor, first, { retry, retryTools, signal, keepBytes, onBytes });
   }
 
   /** Starts an upload and cancels it, to test whether the credentials may push without leaving anything behind. */
@@ -128,15 +161,12 @@ export class BlobUploader {
     repository: string,
     session: UploadSession,
     descriptor: Descriptor,
-    first: BlobStream,
+    source: BlobSource,
     options: UploadOptions,
   ): Promise<void> {
-    const { retry, retryTools, uploadChunk } = this.#options;
+    const { uploadChunk } = this.#options;
     const chunk = uploadChunk === undefined ? descriptor.size : Math.max(uploadChunk, session.minimumChunk);
-    const { signal, onBytes } = options;
     const isChunked = descriptor.size > chunk;
-    const keepBytes = isChunked ? KEPT_BYTES : 0;
-    const source = new BlobSource(descriptor, first, { retry, retryTools, signal, keepBytes, onBytes });
     try {
       const location = isChunked
         ? await this.#sendChunks(repository, session, descriptor, chunk, source, options)
@@ -300,14 +330,5 @@ const UPLOAD_ATTEMPTS = 4;
 
 /** Sent bytes of a chunked upload to keep: the amount that the sockets of both ends hold when a connection ends. */
 const KEPT_BYTES = 12 * 1024 * 1024;
-
-/** Carries an error past a retry that does not apply to it. */
-class RetriesExhaustedError extends Error {}
-
-async function once<T>(promise: Promise<T>): Promise<T> {
-  return promise.catch((error: unknown) => {
-    throw new RetriesExhaustedError('spent', { cause: error });
-  });
-}
 
 const NO_MOUNT: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid', 'absent', 'missing', 'policy']);

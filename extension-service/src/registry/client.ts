@@ -20,6 +20,7 @@ import {
 } from './manifest.js';
 import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
+import type { SinglePosts } from './single-posts.js';
 import { header, invalid, readBody, refusePage, type RequestInfo } from './transport/answers.js';
 import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
@@ -56,6 +57,7 @@ export type { BlobStream, UploadOptions } from './blob-upload.js';
 export interface RegistryClientOptions extends PushOptions {
   readonly retry: RetryPolicy;
   readonly retryTools: RetryTools;
+  readonly singlePosts: SinglePosts;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
@@ -75,7 +77,10 @@ export class RegistryClient {
   constructor(options: RegistryClientOptions) {
     this.#options = options;
     this.#heads = new ManifestHeads(options.session.host);
-    this.#uploader = new BlobUploader(options);
+    this.#uploader = new BlobUploader({
+      ...options,
+      hasBlob: (repository, digest, context) => this.headBlob(repository, digest, context),
+    });
   }
 
   get host(): string {

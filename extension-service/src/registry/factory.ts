@@ -2,6 +2,7 @@ import { RegistryClient } from './client.js';
 import { registryLabels } from './registry-labels.js';
 import type { OnRegistryRequest } from './request-log.js';
 import type { PushOptions } from './send-push.js';
+import { SinglePosts } from './single-posts.js';
 import type { AddedCas } from './transport/added-cas.js';
 import { HostGuard, type HostGuardOptions } from './transport/host-guard.js';
 import { Http, type Resolve } from './transport/http.js';
@@ -54,6 +55,7 @@ export class RegistryFactory {
   readonly #http: Http;
   readonly #tokens: TokenSource;
   readonly #paces = new PaceGates();
+  readonly #singlePosts: SinglePosts;
   readonly #guard: HostGuard;
   readonly #endpoints: ReadonlyMap<string, RegistryEndpoint>;
   readonly #now: () => number;
@@ -63,6 +65,7 @@ export class RegistryFactory {
   constructor(options: RegistryFactoryOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#singlePosts = new SinglePosts(this.#now);
     this.#endpoints = new Map(options.endpoints.map((endpoint) => [endpoint.host.toLowerCase(), endpoint]));
     this.#guard = new HostGuard({ ...options.hosts, trusted: [...this.#endpoints.keys()] });
     const { timeouts, maxSockets, resolve, added } = options;
@@ -110,6 +113,7 @@ export class RegistryFactory {
       session,
       retry,
       retryTools,
+      singlePosts: this.#singlePosts,
       now: this.#now,
     });
   }
