@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest';
-import { buildImage, loadImage } from '../../fakes/images.js';
-import type { AccessLogEntry, FakeRegistry } from '../../fakes/registry.js';
+import { Readable } from 'node:stream';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { BlobStream } from '../../../extension-service/src/registry/blob-source.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import { buildImage, loadImage, OCI_LAYER } from '../../fakes/images.js';
+import { FakeRegistry, type AccessLogEntry } from '../../fakes/registry.js';
 import { until } from '../../fakes/until.js';
 import { expectComplete, pair } from './copy-pair.js';
 
@@ -23,12 +26,33 @@ describe('the source of a blob', () => {
     // Only the client ends this response.
     source.fault({ method: 'GET', path: DIGEST, action: { type: 'hang', after: 1_000_000 } });
     const failed = copy().catch((error: unknown) => error);
-    await until('the source is opened', () => reads(source).length === 1);
+    await until('the source is opened', () => reads(source).length === 1, 30);
     expect(starts(target).every(({ status }) => status === 0)).toBe(true);
     expect(await failed).toMatchObject({ kind: 'unreachable', host: target.host });
     // The log gets the bytes of a response when its connection is closed.
     await until('the connection is closed', () => (reads(source)[0]?.bytesOut ?? 0) > 0, 30);
     expect(target.openUploads).toBe(0);
+  });
+
+  it('is closed when the upload does not start, also without the end of a copy', async () => {
+    const target = await FakeRegistry.start();
+    target.fault({ method: 'POST', action: { type: 'status', status: 403 } });
+    const factory = new RegistryFactory({
+      endpoints: [{ host: target.host, insecure: true }],
+      hosts: { allow: [], deny: [] },
+      env: {},
+    });
+    onTestFinished(async () => {
+      factory.close();
+      await target.close();
+    });
+    const client = factory.client(target.host, { resolve: () => Promise.resolve([]) });
+    const stream = new Readable({ read: () => undefined });
+    const opened: BlobStream = { host: 'source', stream, skip: 0, whole: true, resume: () => Promise.resolve(opened) };
+    const blob = { mediaType: OCI_LAYER, digest: DIGEST, size: LAYER_BYTES };
+    const upload = client.uploadBlob('app', blob, () => Promise.resolve(opened), { openEarly: true });
+    await expect(upload).rejects.toMatchObject({ kind: 'forbidden' });
+    expect(stream.destroyed).toBe(true);
   });
 
   it('is opened once, however often the start of the upload is tried', async () => {

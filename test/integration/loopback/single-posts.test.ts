@@ -93,6 +93,16 @@ describe('a registry that takes single POSTs', () => {
     expect(singlePosts(target)).toHaveLength(asked);
   });
 
+  it('and later names another digest, gets the blob in an upload before its manifest', async () => {
+    const both = await pair({ target: { monolithicPost: true } });
+    const { target } = both;
+    await copyAll(both, [small(1)]);
+    const headers = { 'docker-content-digest': `sha256:${'0'.repeat(64)}` };
+    target.fault({ method: 'POST', query: SINGLE_POST, action: { type: 'status', status: 201, headers, body: '' } });
+    await copyAll(both, [small(2)]);
+    expect(target.accessLog.filter(({ method, status }) => method === 'PUT' && status !== 201)).toEqual([]);
+  });
+
   it('and later keeps nothing, is sent the blobs again when it rejects the manifest', async () => {
     const both = await pair({ target: { monolithicPost: true } });
     const { target } = both;
