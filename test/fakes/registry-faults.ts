@@ -49,7 +49,14 @@ export type FaultAction =
   /** Rewrites the Location of an upload. */
   | { readonly type: 'location'; readonly rewrite: (location: URL) => string }
   | { readonly type: 'omit-header'; readonly name: string }
-  | { readonly type: 'header'; readonly name: string; readonly value: string };
+  | {
+      readonly type: 'header';
+      readonly name: string;
+      readonly value: string;
+      /** Milliseconds before the response. */
+      readonly delay?: number;
+      readonly onSent?: () => void;
+    };
 
 export interface FaultRule {
   readonly method?: string;
@@ -142,6 +149,9 @@ export async function replaceAnswer(
     case 'delay':
       await delay(fault.milliseconds);
       return false;
+    case 'header':
+      if (fault.delay !== undefined) await delay(fault.delay);
+      return false;
     default:
       return false;
   }
@@ -178,6 +188,7 @@ export async function sendAnswer(
   if (fault?.type === 'omit-header') delete headers[fault.name.toLowerCase()];
   if (fault?.type === 'header') headers[fault.name.toLowerCase()] = fault.value;
   response.writeHead(options.status, headers);
+  if (fault?.type === 'header') fault.onSent?.();
   if (options.headOnly) {
     response.end();
     return;

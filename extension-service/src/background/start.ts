@@ -52,6 +52,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {
       ...{ env, readSecret, report, cloud, onRequest },
+      replicas: () => shared.replicas,
       pullSecrets: secrets,
       isShown: (job) => shown.isShown(job),
       seenStore: clusterSeenStore(env),

@@ -13,6 +13,7 @@ import type { ComparedPolicy } from '../kubernetes/compare-policies.js';
 import { kyvernoVersion } from '../kubernetes/kyverno-version.js';
 import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
+import { probeQueue } from '../shared-queue/probe.js';
 import { probeRegistries } from '../targets/probe.js';
 import type { Probe } from '../kinds/probe.js';
 import { Registries } from '../targets/registries.js';
@@ -31,7 +32,7 @@ export interface CheckFlags extends ConfigFlags {
 }
 
 /**
- * @returns 0, or 1 if a registry cannot be used or a policy in the cluster belongs to another configuration
+ * @returns 0, or 1 if a registry or the queue server cannot be used, or a policy in the cluster belongs to another configuration
  * @throws CliError with every problem of the configuration
  */
 export async function check(context: CommandContext, argument: string | undefined, flags: CheckFlags): Promise<number> {
@@ -50,8 +51,13 @@ export async function check(context: CommandContext, argument: string | undefine
   if (flags.online === true) {
     const report = (problem: string): unknown => context.stderr.write(`${problem}\n`);
     // The probes report failed logins.
-    const registries = new Registries(loaded.config, registryOptions(context, loaded.config, report, 'quiet'));
-    probes = await probeRegistries(loaded.config, registries);
+    const options = registryOptions(context, loaded.config, report, 'quiet');
+    const registries = new Registries(loaded.config, options);
+    const [ofRegistries, ofQueue] = await Promise.all([
+      probeRegistries(loaded.config, registries),
+      probeQueue(loaded.config.queue, options.readSecretKey),
+    ]);
+    probes = [...ofRegistries, ...ofQueue];
     registries.close();
   }
   const cluster = flags.online === true ? await inCluster(context, loaded.config) : [];

@@ -9,6 +9,7 @@ import type { Logger } from '../telemetry/log.js';
 import { createLogger } from '../telemetry/log.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import { openClouds } from '../kinds/clouds.js';
+import type { ReadSecretKey } from '../shared-queue/settings.js';
 import { CliError, EXIT } from './exit.js';
 import type { Streams } from './output.js';
 
@@ -100,7 +101,7 @@ export function registryOptions(
   config: Config,
   report: (problem: string) => void,
   clouds: 'reported' | 'quiet' = 'reported',
-): RegistryCopierOptions {
+): RegistryCopierOptions & { readonly readSecretKey: ReadSecretKey } {
   const { secretReader: reader } = config;
   const secrets = new LazyPullSecrets({ env: context.env, reader, onProblem: report, watch: false });
   const onEvent = (event: CloudEvent): void => {
@@ -110,6 +111,7 @@ export function registryOptions(
     env: context.env,
     report,
     readSecret: (name, namespace) => secrets.named(name, namespace),
+    readSecretKey: (name, key) => secrets.key(name, key),
     pullSecrets: secrets,
     seenStore: clusterSeenStore(context.env),
     cloud: openClouds({ env: context.env, onEvent, report }),

@@ -28,6 +28,8 @@ export interface RegistryFactoryOptions {
   /** CA certificates that the environment adds. */
   readonly added?: AddedCas;
   readonly now?: () => number;
+  /** Number of replicas that copy and therefore share a registry's pulls. @default 1 */
+  readonly replicas?: () => number;
   /** Called for every request; its `host` is `other` unless it is configured or well-known. */
   readonly onRequest?: OnRegistryRequest;
 }
@@ -54,7 +56,7 @@ export class RegistryFactory {
   readonly #options: RegistryFactoryOptions;
   readonly #http: Http;
   readonly #tokens: TokenSource;
-  readonly #paces = new PaceGates();
+  readonly #paces: PaceGates;
   readonly #singlePosts: SinglePosts;
   readonly #guard: HostGuard;
   readonly #endpoints: ReadonlyMap<string, RegistryEndpoint>;
@@ -65,6 +67,7 @@ export class RegistryFactory {
   constructor(options: RegistryFactoryOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#paces = new PaceGates(undefined, options.replicas);
     this.#singlePosts = new SinglePosts(this.#now);
     this.#endpoints = new Map(options.endpoints.map((endpoint) => [endpoint.host.toLowerCase(), endpoint]));
     this.#guard = new HostGuard({ ...options.hosts, trusted: [...this.#endpoints.keys()] });

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { isIndexType, mediaTypeIn } from './manifest.js';
-import { header } from './transport/answers.js';
 
 /** A request to a registry, for metrics. */
 export interface RegistryRequest {
@@ -54,9 +53,14 @@ export function codeOf(status: number): string {
   return KNOWN_STATUS_CODES.has(status) ? String(status) : `${Math.floor(status / 100)}xx`;
 }
 
+export interface RateLimitHeaders {
+  readonly headers?: IncomingMessage['headers'];
+}
+
 /** `ratelimit-remaining: 76;w=21600`, as sent by Docker Hub. */
-export function remainingOf(response: IncomingMessage): number | undefined {
-  const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(header(response, 'ratelimit-remaining') ?? '') ?? [];
+export function remainingOf({ headers = {} }: RateLimitHeaders): number | undefined {
+  const [value] = [headers['ratelimit-remaining']].flat();
+  const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(value ?? '') ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 

@@ -21,20 +21,65 @@ export interface OpenedServer {
   readonly backend: BackendFactory;
 }
 
+/** A property of a reachable server. */
+export interface Finding {
+  readonly check: 'version' | 'role' | 'memory' | 'rights';
+  readonly ok: boolean;
+  /** Why the check failed. @default failed */
+  readonly state?: ServerState;
+  /** The finding; for a failed check, text that continues the server's name. */
+  readonly message: string;
+}
+
+/** Why a server cannot be used: no answer, a rejection, or anything else. */
+export type ServerState = 'unreachable' | 'refused' | 'failed';
+
 /** A kind of queue server. */
 export interface QueueServerKind {
   readonly type: string;
+  /** The server's address for messages, without a secret. */
+  nameOf(settings: ServerSettings): string;
   /**
    * Connects once to check whether the server can be used.
    *
    * @throws QueueServerError with the reason if it cannot be used, without a secret
    */
   open(settings: ServerSettings): Promise<OpenedServer>;
+  /**
+   * Checks a server completely, and changes nothing in it that lasts.
+   *
+   * @throws QueueServerError if it does not answer, or rejects the credentials
+   */
+  check(settings: ServerSettings): Promise<readonly Finding[]>;
 }
 
 /** The queue server cannot be used. The message names the server and the reason, and contains no password. */
 export class QueueServerError extends Error {
   override readonly name = 'QueueServerError';
+
+  constructor(
+    message: string,
+    readonly state: ServerState = 'failed',
+  ) {
+    super(message);
+  }
+}
+
+const UNREACHABLE =
+  /ECONN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|timeout|All sentinels|closed the connection/i;
+const REFUSED =
+  /WRONGPASS|NOAUTH|NOPERM|password|certificate|self.signed|unable to (?:get|verify)|pg_hba|permission denied/i;
+
+/** The state that an error of a driver shows. */
+export function stateOf(message: string): ServerState {
+  if (REFUSED.test(message)) return 'refused';
+  return UNREACHABLE.test(message) ? 'unreachable' : 'failed';
+}
+
+/** @throws QueueServerError with the first failed check */
+export function requireAll(findings: readonly Finding[], name: string): void {
+  const fault = findings.find(({ ok }) => !ok);
+  if (fault !== undefined) throw new QueueServerError(`${name} ${fault.message}`, fault.state);
 }
 
 /** `HOST:PORT` for messages: a URL may have a password in it. */

@@ -1,11 +1,14 @@
+import { sourceHost, targetHost } from '../core/decide/mirror-job.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { Copier, CopyProgress } from '../mirror/copier.js';
+import { BoundedMap } from '../util/bounded-map.js';
 import { describeFailure, failed, newEntry } from '../mirror/entry.js';
 import type { Entry } from '../mirror/entry.js';
 import { HostPauses } from '../mirror/host-pauses.js';
 import { Lanes } from '../mirror/lanes.js';
 import { pausedFailure } from '../mirror/queue-view.js';
 import { HANDED_BACK_FAILURE } from '../mirror/queue-state.js';
+import { MAX_WAIT_MS } from '../mirror/retry.js';
 import type { CopyLimits } from '../mirror/slots.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
@@ -17,6 +20,21 @@ interface Waiting {
   readonly end: (result: MirrorResult) => void;
 }
 
+/** Maximum registries with a pause; Pods name them. */
+const MAX_PAUSES = 1_000;
+/**
+ * A pause ends this many milliseconds early: the replica that requests the copies also waits, and its first copy
+ * afterwards must not be rejected here.
+ */
+const EARLY_MS = 1_000;
+
+/** A registry that asked for a wait. */
+interface Pause {
+  /** Milliseconds of a monotonic clock. */
+  readonly until: number;
+  readonly failure: CopyFailure;
+}
+
 /**
  * The copies that this replica makes, in the order of the lanes and within the copy slots. Each is tried once: the
  * replica that requested the copy decides when to try again.
@@ -25,6 +43,7 @@ export class LocalCopies {
   private readonly lanes: Lanes;
   private readonly waiting = new Map<Entry, Waiting>();
   private readonly running = new Map<Entry, AbortController>();
+  private readonly pauses = new BoundedMap<string, Pause>(MAX_PAUSES);
   private idle: (() => void)[] = [];
   private draining = false;
 
@@ -32,6 +51,7 @@ export class LocalCopies {
     private readonly copier: Copier,
     limits: CopyLimits,
     private readonly onEnd: () => void,
+    private readonly now: () => number = () => performance.now(),
   ) {
     this.lanes = new Lanes(limits);
   }
@@ -49,6 +69,8 @@ export class LocalCopies {
   /** Never rejects. If the signal aborts, the result is a failure with the reason `stopped`. */
   run(job: MirrorJob, signal: AbortSignal, onProgress: (progress: CopyProgress) => void): Promise<MirrorResult> {
     if (this.draining || signal.aborted) return Promise.resolve(failed(HANDED_BACK_FAILURE));
+    const paused = this.pausedFor(job);
+    if (paused !== undefined) return Promise.resolve(failed(paused));
     return new Promise((resolve) => {
       const entry = newEntry(job, Date.now());
       const onAbort = (): void => this.giveUp(entry, HANDED_BACK_FAILURE);
@@ -63,10 +85,17 @@ export class LocalCopies {
     });
   }
 
-  /** Ends the copies that wait for a registry which does not answer, or rejects requests for now, with its failure. */
+  /**
+   * Ends the copies that wait for a registry which does not answer, or rejects requests for now, with its failure. If
+   * the registry asks for a wait, the same happens to copies that are taken until then.
+   */
   hostFailed(failure: CopyFailure): void {
     const { host } = failure;
     if (host === undefined || !HostPauses.isHostFailure(failure)) return;
+    const until = this.now() + Math.min(failure.retryAfter ?? 0, MAX_WAIT_MS) - EARLY_MS;
+    // Copies that the pause ends report it again, a little later.
+    const known = this.pauses.get(host);
+    if (until > (known === undefined ? this.now() : known.until + EARLY_MS)) this.pauses.set(host, { until, failure });
     for (const entry of this.lanes.of(host)) {
       this.giveUp(entry, pausedFailure(entry.job, { host, until: 0, failure }));
     }
@@ -82,6 +111,19 @@ export class LocalCopies {
     await Promise.race([new Promise<void>((resolve) => this.idle.push(resolve)), timeout]);
     clearTimeout(timer);
     for (const abort of this.running.values()) abort.abort();
+  }
+
+  /** The failure of a registry whose pause is not over, with the time that is left. */
+  private pausedFor(job: MirrorJob): CopyFailure | undefined {
+    const now = this.now();
+    for (const host of [sourceHost(job), targetHost(job)]) {
+      const pause = this.pauses.get(host);
+      if (pause === undefined) continue;
+      const retryAfter = pause.until + EARLY_MS - now;
+      if (pause.until > now) return pausedFailure(job, { host, until: 0, failure: { ...pause.failure, retryAfter } });
+      this.pauses.delete(host);
+    }
+    return undefined;
   }
 
   private giveUp(entry: Entry, failure: CopyFailure): void {

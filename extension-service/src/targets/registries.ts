@@ -32,6 +32,8 @@ export interface RegistriesOptions {
   readonly retry?: Partial<RetryPolicy>;
   readonly now?: () => number;
   readonly onRequest?: OnRegistryRequest;
+  /** As in the factory's options. */
+  readonly replicas?: () => number;
 }
 
 /** The settings of the registries cannot be used on this machine. */
@@ -244,6 +246,7 @@ function openFactory(config: Config, options: RegistriesOptions): RegistryFactor
       ...(retry !== undefined && { retry }),
       ...(options.now !== undefined && { now: options.now }),
       ...(options.onRequest !== undefined && { onRequest: options.onRequest }),
+      ...(options.replicas !== undefined && { replicas: options.replicas }),
     });
   } catch (error) {
     throw new UnusableRegistriesError(messageOf(error), { cause: error });

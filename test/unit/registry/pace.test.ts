@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { PaceGate } from '../../../extension-service/src/registry/transport/pace-gate.js';
+import { PaceGate, PaceGates } from '../../../extension-service/src/registry/transport/pace-gate.js';
 import {
   maxInFlight,
   loweredPace,
@@ -76,6 +76,48 @@ describe('a gate', () => {
     await expect(aborted).rejects.toThrow('over');
     holder('none');
     (await next)('none');
+  });
+});
+
+describe('the pulls that a registry has left', () => {
+  /** Asks to send this many requests that are never answered. @returns those that were sent, also later */
+  async function send(gates: PaceGates, host: string, count: number): Promise<readonly number[]> {
+    const sent: number[] = [];
+    for (let n = 0; n < count; n += 1) {
+      void gates.run(host, 'get-manifest', undefined, () => new Promise<object>(() => sent.push(n)));
+    }
+    await settled();
+    return sent;
+  }
+  const report = (gates: PaceGates, host: string, remaining: string): Promise<unknown> =>
+    gates.run(host, 'head-manifest', undefined, () =>
+      Promise.resolve({ statusCode: 200, headers: { 'ratelimit-remaining': remaining } }),
+    );
+
+  it.each([
+    ['7;w=21600', 3, 2],
+    ['7;w=21600', 1, 7],
+    ['2;w=21600', 3, 1],
+    ['0;w=21600', 1, 1],
+    ['100;w=21600', 3, 9],
+    ['unlimited', 3, 9],
+  ])('%s for %i replicas let one send %i at once', async (remaining, replicas, count) => {
+    const gates = new PaceGates(clock(), () => replicas);
+    await report(gates, 'docker.io', remaining);
+    expect(await send(gates, 'docker.io', 9)).toHaveLength(count);
+    expect(await send(gates, 'quay.io', 9)).toHaveLength(9);
+  });
+
+  it('are divided again when replicas come or go, and waiting requests follow', async () => {
+    let replicas = 4;
+    const gates = new PaceGates(clock(), () => replicas);
+    await report(gates, 'docker.io', '8;w=21600');
+    const sent = await send(gates, 'docker.io', 9);
+    expect(sent).toHaveLength(2);
+    replicas = 1;
+    await report(gates, 'docker.io', '6;w=21600');
+    await settled();
+    expect(sent).toHaveLength(6);
   });
 });
 

@@ -38,6 +38,39 @@ describe('copies that a replica makes', () => {
     expect(await other).toMatchObject({ ok: true });
   });
 
+  it('end while a registry asks for a wait, and are made again afterwards', async () => {
+    let now = 0;
+    const copier = new HeldCopier();
+    const copies = new LocalCopies(copier, { concurrency: 4 }, quiet, () => now);
+    const message = 'docker.io: too many requests';
+    const waits = { reason: 'throttled', message, retryable: true, host: 'docker.io', retryAfter: 60_000 } as const;
+    copies.hostFailed(waits);
+    now = 10_000;
+    const early = await copies.run(job('early'), never, quiet);
+    const reason = { reason: 'throttled', retryAfter: 50_000, host: 'docker.io' };
+    expect(early).toMatchObject({ ok: false, failure: reason });
+    if (early.ok) throw new Error('no failure');
+    expect(early.failure.message).toContain(message);
+    // Another replica reports the same pause a moment later, which does not make it longer.
+    now = 10_050;
+    copies.hostFailed(early.failure);
+    void copies.run(job('other', { from: 'ghcr.io' }), never, quiet);
+    expect(copier.names).toEqual(['other']);
+    // The requesting replica sends the first copy when its own wait is over.
+    now = 59_500;
+    void copies.run(job('trial'), never, quiet);
+    expect(copier.names).toEqual(['other', 'trial']);
+  });
+
+  it('are tried at once after a failure without a wait', async () => {
+    const copier = new HeldCopier();
+    const copies = new LocalCopies(copier, { concurrency: 4 }, quiet);
+    copies.hostFailed({ reason: 'unreachable', message: 'x', retryable: true, host: 'docker.io' });
+    void copies.run(job('app'), never, quiet);
+    await settledPromises();
+    expect(copier.names).toEqual(['app']);
+  });
+
   it('end as stopped when they are handed back', async () => {
     const copier = new HeldCopier();
     const copies = new LocalCopies(copier, { concurrency: 1 }, quiet);

@@ -1,6 +1,7 @@
 import { BoundedMap } from '../../util/bounded-map.js';
 import { sleep } from '../../util/sleep.js';
-import type { RegistryAction } from '../request-log.js';
+import { remainingOf } from '../request-log.js';
+import type { RegistryAction, RateLimitHeaders } from '../request-log.js';
 import { abortReason, onAbort } from './abort.js';
 import { maxInFlight, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
 
@@ -16,6 +17,8 @@ export type ReportAnswer = (answer: 'given' | 'throttled' | 'none') => void;
  */
 export class PaceGate {
   #pace: Pace | undefined;
+  /** Maximum parallel requests that a reported budget allows. */
+  #share = Infinity;
   #inFlight = 0;
   /** Earliest time of the next request; milliseconds. */
   #notBefore = 0;
@@ -49,15 +52,25 @@ export class PaceGate {
     this.#pace = loweredPace(this.#pace, this.#inFlight + 1, startedAt, this.now());
   }
 
+  /** Allows at most this many requests in flight, and at least one. */
+  limitTo(share: number): void {
+    this.#share = Math.max(1, share);
+    this.#wake();
+  }
+
+  /** How many more requests may be sent now. */
+  #room(): number {
+    return Math.min(this.#share, this.#pace === undefined ? Infinity : maxInFlight(this.#pace)) - this.#inFlight;
+  }
+
   #mustWait(): boolean {
-    if (this.#pace === undefined) return false;
-    return this.#inFlight >= maxInFlight(this.#pace) || this.now() < this.#notBefore;
+    return this.#room() <= 0 || (this.#pace !== undefined && this.now() < this.#notBefore);
   }
 
   /** Waits for an answer, or until the delay between two requests is over. */
   async waitTurn(signal: AbortSignal | undefined): Promise<void> {
     const pause = this.#notBefore - this.now();
-    if (this.#pace !== undefined && this.#inFlight < maxInFlight(this.#pace) && pause > 0) return sleep(pause, signal);
+    if (this.#pace !== undefined && this.#room() > 0 && pause > 0) return sleep(pause, signal);
     await new Promise<void>((resolve) => {
       const stop = signal === undefined ? undefined : onAbort(signal, () => turn());
       const turn = (): void => {
@@ -71,20 +84,30 @@ export class PaceGate {
 
   /** Wakes as many waiting requests as may be sent. */
   #wake(): void {
-    const free = this.#pace === undefined ? this.#waiting.size : maxInFlight(this.#pace) - this.#inFlight;
-    for (const turn of [...this.#waiting].slice(0, Math.max(0, free))) turn();
+    const free = Math.max(0, Math.min(this.#waiting.size, this.#room()));
+    for (const turn of [...this.#waiting].slice(0, free)) turn();
   }
+}
+
+interface PacedResponse extends RateLimitHeaders {
+  readonly statusCode?: number | undefined;
 }
 
 /** The gates of a process, by registry and action. */
 export class PaceGates {
   readonly #gates = new BoundedMap<string, PaceGate>(MAX_GATES);
 
-  /** @param now milliseconds of a monotonic clock */
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  /**
+   * @param now milliseconds of a monotonic clock
+   * @param replicas number of replicas that copy; each uses an equal part of the pulls that a registry has left
+   */
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly replicas: () => number = () => 1,
+  ) {}
 
   /** Sends one request at the registry's pace. Bodies of uploads do not wait, because their source is already open. */
-  async run<T extends { readonly statusCode?: number | undefined }>(
+  async run<T extends PacedResponse>(
     host: string,
     action: RegistryAction,
     signal: AbortSignal | undefined,
@@ -94,6 +117,7 @@ export class PaceGates {
     const leave = await this.#gate(host, action).waitForTurn(signal);
     try {
       const response = await send();
+      this.#budget(host, response);
       leave(response.statusCode === THROTTLED ? 'throttled' : 'given');
       return response;
     } catch (error) {
@@ -102,10 +126,16 @@ export class PaceGates {
     }
   }
 
-  async sendUnpaced<T extends { readonly statusCode?: number | undefined }>(
-    host: string,
-    send: () => Promise<T>,
-  ): Promise<T> {
+  /**
+   * Docker Hub reports the remaining pulls with every response for a manifest. Each replica then reads at most its part
+   * of them in parallel: other replicas use the same account or address.
+   */
+  #budget(host: string, response: PacedResponse): void {
+    const remaining = remainingOf(response);
+    if (remaining !== undefined) this.#gate(host, 'get-manifest').limitTo(Math.floor(remaining / this.replicas()));
+  }
+
+  async sendUnpaced<T extends PacedResponse>(host: string, send: () => Promise<T>): Promise<T> {
     const startedAt = this.now();
     const response = await send();
     // Makes fewer uploads start.

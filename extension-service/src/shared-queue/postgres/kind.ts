@@ -1,4 +1,5 @@
 import type { BackendFactory } from 'bullmq';
+import type { Client } from 'pg';
 import { messageOf } from '../../util/message-of.js';
 import {
   certificateAdvice,
@@ -6,10 +7,13 @@ import {
   LOGIN_ADVICE,
   passwordOf,
   QueueServerError,
+  requireAll,
   serverName,
+  stateOf,
 } from '../kind.js';
 import type { QueueServerKind, ServerSettings } from '../kind.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
+import { findingsOf, rightsOf } from './server-checks.js';
 
 const DEFAULT_PORT = 5432;
 /** Maximum connections of one replica, in addition to those that wait for jobs. */
@@ -20,31 +24,42 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** PostgreSQL. BullMQ creates its tables in a separate schema. */
 export const postgres: QueueServerKind = {
   type: 'postgres',
+  nameOf,
   async open(settings) {
-    const connection = postgresOptions(settings);
-    const name = serverName(settings, DEFAULT_PORT);
-    const { PostgresClient, createPostgresBackend } = await import('../bullmq.js');
-    const probe = new PostgresClient(connection);
-    probe.on('error', () => undefined);
-    try {
-      await probe.connect();
-      const { rows } = await probe.query<{ replica: boolean }>('SELECT pg_is_in_recovery() AS replica');
-      if (rows[0]?.replica === true) {
-        throw new QueueServerError(`PostgreSQL at ${name} is a replica, which stores nothing; name the primary`);
-      }
-    } catch (error) {
-      if (error instanceof QueueServerError) throw error;
-      throw new QueueServerError(`PostgreSQL at ${name}: ${hint(messageOf(error))}`);
-    } finally {
-      probe.end().catch(() => undefined);
-    }
+    const { createPostgresBackend } = await import('../bullmq.js');
+    requireAll(await connected(settings, findingsOf), nameOf(settings));
     return {
-      connection: { ...connection, schema: settings.prefix, migrate: true },
+      connection: { ...postgresOptions(settings), schema: settings.prefix, migrate: true },
       // The function accepts only PostgreSQL's options, and gets no others here.
       backend: createPostgresBackend as unknown as BackendFactory,
     };
   },
+  check: (settings) =>
+    connected(settings, async (client) => {
+      const findings = await findingsOf(client);
+      return findings.every(({ ok }) => ok) ? [...findings, await rightsOf(client, settings.prefix)] : findings;
+    }),
 };
+
+function nameOf(settings: ServerSettings): string {
+  return `PostgreSQL at ${serverName(settings, DEFAULT_PORT)}`;
+}
+
+/** @throws QueueServerError if the server does not answer, or rejects the credentials */
+async function connected<T>(settings: ServerSettings, ask: (client: Client) => Promise<T>): Promise<T> {
+  const { PostgresClient } = await import('../bullmq.js');
+  const probe = new PostgresClient(postgresOptions(settings));
+  probe.on('error', () => undefined);
+  try {
+    await probe.connect();
+    return await ask(probe);
+  } catch (error) {
+    const message = messageOf(error);
+    throw new QueueServerError(`${nameOf(settings)}: ${hint(message)}`, stateOf(`${message} ${hint(message)}`));
+  } finally {
+    probe.end().catch(() => undefined);
+  }
+}
 
 function postgresOptions(settings: ServerSettings) {
   const { url, ca } = settings;

@@ -6,10 +6,14 @@ import {
   LOGIN_ADVICE,
   passwordOf,
   QueueServerError,
+  requireAll,
   serverName,
+  stateOf,
 } from '../kind.js';
-import type { QueueServerKind, ServerSettings } from '../kind.js';
+import type { Finding, OpenedServer, QueueServerKind, ServerSettings } from '../kind.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
+import { tryJob } from '../trial.js';
+import { findingsOf, infoOf } from './server-info.js';
 
 const DEFAULT_PORT = 6379;
 /** Milliseconds between two attempts to reconnect. */
@@ -18,30 +22,45 @@ const RECONNECT_MS = 1_000;
 /** Redis or Valkey, alone or behind Sentinels. */
 export const redis: QueueServerKind = {
   type: 'redis',
+  nameOf,
   async open(settings) {
-    const options = redisOptions(settings);
-    const name = serverName(settings, DEFAULT_PORT);
-    const { Redis, createRedisBackend } = await import('../bullmq.js');
-    const never = (): null => null;
-    const once: RedisOptions = { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: never };
-    const probe = new Redis(
-      Object.assign({}, options, once, { sentinelRetryStrategy: never }) as Omit<RedisOptions, 'replyMapping'>,
-    );
-    let last: unknown;
-    probe.on('error', (error) => (last = error));
-    try {
-      await probe.connect();
-      const fault = faultOf(infoOf(await probe.info()));
-      if (fault !== undefined) throw new QueueServerError(`Redis at ${name} ${fault}`);
-    } catch (error) {
-      if (error instanceof QueueServerError) throw error;
-      throw new QueueServerError(`Redis at ${name}: ${hint(messageOf(last ?? error))}`);
-    } finally {
-      probe.disconnect();
-    }
-    return { connection: options, prefix: settings.prefix, backend: createRedisBackend };
+    const { findings, server } = await connected(settings);
+    requireAll(findings, nameOf(settings));
+    return server;
+  },
+  async check(settings) {
+    const { findings, server } = await connected(settings);
+    // Jobs cannot be stored there.
+    return findings.every(({ ok }) => ok) ? [...findings, await tryJob(server)] : findings;
   },
 };
+
+function nameOf(settings: ServerSettings): string {
+  return `Redis at ${serverName(settings, DEFAULT_PORT)}`;
+}
+
+/** @throws QueueServerError if the server does not answer, or rejects the credentials */
+async function connected(settings: ServerSettings): Promise<{ findings: readonly Finding[]; server: OpenedServer }> {
+  const options = redisOptions(settings);
+  const { Redis, createRedisBackend } = await import('../bullmq.js');
+  const never = (): null => null;
+  const once: RedisOptions = { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: never };
+  const probe = new Redis(
+    Object.assign({}, options, once, { sentinelRetryStrategy: never }) as Omit<RedisOptions, 'replyMapping'>,
+  );
+  let last: unknown;
+  probe.on('error', (error) => (last = error));
+  try {
+    await probe.connect();
+    const findings = findingsOf(infoOf(await probe.info()));
+    return { findings, server: { connection: options, prefix: settings.prefix, backend: createRedisBackend } };
+  } catch (error) {
+    const message = messageOf(last ?? error);
+    throw new QueueServerError(`${nameOf(settings)}: ${hint(message)}`, stateOf(`${message} ${hint(message)}`));
+  } finally {
+    probe.disconnect();
+  }
+}
 
 function redisOptions(settings: ServerSettings): RedisOptions {
   const { url, ca, sentinels, sentinelPassword } = settings;
@@ -72,32 +91,6 @@ function redisOptions(settings: ServerSettings): RedisOptions {
 function sentinelAddress(text: string): { host: string; port: number } {
   const colon = text.lastIndexOf(':');
   return { host: withoutBrackets(text.slice(0, colon)), port: Number(text.slice(colon + 1)) };
-}
-
-/** Parses the `key:value` lines of Redis's INFO. */
-function infoOf(text: string): ReadonlyMap<string, string> {
-  return new Map(
-    text.split(/\r?\n/).flatMap((line): [string, string][] => {
-      const colon = line.indexOf(':');
-      return colon < 0 ? [] : [[line.slice(0, colon), line.slice(colon + 1)]];
-    }),
-  );
-}
-
-/** Why the server would lose jobs or refuse to store them; the text continues the server's name. */
-function faultOf(info: ReadonlyMap<string, string>): string | undefined {
-  const policy = info.get('maxmemory_policy') ?? 'noeviction';
-  // Locks have a time to live, so a policy that only deletes such keys also loses jobs.
-  if (policy !== 'noeviction' && info.get('maxmemory') !== '0') {
-    return `deletes keys when its memory is full (maxmemory-policy ${policy}), and would lose copies; set maxmemory-policy noeviction`;
-  }
-  if (info.get('cluster_enabled') === '1') {
-    return 'is a Redis Cluster, which is not supported; use one primary, with or without Sentinels';
-  }
-  if (info.get('role') === 'slave')
-    return 'is a replica, which stores nothing; name the primary, or use queue.sentinels';
-  if (info.get('loading') === '1') return 'is loading its data';
-  return undefined;
 }
 
 function hint(message: string): string {

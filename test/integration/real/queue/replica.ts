@@ -11,8 +11,8 @@ import { configOf } from '../../../unit/decide/rules-of.js';
 import { until } from '../../../fakes/until.js';
 
 /** Returns a job with the key that these replicas' configuration gives it. */
-export function imageJob(name: string, tag = 'latest'): MirrorJob {
-  const one = job(name);
+export function imageJob(name: string, tag = 'latest', from = 'docker.io'): MirrorJob {
+  const one = job(name, { from });
   const text = one.reference.text.replace('latest', tag);
   const reference = { ...one.reference, text, tag, shownAs: tag, published: tag };
   return { ...one, key: mirrorJobKey(reference, 'all'), source: one.source.replace('latest', tag), reference };

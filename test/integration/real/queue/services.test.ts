@@ -7,6 +7,7 @@ import { FakeCluster } from '../../../fakes/cluster/fake-cluster.js';
 import { smallPod } from '../../../fakes/cluster/pods.js';
 import { get } from '../../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../../fakes/images.js';
+import { limitPulls } from '../../../fakes/pull-budget.js';
 import { RedisServer } from '../../../fakes/redis.js';
 import { FakeRegistry } from '../../../fakes/registry.js';
 import { RunningService } from '../../../fakes/service.js';
@@ -62,6 +63,15 @@ async function start(name: string, env: Readonly<Record<string, string>> = {}): 
   return service;
 }
 
+/** Waits until every service knows of all. */
+function allConnected(): Promise<void> {
+  return until('all are connected', async () =>
+    (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_replicas')))).every(
+      (count) => count === services.length,
+    ),
+  );
+}
+
 const path = (name: string): string => `${source.host.replace(':', '_')}/${name}`;
 const isMirrored = (name: string): boolean => target.manifest(path(name), '1') !== undefined;
 
@@ -92,11 +102,7 @@ describe('three services with a queue in Redis', () => {
     source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 30_000 } });
     await Promise.all([start('a'), start('b', { NODE_OPTIONS: `--require ${join(folder, 'ahead.cjs')}` }), start('c')]);
     // A replica that connects late would find nothing left to copy.
-    await until('all three are connected', async () =>
-      (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_replicas')))).every(
-        (count) => count === 3,
-      ),
-    );
+    await allConnected();
     images.forEach((name, index) => {
       cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${index % 3}`));
     });
@@ -113,6 +119,19 @@ describe('three services with a queue in Redis', () => {
     await until('all are copied', () => images.every(isMirrored));
     expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
     for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
+  });
+
+  it('divide the pulls that the source has left', async () => {
+    const images = Array.from({ length: 15 }, (_, index) => `app-${index}`);
+    images.forEach((name, seed) => loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1'));
+    const refused = limitPulls(source, 3);
+    await Promise.all([start('a'), start('b'), start('c')]);
+    await allConnected();
+    images.forEach((name, index) => {
+      cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${index % 3}`));
+    });
+    await until('all are copied', () => images.every(isMirrored));
+    expect(refused()).toBe(0);
   });
 
   it('go on when Redis is lost, ready all the while, and say so', async () => {

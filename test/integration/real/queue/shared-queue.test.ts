@@ -89,6 +89,25 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
   });
 
+  it("ends copies of a registry on all replicas while its Retry-After lasts, and no other's", async () => {
+    const [asking, other] = await start(2, { concurrency: 1 });
+    // One copy runs at each replica, and the others are stored.
+    const asked = Array.from({ length: 8 }, async (_, index) => asking?.ask(imageJob(`app-${index}`)));
+    await until('both copy', () => asking?.held.started.length === 1 && other?.held.started.length === 1);
+    other?.held.started[0]?.fail(failure('throttled', true, { host: 'docker.io', retryAfter: 60_000 }));
+    // One copy has begun before.
+    await until('the others have ended', async () => {
+      return (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 1;
+    });
+    expect(names()).toHaveLength(2);
+    expect(await endAll(replicas, Promise.all(asked))).toEqual(
+      expect.arrayContaining([OUTCOME.digest, ...Array.from({ length: 7 }, () => 'throttled')]),
+    );
+    const elsewhere = imageJob('elsewhere', 'latest', 'ghcr.io');
+    expect(await endAll(replicas, other?.ask(elsewhere) ?? Promise.resolve(''))).toBe(OUTCOME.digest);
+    expect(await other?.ask(imageJob('app-0'))).toBe('throttled');
+  });
+
   it('sends the next image of a repository only when the one before has ended, whichever replicas ask', async () => {
     const [one, other] = await start(2);
     const asked = [one, one, other].map(async (replica, index) => replica?.ask(imageJob('app', `${index + 1}`)));

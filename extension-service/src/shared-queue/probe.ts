@@ -1,0 +1,45 @@
+import type { QueueConfig } from '../core/config/model.js';
+import { messageOf } from '../util/message-of.js';
+import { QueueServerError } from './kind.js';
+import type { Finding } from './kind.js';
+import { QUEUE_KINDS } from './kinds.js';
+import { readSettings } from './settings.js';
+import type { ReadSecretKey } from './settings.js';
+
+/** One row of `check --online`. */
+export interface QueueProbe extends Omit<Finding, 'check'> {
+  /** The server, without a secret. */
+  readonly registry: string;
+  readonly check: Finding['check'] | 'connect';
+}
+
+/** Time limit for all checks, in milliseconds. */
+const PROBE_TIMEOUT_MS = 30_000;
+
+/** Tests the queue server with the configured credentials; nothing without a server. Never rejects. */
+export async function probeQueue(config: QueueConfig, readSecretKey: ReadSecretKey): Promise<readonly QueueProbe[]> {
+  const kind = QUEUE_KINDS[config.type];
+  if (kind === undefined) return [];
+  let registry = `queue ${config.type}`;
+  try {
+    const settings = await readSettings(config, readSecretKey);
+    registry = `queue ${kind.nameOf(settings)}`;
+    const findings = await inTime(kind.check(settings));
+    return [
+      { registry, check: 'connect', ok: true, message: 'responds and accepts the credentials' },
+      ...findings.map((finding) => ({ registry, ...finding })),
+    ];
+  } catch (error) {
+    const state = error instanceof QueueServerError ? error.state : 'failed';
+    return [{ registry, check: 'connect', ok: false, state, message: messageOf(error) }];
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const message = `does not finish the checks in ${PROBE_TIMEOUT_MS / 1_000} s`;
+    timer = setTimeout(() => reject(new QueueServerError(message, 'unreachable')), PROBE_TIMEOUT_MS);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto';
+import type { ConnectionOptions } from 'bullmq';
+import { messageOf } from '../util/message-of.js';
+import type { Finding, OpenedServer } from './kind.js';
+
+/** Time limit for the job, in milliseconds. */
+const TRIAL_TIMEOUT_MS = 10_000;
+
+/**
+ * Stores a job in a queue of its own, takes it, reads its result and deletes the queue, which needs the same rights as
+ * copies.
+ */
+export async function tryJob({ connection, prefix, backend }: OpenedServer): Promise<Finding> {
+  const { Queue, QueueEvents, Worker } = await import('./bullmq.js');
+  const base = { connection: connection as ConnectionOptions, ...(prefix !== undefined && { prefix }) };
+  const name = `check-${randomUUID().slice(0, 8)}`;
+  const queue = new Queue(name, base, backend);
+  const events = new QueueEvents(name, base, backend);
+  const worker = new Worker(name, () => Promise.resolve('done'), { ...base, name }, backend);
+  const all = [queue, events, worker];
+  const failed = new Promise<never>((_, reject) => {
+    queue.on('error', reject);
+    events.on('error', reject);
+    worker.on('error', reject);
+  });
+  const run = async (): Promise<Finding> => {
+    await Promise.all(all.map((one) => one.waitUntilReady()));
+    const job = await queue.add('check', {}, { removeOnComplete: true });
+    await job.waitUntilFinished(events, TRIAL_TIMEOUT_MS);
+    const workers = await queue.getWorkers();
+    const isCounted = workers.some(({ rawname = '' }) => rawname.endsWith(name));
+    const uncounted = 'the connections cannot be listed, so replicas do not share the quotas of registries';
+    return { check: 'rights', ok: isCounted, message: isCounted ? 'stores and returns jobs' : uncounted };
+  };
+  try {
+    return await Promise.race([run(), failed]);
+  } catch (error) {
+    return { check: 'rights', ok: false, state: 'refused', message: `cannot store and take jobs: ${messageOf(error)}` };
+  } finally {
+    await Promise.race([queue.obliterate({ force: true }), failed]).catch(() => undefined);
+    await Promise.allSettled([worker.close(true), events.close(), queue.close()]);
+    for (const one of [queue, events]) void one.disconnect().catch(() => undefined);
+  }
+}
