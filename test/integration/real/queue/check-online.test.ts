@@ -53,6 +53,7 @@ describe('check --online with a queue in Redis', () => {
     await user('scriptless', '~image_swapper:*', '+@all', '-@scripting');
     await user('elsewhere', '~other:*', '+@all');
     await user('blind', '~image_swapper:*', '+@all', '-client|list');
+    await user('nameless', '~image_swapper:*', '+@all', '-client|setname');
   });
   afterAll(() => server.stop());
 
@@ -70,11 +71,11 @@ describe('check --online with a queue in Redis', () => {
       ['ok', name, 'memory', 'maxmemory-policy noeviction'],
       ['ok', name, 'rights', 'stores and returns jobs'],
     ]);
-    expect(await server.ask((client) => client.keys('*'))).toEqual([]);
     const url = `rediss://mirror@127.0.0.1:${tlsPort}`;
     expect(await online({ type: 'redis', url, passwordFile: file('password'), caFile: file('ca') })).toMatchObject({
       code: 0,
     });
+    expect(await server.ask((client) => client.keys('*'))).toEqual([]);
   });
 
   it.each<readonly [string, () => object, RegExp]>([
@@ -109,7 +110,12 @@ describe('check --online with a queue in Redis', () => {
     [
       'a user that cannot count the replicas',
       () => ({ url: as('blind'), passwordFile: file('password') }),
-      /^(REFUSED|MISSING) .*rights .*(CLIENT LIST|client\|list|cannot be listed)/i,
+      /^REFUSED .*rights .*CLIENT LIST.*do not divide the budgets/,
+    ],
+    [
+      'a user that cannot name its connections',
+      () => ({ url: as('nameless'), passwordFile: file('password') }),
+      /^REFUSED .*rights .*cannot store and take jobs: .*client\|setname/,
     ],
   ])('exits 1 and says what is wrong: %s', async (_, queue, words) => {
     const { code, lines } = await online({ type: 'redis', ...queue() });
