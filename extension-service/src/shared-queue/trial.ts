@@ -15,18 +15,24 @@ export async function tryJob({ connection, prefix, backend }: OpenedServer): Pro
   const base = { connection: connection as ConnectionOptions, ...(prefix !== undefined && { prefix }) };
   const name = `check-${randomUUID().slice(0, 8)}`;
   const queue = new Queue(name, base, backend);
-  const events = new QueueEvents(name, base, backend);
+  // Also reads events from before it connects.
+  const events = new QueueEvents(name, { ...base, lastEventId: '0-0' }, backend);
   const worker = new Worker(name, () => Promise.resolve('done'), { ...base, name }, backend);
   const all = [queue, events, worker];
+  let timer: NodeJS.Timeout | undefined;
   const failed = new Promise<never>((_, reject) => {
+    const message = `the job has no result after ${TRIAL_TIMEOUT_MS / 1_000} s`;
+    timer = setTimeout(() => reject(new Error(message)), TRIAL_TIMEOUT_MS);
     queue.on('error', reject);
     events.on('error', reject);
     worker.on('error', reject);
   });
   const run = async (): Promise<Finding> => {
     await Promise.all(all.map((one) => one.waitUntilReady()));
-    const job = await queue.add('check', {}, { removeOnComplete: true });
-    await job.waitUntilFinished(events, TRIAL_TIMEOUT_MS);
+    // BullMQ's own wait for a result goes on after a failure, and cannot be ended.
+    const completed = new Promise<void>((resolve) => events.on('completed', () => resolve()));
+    await queue.add('check', {}, { removeOnComplete: true });
+    await completed;
     const workers = await queue.getWorkers().catch(() => []);
     if (workers.some(({ rawname = '' }) => rawname.endsWith(name))) {
       return { check: 'rights', ok: true, message: 'stores and returns jobs' };
@@ -40,6 +46,7 @@ export async function tryJob({ connection, prefix, backend }: OpenedServer): Pro
   } catch (error) {
     return { check: 'rights', ok: false, state: 'refused', message: `cannot store and take jobs: ${messageOf(error)}` };
   } finally {
+    clearTimeout(timer);
     await Promise.race([queue.obliterate({ force: true }), failed]).catch(() => undefined);
     await Promise.allSettled([worker.close(true), events.close(), queue.close()]);
     for (const one of [queue, events]) void one.disconnect().catch(() => undefined);
