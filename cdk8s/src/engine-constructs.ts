@@ -1,6 +1,6 @@
 import { Construct } from 'constructs';
 import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
-import { mutatingAdmissionPolicy } from '../../extension-service/src/core/engines/mutating-admission-policy/engine.js';
+import { engineNamed } from '../../extension-service/src/core/engines/engines.js';
 import type { EngineName } from './engine-name.js';
 import { GatekeeperMutation } from './gatekeeper-mutation.js';
 import { KyvernoClusterPolicy } from './kyverno-cluster-policy.js';
@@ -25,6 +25,8 @@ export interface EngineProps extends PolicyProps {
   readonly reinvocationPolicy?: 'IfNeeded' | 'Never';
   /** For an engine that makes no calls. */
   readonly decided: DecidedInput;
+  /** `policies.undecidable`. */
+  readonly undecidable: 'refuse' | 'webhook';
 }
 
 /** The construct of each engine. */
@@ -44,7 +46,15 @@ export const ENGINE_CONSTRUCTS: Readonly<
   webhook: (scope, id, props) => {
     new MutatingWebhook(scope, id, props);
   },
-  mutatingadmissionpolicy: (scope, id, { url, ...props }) => {
-    addObjects(new Construct(scope, id), mutatingAdmissionPolicy.render({ ...props, call: { url } }));
+  mutatingadmissionpolicy: (scope, id, { url, caBundle, callerPath, undecidable, ...props }) => {
+    const call = {
+      url,
+      ...(caBundle !== undefined && { caBundle }),
+      ...(callerPath !== undefined && { credentials: { path: callerPath } }),
+    };
+    addObjects(
+      new Construct(scope, id),
+      engineNamed('mutatingadmissionpolicy', undecidable).render({ ...props, call }),
+    );
   },
 };

@@ -4,7 +4,8 @@ import { copyWarnings } from '../../extension-service/src/core/engines/copy-warn
 import { OWN_OPTIONS } from '../../extension-service/src/core/engines/engine.js';
 import type { DecidedInput } from '../../extension-service/src/core/engines/engine.js';
 import type { Engine, OwnOptions } from '../../extension-service/src/core/engines/engine.js';
-import { ENGINES } from '../../extension-service/src/core/engines/engines.js';
+import { engineNamed } from '../../extension-service/src/core/engines/engines.js';
+import { canWait } from '../../extension-service/src/core/engines/waiting.js';
 import { checkGuards } from '../../extension-service/src/core/engines/guards.js';
 import { checkLabel, DEFAULT_NAME, NAME_LABEL } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
@@ -123,13 +124,13 @@ export class ImageSwapper extends Construct {
     const choices = render(scope, id, () => {
       return resolveChoices(props, config.policies == null ? {} : mapping(config.policies, 'config.policies'));
     });
-    const { url, name, failClosed = false, origins } = choices;
-    const engine = ENGINES[choices.engine];
+    const { url, name, failClosed = false, undecidable, origins } = choices;
+    const engine = engineNamed(choices.engine, undecidable);
     const checked = <Result>(renderer: () => Result): Result =>
       render(scope, id, renderer, { filters: 'config.source.filters', source: 'config.source', ...origins });
     const transport = checked(() =>
       transportOf({
-        engine: engine.name,
+        ...{ engine: engine.name, undecidable },
         ...(tls !== undefined && { tls }),
         ...(url !== undefined && { url }),
         ...(caBundle !== undefined && { caBundle }),
@@ -140,10 +141,10 @@ export class ImageSwapper extends Construct {
       }),
     );
     const [targets, filters, matches] = checked(() => [targetsOf(config), filtersOf(config), matchesOf(config)]);
-    const timeoutSeconds =
-      props.timeoutSeconds ?? (engine.decides.startsCopies ? checked(() => timeoutOf(config)) : undefined);
+    const timeoutSeconds = props.timeoutSeconds ?? (canWait(engine) ? checked(() => timeoutOf(config)) : undefined);
     const { labels, annotations, ephemeralContainers, reinvocationPolicy } = props;
     const policy = {
+      undecidable,
       url: transport.url,
       targets,
       filters,

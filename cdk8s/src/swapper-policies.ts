@@ -13,6 +13,12 @@ export interface SwapperPolicies {
   readonly manage?: boolean;
   /** `none` is ignored. */
   readonly engine?: EngineName | 'none';
+  /**
+   * With `mutatingadmissionpolicy`: `webhook` adds a webhook for the Pods that the API server cannot decide, because of a
+   * filter or `match`. With `refuse`, such an expression stops the synth.
+   * @default 'refuse'
+   */
+  readonly undecidable?: 'refuse' | 'webhook';
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
@@ -31,6 +37,7 @@ export interface PolicyChoices {
 
 export interface ResolvedChoices extends PolicyChoices {
   readonly engine: EngineName;
+  readonly undecidable: 'refuse' | 'webhook';
   /** Origins of values that are not props, for messages, by the prop's name. */
   readonly origins: Readonly<Record<string, string>>;
 }
@@ -76,6 +83,7 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
   ];
   return {
     engine: 'kyverno',
+    undecidable: oneOf(policies.undecidable, `${CONFIG_KEY}.undecidable`, ['refuse', 'webhook']) ?? 'refuse',
     ...choose('engine'),
     ...choose('name'),
     ...choose('url'),

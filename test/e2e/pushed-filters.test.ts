@@ -14,7 +14,7 @@ import { goToolsAvailable } from '../tools/tool.js';
 import { CA } from '../unit/policies/example-options.js';
 import { admittedPod, filterExpression, gatekeeperFilter } from '../unit/policies/pushdown/arbitraries.js';
 import type { AdmittedPod } from '../unit/policies/pushdown/arbitraries.js';
-import { holds } from '../unit/policies/pushdown/holds.js';
+import { holds } from '../../extension-service/src/core/policies/pushdown/holds.js';
 import { KyvernoCli } from './kyverno.js';
 
 const available = await goToolsAvailable("filters in the engines' own languages");

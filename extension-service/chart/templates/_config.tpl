@@ -69,6 +69,8 @@ the policies.
   "url" (include "image-swapper.url" .)
   "failClosed" (eq (include "image-swapper.failClosed" .) "true")
   "excludedNamespaces" (include "image-swapper.excludedNamespaces" . | fromJsonArray) }}
+{{- $undecidable := include "image-swapper.undecidable" . }}
+{{- if ne $undecidable "refuse" }}{{ $_ := set $own "undecidable" $undecidable }}{{ end }}
 {{- with include "image-swapper.caFile" . }}{{ $_ := set $own "caFile" . }}{{ end }}
 {{- mergeOverwrite (dig "policies" dict (.Values.config | default dict) | default dict | deepCopy) $own | toYaml }}
 {{- end }}

@@ -9,6 +9,7 @@
     "kyverno"
   ],
   "calls": true,
+  "route": "kyverno",
   "proves": [
     "secret"
   ],
@@ -47,6 +48,7 @@
     "kyverno"
   ],
   "calls": true,
+  "route": "kyverno",
   "proves": [
     "token"
   ],
@@ -86,6 +88,7 @@
     "gatekeeper-system"
   ],
   "calls": true,
+  "route": "gatekeeper",
   "proves": [
     "certificate"
   ],
@@ -159,6 +162,7 @@
   "title": "the API server",
   "namespaces": [],
   "calls": true,
+  "route": "webhook",
   "proves": [
     "path",
     "certificate"
@@ -229,13 +233,77 @@
       "authority": false
     }
   ]
+}, {
+  "name": "mutatingadmissionpolicy/webhook",
+  "title": "the API server",
+  "namespaces": [],
+  "calls": true,
+  "route": "webhook",
+  "proves": [
+    "path",
+    "certificate"
+  ],
+  "calledByApiServer": true,
+  "plainHttp": false,
+  "httpsOnly": true,
+  "usualTimeout": 3,
+  "imagesOnly": false,
+  "startsCopies": false,
+  "carriesAuthority": true,
+  "trustsItsStoreOnly": false,
+  "needsAuthority": false,
+  "readsConfigMap": false,
+  "authorityIsInjected": true,
+  "authorityCarrier": "webhook",
+  "api": "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy",
+  "install": "Kubernetes 1.36 or newer, or, with an older one, policies.engine=webhook",
+  "managedOnly": "its policies use a table of images that only the service can maintain",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingAdmissionPolicy",
+      "resource": "mutatingadmissionpolicies",
+      "names": [
+        "{{ $name }}",
+        "{{ $name }}-recent"
+      ],
+      "authority": false
+    },
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingAdmissionPolicyBinding",
+      "resource": "mutatingadmissionpolicybindings",
+      "names": [
+        "{{ $name }}",
+        "{{ $name }}-recent"
+      ],
+      "authority": false
+    },
+    {
+      "group": "admissionregistration.k8s.io",
+      "apiVersion": "admissionregistration.k8s.io/v1",
+      "kind": "MutatingWebhookConfiguration",
+      "resource": "mutatingwebhookconfigurations",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": true
+    }
+  ]
 }]
 {{- end }}
 
-{{/* The same of the engine in use, as JSON; {} for none. */}}
+{{/*
+The same of the engine in use, as JSON; {} for none. With policies.undecidable webhook, the engine that also calls the
+service has this name and "/webhook".
+*/}}
 {{- define "image-swapper.engineFacts" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := dict }}
-{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if eq .name $engine }}{{ $facts = . }}{{ end }}{{ end }}
+{{- $called := printf "%s/%s" $engine (include "image-swapper.undecidable" .) }}
+{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if or (eq .name $called) (and (eq .name $engine) (not $facts)) }}{{ $facts = . }}{{ end }}{{ end }}
 {{- $facts | toJson }}
 {{- end }}

@@ -61,12 +61,12 @@
 {{- $remedies := dict
   "secret" "config.auth.kyverno.secretName, and IMAGE_SWAPPER_AUTH_KYVERNO_SECRET in extraEnv"
   "path" "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH in extraEnv"
-  "certificate" (printf "config.tls.clients.%s" $engine)
+  "certificate" (printf "config.tls.clients.%s" $facts.route)
   "token" "config.auth.kyverno.token=true" }}
 {{- $proven := dict
   "secret" (or $kyverno.secret (has "IMAGE_SWAPPER_AUTH_KYVERNO_SECRET" $variables))
   "path" (or (($config.auth).webhook).path (has "IMAGE_SWAPPER_AUTH_WEBHOOK_PATH" $variables))
-  "certificate" (dig "tls" "clients" $engine "" $config)
+  "certificate" (dig "tls" "clients" ($facts.route | default "") "" $config)
   "token" (and $kyverno.token (dig "tokenRequired" true $kyverno)) }}
 {{- $open := $facts.proves }}
 {{- range $facts.proves }}{{ if get $proven . }}{{ $open = list }}{{ end }}{{ end }}

@@ -1,6 +1,10 @@
-{{/* Engine, manage and failClosed: `config.policies` if it sets the key, else the chart's `policies`. */}}
+{{/* Engine, undecidable, manage and failClosed: `config.policies` if it sets the key, else the chart's `policies`. */}}
 {{- define "image-swapper.engine" -}}
 {{- dig "policies" "engine" .Values.policies.engine (.Values.config | default dict) }}
+{{- end }}
+
+{{- define "image-swapper.undecidable" -}}
+{{- dig "policies" "undecidable" .Values.policies.undecidable (.Values.config | default dict) }}
 {{- end }}
 
 {{- define "image-swapper.manage" -}}

@@ -104,10 +104,13 @@ whether the objects contain the CA certificate of the service. Filters can requi
 list of containers.
 */}}
 {{- define "image-swapper.policyKinds" -}}
-{{- $engine := include "image-swapper.engine" . }}
+{{- $current := list }}
+{{- range (include "image-swapper.engineFacts" . | fromJson).kinds }}{{ $current = append $current .kind }}{{ end }}
 {{- $kinds := list }}
 {{- range $facts := include "image-swapper.engines" . | fromJsonArray }}
-{{- range $facts.kinds }}{{ $kinds = append $kinds (set . "current" (eq $facts.name $engine)) }}{{ end }}
+{{- if not (contains "/" $facts.name) }}
+{{- range $facts.kinds }}{{ $kinds = append $kinds (set . "current" (has .kind $current)) }}{{ end }}
+{{- end }}
 {{- end }}
 {{- $kinds | toYaml }}
 {{- end }}

@@ -190,7 +190,7 @@ export class ClusterSide implements ClusterPart {
 
   /** Newer versions of an engine may reject its policies. */
   private async logRetirement(cluster: ClusterAccess, { policies }: Config): Promise<void> {
-    const retirement = engineOf(policies.engine)?.retirement;
+    const retirement = engineOf(policies)?.retirement;
     if (retirement === undefined) return;
     const { message } = retirement.judge(await kyvernoVersion(cluster));
     this.options.log('warn', `policies.engine ${policies.engine}: ${message}`);

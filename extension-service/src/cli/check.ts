@@ -99,7 +99,7 @@ async function inCluster(context: CommandContext, config: Config): Promise<reado
 
 /** How newer versions of the engine treat its policies. */
 async function retirementOf(access: ClusterAccess, { policies }: Config): Promise<readonly ComparedPolicy[]> {
-  const retirement = engineOf(policies.engine)?.retirement;
+  const retirement = engineOf(policies)?.retirement;
   if (retirement === undefined) return [];
   const { isRefused, message } = retirement.judge(await kyvernoVersion(access));
   return [{ policy: `policies.engine ${policies.engine}`, ok: !isRefused, message }];

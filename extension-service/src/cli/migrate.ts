@@ -38,7 +38,7 @@ export async function migrate(context: CommandContext, path: string, flags: Migr
 }
 
 function withComments(values: Migrated['values'], name: PolicyEngine): string {
-  const engine = engineOf(name);
+  const engine = engineOf({ engine: name });
   return [
     '# Values for the image-swapper chart. To migrate without a gap, see docs/migration.md.',
     `# policies.engine: ${engine?.summary ?? 'you apply the output of image-swapper policies'}.`,

@@ -3,7 +3,7 @@ import { unreadable } from '../util/unreadable.js';
 import type { Config } from '../core/config/model.js';
 import { copyWarnings } from '../core/engines/copy-warnings.js';
 import type { ConfigMapKey } from '../core/engines/engine.js';
-import { ENGINES, enginesThat } from '../core/engines/engines.js';
+import { engineNamed, ENGINES, enginesThat } from '../core/engines/engines.js';
 import { policiesForConfig } from '../core/engines/for-config.js';
 import type { ConfigPolicyOptions } from '../core/engines/for-config.js';
 import { ENGINE_NAMES } from '../core/engines/names.js';
@@ -111,7 +111,7 @@ export function renderPolicies(
   { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
   { caBundle, caConfigMap }: CaChoice,
 ): readonly PolicyObject[] {
-  const authority = ENGINES[engine].transport?.ca;
+  const authority = engineNamed(engine, config.policies.undecidable).transport?.ca;
   if (caBundle !== undefined && authority?.refusal !== undefined) {
     throw new CliError(EXIT.usage, `--ca-file cannot be used in ${authority.refusal}`);
   }
@@ -132,8 +132,8 @@ function warningsOf(
   { engine, url = config.policies.url ?? defaultUrl(engine), failClosed = config.policies.failClosed }: ChosenFlags,
   authority: CaChoice,
 ): readonly string[] {
-  const { excludedNamespaces } = config.policies;
-  const warnings = transportWarnings({ engine, url, failClosed, excludedNamespaces, ...authority });
+  const { excludedNamespaces, undecidable } = config.policies;
+  const warnings = transportWarnings({ engine, undecidable, url, failClosed, excludedNamespaces, ...authority });
   return [
     ...warnings.map((warning) =>
       warning.replaceAll(/\bcaBundle\b/g, '--ca-file').replaceAll(/\bcaConfigMap\b/g, '--ca-config-map'),

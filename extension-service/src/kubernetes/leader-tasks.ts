@@ -61,7 +61,7 @@ async function caFor(
   { policies, tls }: Config,
   environment: CertificateEnvironment | undefined,
 ): Promise<string | undefined> {
-  if (engineOf(policies.engine)?.transport?.ca.place !== 'policy') return undefined;
+  if (engineOf(policies)?.transport?.ca.place !== 'policy') return undefined;
   if (tls.mode === 'selfSigned' && environment !== undefined) {
     const bundle = bundleOf((await environment.secret.read()).material);
     if (bundle === '') throw new Error('the policies wait for the serving certificate, which does not exist yet');

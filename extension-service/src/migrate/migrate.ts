@@ -86,7 +86,7 @@ class Migration {
     this.#values['config'] = this.config(config);
     this.#values['policies'] = { engine: this.engine };
     if (this.from === 'values') this.chart(this.tree, []);
-    if (engineOf(this.engine)?.decides.sees === 'images') this.imagesOnly(config);
+    if (engineOf({ engine: this.engine })?.decides.sees === 'images') this.imagesOnly(config);
     const { problems } = this;
     const findings = [...problems.list('error', file), ...problems.list('warning', file)];
     findings.sort((a, b) => a.line - b.line || a.column - b.column);
@@ -141,7 +141,7 @@ class Migration {
         this.problems.warning(place, name, mapping.message);
         return;
       case 'of-webhook':
-        if (engineOf(this.engine)?.chart.webhookValues === true) this.set(path, value);
+        if (engineOf({ engine: this.engine })?.chart.webhookValues === true) this.set(path, value);
         else if (!isEmptyValue(node)) {
           this.problems.warning(place, name, 'applies only with policies.engine: webhook', mapping.message);
         }
@@ -173,7 +173,7 @@ class Migration {
     const expressions = filters as readonly string[];
     if (expressions.every((filter) => readsOnlyImage(parseExpression(filter)))) return;
     try {
-      engineOf(this.engine)?.decides.checkFilters?.(expressions);
+      engineOf({ engine: this.engine })?.decides.checkFilters?.(expressions);
     } catch (error) {
       if (!(error instanceof InvalidPolicyOptionError)) throw error;
       const path: Path = ['source', ...pathOf(error.option)];

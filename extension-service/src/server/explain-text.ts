@@ -49,7 +49,11 @@ function paragraph(container: ExplainedContainer, dryRun: boolean, now: number):
   if (container.gate !== undefined) lines.push(`  ${checksSentence(container.gate)}`);
   if (container.copy !== undefined) lines.push(...copySentences(container.copy, now).map((line) => `  ${line}`));
   if (container.access !== undefined) lines.push(`  ${accessSentence(container.access)}`);
-  if (container.table !== undefined) lines.push(`  ${tableSentence(container.table)}`);
+  if (container.decidedBy !== undefined)
+    lines.push(
+      '  The API server cannot decide the Pod alone, so the service decides it (policies.undecidable webhook).',
+    );
+  else if (container.table !== undefined) lines.push(`  ${tableSentence(container.table)}`);
   lines.push(`  => ${outcomeSentence(container, dryRun)}`);
   return lines;
 }

@@ -1,11 +1,13 @@
 import { explainDecisions } from '../core/decide/explain.js';
 import type { Explanation } from '../core/decide/explain.js';
 import { directTargets, directTargetText } from '../core/decide/direct-target.js';
-import type { DecisionInput, Mirror } from '../core/decide/decide.js';
-import { isObject } from '../core/decide/pod.js';
+import type { ContainerDecision, DecisionInput, Mirror } from '../core/decide/decide.js';
+import { filterContainer, filterObject, isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
+import { targetsOf } from '../core/config/registries.js';
 import { engineOf } from '../core/engines/engines.js';
+import { isUndecided } from '../core/engines/mutating-admission-policy/undecided.js';
 import { waitsForImage } from '../core/engines/waiting.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
@@ -38,6 +40,8 @@ export interface ExplainedContainer extends Explanation {
   readonly access?: SourceAccess;
   /** With the engine mutatingadmissionpolicy: whether the API server's table has the image. */
   readonly table?: TableState;
+  /** With `policies.undecidable: webhook`: the service decides the Pod, because the API server cannot. */
+  readonly decidedBy?: 'webhook';
   /** The checks of the target's gate, as in `minimumAge`, for an image that the target does not have. */
   readonly gate?: readonly string[];
   /** The image that the container would get now. */
@@ -93,11 +97,17 @@ export async function explainInput(
     findCopy: (key) => dependencies.findCopy(key),
   };
   try {
+    const decisions = explainDecisions(rules, input);
+    const isCalled = goesToWebhook(
+      config,
+      input,
+      decisions.map(({ decision }) => decision),
+    );
     const containers = await Promise.all(
-      explainDecisions(rules, input).map(async ({ decision, explanation }): Promise<ExplainedContainer> => {
+      decisions.map(async ({ decision, explanation }): Promise<ExplainedContainer> => {
         if (decision.action === 'keep') return { ...explanation, result: explanation.image, swapped: false };
         const pull = pullContext(input.pod, input.namespace);
-        return { ...explanation, ...(await checkTarget(decision, deadline, { config, pull }, bounded)) };
+        return { ...explanation, ...(await checkTarget(decision, deadline, { config, pull, isCalled }, bounded)) };
       }),
     );
     const isGuarded = config.source.directTarget === 'refuse';
@@ -123,7 +133,7 @@ const NOT_CHECKED: Existence = {
 async function checkTarget(
   decision: Mirror,
   deadline: Promise<void>,
-  { config, pull }: { readonly config: Config; readonly pull: PullContext },
+  { config, pull, isCalled }: { readonly config: Config; readonly pull: PullContext; readonly isCalled: boolean },
   dependencies: ExplainDependencies,
 ): Promise<Omit<ExplainedContainer, keyof Explanation>> {
   const { reference, target, container } = decision;
@@ -131,7 +141,8 @@ async function checkTarget(
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const isPresent = existence.state === 'present';
   const table = dependencies.findInTable?.(reference.text);
-  const wouldSwap = target.swapPolicy === 'always' || (table === undefined ? isPresent : table.state === 'present');
+  const isFound = isCalled || table === undefined ? isPresent : table.state === 'present';
+  const wouldSwap = target.swapPolicy === 'always' || isFound;
   const access =
     wouldSwap && config.source.accessCheck !== 'none'
       ? await accessTo(decision, existence, pull, dependencies)
@@ -142,19 +153,35 @@ async function checkTarget(
     ...(copy !== undefined && { copy: copyStatus(copy) }),
     ...(access !== undefined && { access }),
     ...(table !== undefined && { table }),
+    ...(isCalled && { decidedBy: 'webhook' as const }),
     ...(!isPresent && target.config.gate !== undefined && { gate: Object.keys(target.config.gate) }),
     result: swaps ? reference.text : container.image,
     swapped: swaps,
-    ...(waits(config, target.copyPolicy, isPresent) && {
+    ...(waits(config, target.copyPolicy, isPresent, isCalled) && {
       waitsMs: config.imageCopyDeadline,
       otherwise: config.imageCopyFailure === 'deny' ? 'denied' : swaps ? 'swapped' : 'kept',
     }),
   };
 }
 
+/** Whether the API server calls the service for a Pod that it could decide in other cases without a call. */
+function goesToWebhook(config: Config, input: DecisionInput, decisions: readonly ContainerDecision[]): boolean {
+  if (engineOf(config.policies)?.decides.startsSomeCopies !== true) return false;
+  const expressions = {
+    filters: config.source.filters.map(({ jmespath }) => jmespath),
+    matches: targetsOf(config).flatMap(({ match }) => match ?? []),
+  };
+  const obj = filterObject(input.pod, input.namespace);
+  return decisions.some(
+    (decision) =>
+      (decision.action === 'mirror' || decision.reason === 'filtered' || decision.reason === 'no-target') &&
+      isUndecided(expressions, obj, filterContainer(decision.container)),
+  );
+}
+
 /** Whether admission waits for a copy. */
-function waits({ dryRun, policies }: Config, copyPolicy: string, isPresent: boolean): boolean {
-  if (dryRun || engineOf(policies.engine)?.decides.startsCopies === false) return false;
+function waits({ dryRun, policies }: Config, copyPolicy: string, isPresent: boolean, isCalled: boolean): boolean {
+  if (dryRun || (engineOf(policies)?.decides.startsCopies === false && !isCalled)) return false;
   return waitsForImage(copyPolicy, isPresent);
 }
 

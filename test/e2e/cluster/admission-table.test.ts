@@ -8,7 +8,7 @@ import type { ApiObject, ApiReply } from './kube-api.js';
 import { NAMESPACE } from './pods.js';
 import { WATCHING } from './service-account.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
-import { TABLE_POLICIES, TABLE_RIGHTS, TableWorld } from './table-world.js';
+import { TABLE_AND_WEBHOOK_RIGHTS, TABLE_POLICIES, TABLE_RIGHTS, TableWorld } from './table-world.js';
 
 const available = await goToolsAvailable("the API server's own table of images");
 /** The permissions that the chart grants with `secretReader.enabled`. */
@@ -198,6 +198,57 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await world.grant(TABLE_RIGHTS);
     await until('it is swapped', async () => (await admitted(containers(image)))[0] === world.swapped(image));
   }, 120_000);
+
+  it('lets the service decide only the Pods that a filter may concern which CEL cannot decide', async () => {
+    const image = await inTable();
+    const webhook = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'image-swapper' },
+    };
+    await world.grant(TABLE_AND_WEBHOOK_RIGHTS);
+    await world.plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'play' } });
+    await world.service.stop();
+    await world.serve({
+      webhook: true,
+      filters: ["obj.metadata.namespace == 'play' && obj.spec.containers[0].args[0] == 'kept'"],
+    });
+    /** Returns the images of a Pod in that namespace, and the calls of the service for it. */
+    const seen = async (spec: object, metadata: object = {}, namespace = 'play') => {
+      const before = await world.calls();
+      const images = await admitted(spec, metadata, namespace);
+      return [...images, (await world.calls()) - before];
+    };
+    const kept = { containers: [{ name: 'c0', image, args: ['kept'] }] };
+    const to = world.swapped(image);
+    await until('the service is called', async () => (await seen(containers(image)))[0] === to);
+
+    expect(await seen(containers(image))).toEqual([to, 1]);
+    expect(await seen(kept)).toEqual([image, 1]);
+    // The service decides every image of such a Pod, and copies the ones that the target does not have.
+    const absent = await world.push();
+    expectOk(await create(containers(image, absent), {}, 'play'), 'create the Pod');
+    await until('it is copied', () => world.isMirrored(absent));
+    expect(await seen(containers(image, absent))).toEqual([to, world.swapped(absent), 1]);
+    // All others are decided without a call.
+    expect(await seen(kept, {}, NAMESPACE)).toEqual([to, 0]);
+    expect(await seen(containers(image, 'unknown.test/x:1'), {}, NAMESPACE)).toEqual([to, 'unknown.test/x:1', 0]);
+    expect(await seen(containers(image), { labels: { tier: 'system' } })).toEqual([image, 0]);
+    expect(await seen(containers(image), { labels: { 'image-swapper.io/skip': 'true' } })).toEqual([image, 0]);
+    expect(await seen({ containers: [{ name: 'left', image }] })).toEqual([image, 0]);
+    expect(await seen(containers(to))).toEqual([to, 0]);
+
+    // Without the service, these Pods keep their images, and all others are swapped.
+    await world.service.stop('SIGKILL');
+    expect(await admitted(containers(image), {}, 'play')).toEqual([image]);
+    expect(await admitted(kept)).toEqual([to]);
+
+    // Without the filter, the API server decides everything again, and the webhook is deleted.
+    await world.serve();
+    await until('the webhook is deleted', async () => (await world.plane.api.get(webhook)).status === 404);
+    await until('it is swapped without a call', async () => (await admitted(containers(image), {}, 'play'))[0] === to);
+    expect(await world.calls()).toBe(0);
+  }, 240_000);
 
   it('keeps the source of images that needed a pull secret with source.accessCheck, and swaps the others', async () => {
     const open = await inTable();

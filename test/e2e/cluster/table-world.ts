@@ -2,6 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { pushImage } from '../../bench/push-image.js';
+import { makeCertificates } from '../../fakes/certificates.js';
+import { freePort } from '../../fakes/free-port.js';
 import { get } from '../../fakes/https-client.js';
 import { buildImage, OCI_INDEX } from '../../fakes/images.js';
 import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
@@ -31,9 +33,27 @@ export const TABLE_RIGHTS: Rights = {
   ],
 };
 
+/** The same with the webhook of `policies.undecidable`. */
+export const TABLE_AND_WEBHOOK_RIGHTS: Rights = {
+  ...TABLE_RIGHTS,
+  cluster: [
+    ...(TABLE_RIGHTS.cluster ?? []),
+    {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingwebhookconfigurations'],
+      verbs: ['get', 'create', 'patch', 'update', 'delete'],
+      resourceNames: [TABLE_POLICIES[0]],
+    },
+  ],
+};
+
 export interface TableServiceOptions {
   readonly accessCheck?: 'none' | 'pullSecrets';
   readonly failClosed?: boolean;
+  /** Additional filters. */
+  readonly filters?: readonly string[];
+  /** `policies.undecidable: webhook`, with a serving certificate that the API server trusts. */
+  readonly webhook?: boolean;
 }
 
 /**
@@ -85,7 +105,9 @@ export class TableWorld {
   }
 
   /** Starts the service. The test must stop a running one first. */
-  async serve({ accessCheck = 'none', failClosed = false }: TableServiceOptions = {}): Promise<void> {
+  async serve(options: TableServiceOptions = {}): Promise<void> {
+    const { accessCheck = 'none', failClosed = false, filters = [] } = options;
+    const called = options.webhook === true ? await this.callable() : undefined;
     this.service = await RunningService.start({
       config: stringify({
         target: { type: 'oci', oci: { registry: this.target.host, prefix: 'mirror', insecure: true } },
@@ -95,16 +117,36 @@ export class TableWorld {
             type: 'oci',
             oci: { registry: host, insecure: true },
           })),
-          filters: [{ jmespath: "obj.metadata.labels.tier == 'system'" }, { jmespath: "container.name == 'left'" }],
+          filters: ["obj.metadata.labels.tier == 'system'", "container.name == 'left'", ...filters].map((jmespath) => ({
+            jmespath,
+          })),
         },
         policies: {
           ...{ engine: 'mutatingadmissionpolicy', manage: true, failClosed },
           excludedNamespaces: [EXCLUDED_NAMESPACE],
+          ...called?.policies,
         },
+        ...(called && { tls: called.tls }),
       }),
+      ...(called && { listen: called.listen }),
       env: { KUBECONFIG: this.kubeconfig },
       plain: true,
     });
+  }
+
+  /** The address of the service, and a certificate for it. */
+  private async callable() {
+    const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
+    const file = async (name: string, text: string): Promise<string> => {
+      await writeFile(join(this.plane.folder, name), text);
+      return join(this.plane.folder, name);
+    };
+    const listen = `127.0.0.1:${await freePort()}`;
+    return {
+      listen,
+      policies: { undecidable: 'webhook', url: `https://${listen}`, caFile: await file('service-ca.crt', ca) },
+      tls: { certFile: await file('service.crt', cert), keyFile: await file('service.key', key) },
+    };
   }
 
   /** Puts a new image into a source. */

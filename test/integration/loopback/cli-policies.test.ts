@@ -126,6 +126,33 @@ describe('policies', () => {
     expect(ended.stderr).toContain(word);
   });
 
+  it('prints a webhook for what the API server cannot decide, with policies.undecidable', async () => {
+    const filter = 'source.filters=[{jmespath: obj.spec.hostNetwork}]';
+    const flags = [
+      'policies',
+      '--engine',
+      'mutatingadmissionpolicy',
+      '--set',
+      'imageSwapPolicy=always',
+      '--set',
+      filter,
+    ];
+    await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
+    const refused = await cli.swapper([...flags, '--config', await cli.config()]);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain('the API server cannot decide "obj.spec.hostNetwork"');
+    const choice = ['--set', 'policies={engine: mutatingadmissionpolicy, undecidable: webhook}', '--ca-file', 'ca.pem'];
+    const { code, stdout } = await cli.swapper([...flags, ...choice, '--config', await cli.config()]);
+    expect(code).toBe(0);
+    const [, , webhook] = parseAllDocuments(stdout).map((one) => one.toJS() as Record<string, unknown>);
+    expect(webhook).toMatchObject({
+      kind: 'MutatingWebhookConfiguration',
+      webhooks: [{ clientConfig: { caBundle: Buffer.from(cli.certificates.ca).toString('base64') } }],
+    });
+    const bare = await cli.swapper([...flags, ...choice.slice(0, 2), '--config', await cli.config()]);
+    expect(bare.stderr).toContain("Unless the API server's trust store has your CA, every call fails");
+  });
+
   it.each(['kyverno', 'gatekeeper'])('prints the values of %s without any configuration', async (engine) => {
     const env = { HOME: '/nonexistent' };
     const args = ['policies', '--engine', engine, '--engine-values'];

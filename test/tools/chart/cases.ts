@@ -74,6 +74,10 @@ export const CASES: readonly ChartCase[] = [
     values: { config, policies: { manage: true, engine: 'mutatingadmissionpolicy' } },
   },
   {
+    name: 'managed-mutatingadmissionpolicy-webhook',
+    values: { config, policies: { manage: true, engine: 'mutatingadmissionpolicy', undecidable: 'webhook' } },
+  },
+  {
     name: 'managed-gatekeeper-cert-manager',
     values: { config, certmanager: { enabled: true }, policies: { manage: true, engine: 'gatekeeper' } },
   },

@@ -10,7 +10,10 @@ const NAME = 'zzname';
  * so `engineFacts` of `none` is empty.
  */
 export function enginesTemplate(): string {
-  const engines = ENGINE_NAMES.map((name) => JSON.stringify(factsOf(ENGINES[name]), undefined, 2));
+  const engines = ENGINE_NAMES.flatMap((name) => {
+    const { withWebhook } = ENGINES[name];
+    return [ENGINES[name], ...(withWebhook === undefined ? [] : [{ ...withWebhook, name: `${name}/webhook` }])];
+  }).map((engine) => JSON.stringify(factsOf(engine), undefined, 2));
   return [
     '{{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}',
     '{{/* The engines and what each supports: a JSON list. */}}',
@@ -19,24 +22,31 @@ export function enginesTemplate(): string {
     `[${engines.join(', ')}]`.replaceAll(NAME, '{{ $name }}'),
     '{{- end }}',
     '',
-    '{{/* The same of the engine in use, as JSON; {} for none. */}}',
+    '{{/*',
+    'The same of the engine in use, as JSON; {} for none. With policies.undecidable webhook, the engine that also calls the',
+    'service has this name and "/webhook".',
+    '*/}}',
     '{{- define "image-swapper.engineFacts" -}}',
     '{{- $engine := include "image-swapper.engine" . }}',
     '{{- $facts := dict }}',
-    '{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if eq .name $engine }}{{ $facts = . }}{{ end }}{{ end }}',
+    '{{- $called := printf "%s/%s" $engine (include "image-swapper.undecidable" .) }}',
+    '{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if or (eq .name $called) (and (eq .name $engine) (not $facts)) }}{{ $facts = . }}{{ end }}{{ end }}',
     '{{- $facts | toJson }}',
     '{{- end }}',
     '',
   ].join('\n');
 }
 
-function factsOf({ name, title, namespaces, transport, decides, kinds, chart, retirement }: Engine): object {
+type NamedEngine = Omit<Engine, 'name'> & { readonly name: string };
+
+function factsOf({ name, title, namespaces, transport, decides, kinds, chart, retirement }: NamedEngine): object {
   const { ca: authority, plainHttp, timeoutSeconds } = transport ?? {};
   return {
     name,
     title,
     namespaces,
     calls: transport !== undefined,
+    route: transport?.route,
     proves: transport?.credentials ?? [],
     calledByApiServer: transport?.caller === 'api-server',
     plainHttp: plainHttp === 'default',

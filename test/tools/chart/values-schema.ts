@@ -39,6 +39,7 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
   'deployment.annotations': LABELS,
   'policies.annotations': LABELS,
   'policies.engine': choice(...ENGINE_NAMES, 'none'),
+  'policies.undecidable': choice('refuse', 'webhook'),
   'policies.timeoutSeconds': { anyOf: [SECONDS, { type: 'null' }] },
   'policies.url': { type: 'string', pattern: '^(?:https?://[A-Za-z0-9.:\\[\\]-]+(?:/[A-Za-z0-9._~-]+)*/?)?$' },
   'policies.excludedNamespaces': {

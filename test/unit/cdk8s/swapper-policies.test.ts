@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ImageSwapperProps } from '../../../cdk8s/src/index.js';
+import { CA } from '../policies/example-options.js';
 import { swapper } from './swapper.js';
 
 afterEach(() => vi.restoreAllMocks());
@@ -85,6 +86,24 @@ describe("the configuration's policies, in ImageSwapper", () => {
     [{ excludedNamespaces: ['a', 'B!'] }, 'config.policies.excludedNamespaces[1]: "B!" must be'],
   ])('%j are refused by the key in the configuration', (policies, message) => {
     expect(() => render(policies)).toThrow(`test/swapper: props.${message}`);
+  });
+
+  it('add a webhook for Pods that the API server cannot decide, with undecidable: webhook', () => {
+    const config = {
+      target,
+      imageSwapPolicy: 'always',
+      source: { filters: [{ jmespath: 'obj.spec.hostNetwork' }] },
+      policies: { engine: 'mutatingadmissionpolicy', undecidable: 'webhook' },
+    };
+    const kinds = swapper({ config, caBundle: CA }).manifests.map(({ kind }) => kind);
+    expect(kinds).toEqual([
+      ...['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding', 'MutatingWebhookConfiguration'],
+    ]);
+    expect(() => swapper({ config })).toThrow(/caBundle: is required under tls "private-ca"/);
+    const refusing = { ...config, policies: { ...config.policies, undecidable: 'refuse' } };
+    expect(() => swapper({ config: refusing })).toThrow(/config\.source\.filters\[0\].*the API server cannot decide/);
+    const unknown = { ...config, policies: { ...config.policies, undecidable: 'guess' } };
+    expect(() => swapper({ config: unknown })).toThrow(/config\.policies\.undecidable: "guess" is not one of refuse/);
   });
 
   it('warn when the service also writes policies', () => {

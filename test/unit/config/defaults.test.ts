@@ -57,7 +57,14 @@ describe('a configuration with only a target', () => {
         webhook: {},
         explain: {},
       },
-      policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
+      policies: {
+        manage: false,
+        engine: 'kyverno',
+        undecidable: 'refuse',
+        name: 'image-swapper',
+        failClosed: false,
+        excludedNamespaces: [],
+      },
     });
   });
 
@@ -90,7 +97,7 @@ describe('a configuration with only a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(67);
+    expect(origins.size).toBe(68);
   });
 
   it.each([

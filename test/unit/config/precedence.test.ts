@@ -209,6 +209,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   policies: ['{manage: true}', '{engine: webhook}'],
   'policies.manage': ['true', 'false'],
   'policies.engine': ['webhook', 'none'],
+  'policies.undecidable': ['refuse', 'webhook'],
   'policies.name': ['a', 'b'],
   'policies.url': ['https://a.test', 'http://b.test:8081'],
   'policies.caFile': ['/a.pem', '/b.pem'],
@@ -221,6 +222,8 @@ function baseOf(key: string): string {
   if (key === 'target' || key === 'target.oci')
     return 'targets: [{name: z, match: container.stdin, oci: {registry: z.test}}]\n';
   if (key === 'gc.enabled') return 'target: {oci: {registry: z.test}}\ngc: {cluster: z, clusters: [z]}\n';
+  if (key === 'policies.undecidable')
+    return 'target: {oci: {registry: z.test}}\npolicies: {engine: mutatingadmissionpolicy, manage: true}\n';
   if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
   if (key === 'source.directTarget') return 'target: {oci: {registry: z.test}}\npolicies: {failClosed: true}\n';
   if (['target.acr', 'target.aws', 'target.gcp'].includes(key)) return '{}\n';

@@ -34,6 +34,36 @@ describe('a configuration for the table in the API server', () => {
       filters("obj.metadata.namespace == 'a'", 'obj.spec.hostNetwork'),
       [/^6:17: source\.filters\[1\]\.jmespath: the API server cannot decide "obj\.spec\.hostNetwork"/],
     ],
+    [
+      'has filters that CEL cannot decide, where the service decides their Pods',
+      filters('obj.spec.hostNetwork').replace('manage: true', 'manage: true, undecidable: webhook'),
+      [],
+    ],
+    [
+      'has a match that CEL cannot decide, where the service decides its Pods',
+      `${target}targets: [{name: b, match: container.stdin, oci: {registry: b.test}}]\n${managed.replace('manage: true', 'manage: true, undecidable: webhook')}`,
+      [],
+    ],
+    [
+      'is refused with undecidable and an engine whose requests show every Pod',
+      `${target}policies: {engine: webhook, undecidable: webhook}\n`,
+      [/^2:42: policies\.undecidable: is webhook, but policies\.engine is webhook: .*: leave it out/],
+    ],
+    [
+      'is refused with undecidable and Gatekeeper',
+      `${target}policies: {engine: gatekeeper, undecidable: webhook}\n`,
+      [/^2:45: policies\.undecidable: is webhook, but policies\.engine is gatekeeper: .* only image names/],
+    ],
+    [
+      'is refused where pull secrets decide and names are computed, also beside a webhook',
+      `imageSwapPolicy: always\n${target}${managed.replace('manage: true', 'manage: true, undecidable: webhook')}source: {accessCheck: pullSecrets}\n`,
+      [/^4:23: source\.accessCheck: is pullSecrets/],
+    ],
+    [
+      'is refused with a wait that is longer than that of the webhook',
+      `imageCopyPolicy: immediate\nimageCopyDeadline: 40s\n${target}${managed.replace('manage: true', 'manage: true, undecidable: webhook')}`,
+      [/^2:20: imageCopyDeadline: is longer than 28s/],
+    ],
   ])('%s', (_, text, expected) => {
     const problems = problemsOf(text);
     expect(problems).toHaveLength(expected.length);

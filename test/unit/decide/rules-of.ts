@@ -67,7 +67,14 @@ export function configOf(more: Partial<Config> = {}): Config {
       webhook: {},
       explain: {},
     },
-    policies: { manage: false, engine: 'kyverno', name: 'image-swapper', failClosed: false, excludedNamespaces: [] },
+    policies: {
+      manage: false,
+      engine: 'kyverno',
+      undecidable: 'refuse',
+      name: 'image-swapper',
+      failClosed: false,
+      excludedNamespaces: [],
+    },
     ...more,
   };
 }

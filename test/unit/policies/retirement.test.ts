@@ -20,7 +20,7 @@ describe('the version of Kyverno', () => {
 
 describe('the retirement of ClusterPolicy', () => {
   const judge = (version: readonly [number, number] | undefined) =>
-    engineOf('kyverno-clusterpolicy')?.retirement?.judge(version);
+    engineOf({ engine: 'kyverno-clusterpolicy' })?.retirement?.judge(version);
 
   it.each<readonly [readonly [number, number] | undefined, boolean, string]>([
     [undefined, false, 'while one exists: before that, set policies.engine: kyverno'],
@@ -34,6 +34,8 @@ describe('the retirement of ClusterPolicy', () => {
   });
 
   it('is that of no other engine', () => {
-    expect(ENGINE_NAMES.filter((name) => engineOf(name)?.retirement !== undefined)).toEqual(['kyverno-clusterpolicy']);
+    expect(ENGINE_NAMES.filter((name) => engineOf({ engine: name })?.retirement !== undefined)).toEqual([
+      'kyverno-clusterpolicy',
+    ]);
   });
 });

@@ -239,4 +239,44 @@ describe("the API server's table", () => {
     table.forget();
     expect((await told(table))[1]).toBe(true);
   });
+
+  it('does not matter for a Pod that only the service can decide', async () => {
+    const filters = [
+      "obj.metadata.namespace == 'kube-system'",
+      "obj.metadata.labels.tier == 'play' && obj.spec.hostNetwork",
+    ].map((jmespath) => ({ jmespath }));
+    const policies = { engine: 'mutatingadmissionpolicy', undecidable: 'webhook', manage: true } as const;
+    const base = configOf({
+      imageCopyPolicy: 'immediate',
+      target: ociTarget('harbor.example.com', { prefix: 'mirror' }),
+    });
+    const called = { ...base, source: { ...base.source, filters }, policies: { ...base.policies, ...policies } };
+    const explain = async (labels: object) => {
+      const pod = {
+        kind: 'Pod',
+        metadata: { namespace: 'a', labels },
+        spec: { containers: [{ name: 'a', image: 'nginx:1.27' }] },
+      };
+      const rules = compileRules(called, namingTarget);
+      const answer = await explainRequest(
+        pod,
+        { config: called, rules },
+        {
+          find: async () => ({ state: 'absent', from: 'registry' }),
+          findCopy: () => undefined,
+          findInTable: () => ({ state: 'absent' }),
+        },
+      );
+      return { text: explainText(answer, NOW), ...answer.containers[0] };
+    };
+    expect(await explain({ tier: 'play' })).toMatchObject({
+      decidedBy: 'webhook',
+      waitsMs: called.imageCopyDeadline,
+      text: expect.stringContaining('so the service decides it (policies.undecidable webhook).') as string,
+    });
+    const other = await explain({ tier: 'work' });
+    expect(other.text).toContain("The API server's table does not have it.");
+    expect(other).not.toHaveProperty('decidedBy');
+    expect(other).not.toHaveProperty('waitsMs');
+  });
 });

@@ -21,7 +21,7 @@ function checkRoutes(context: RuleContext): void {
     );
   }
   const engine = policies?.engine;
-  const own = engine === undefined ? undefined : engineRoute(engine);
+  const own = policies == null ? undefined : engineRoute(policies);
   if (own === undefined || routes.length === 0 || routes.includes(own)) return;
   context.warn(
     ['server', 'routes'],
@@ -54,7 +54,7 @@ function checkKyverno(context: RuleContext): void {
       'leave one of them out',
     );
   }
-  const engine = engineOf(policies?.engine);
+  const engine = engineOf(policies);
   if (engine?.transport === undefined || kyverno?.token === undefined) return;
   const { credentials } = engine.transport;
   const path = ['auth', 'kyverno'];

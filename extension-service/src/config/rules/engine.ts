@@ -13,8 +13,9 @@ import { filtersOf, matchesOf } from './expressions.js';
  * swapped, or no image copied, for no visible reason.
  */
 export function checkEngine(context: RuleContext): void {
-  const engine = engineOf(context.config.policies?.engine);
+  const engine = engineOf(context.config.policies);
   if (engine === undefined) return;
+  checkUndecidable(context, engine);
   checkManaged(context, engine);
   if (!engine.decides.startsCopies) checkCopies(context, engine);
   checkFilters(context, engine);
@@ -23,6 +24,15 @@ export function checkEngine(context: RuleContext): void {
   checkDirectTarget(context, engine);
   checkAdditions(context, engine);
   if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
+}
+
+/** Only an engine that decides without the service can leave something undecided. */
+function checkUndecidable(context: RuleContext, { name, title, decides }: Engine): void {
+  if ((context.config.policies?.undecidable ?? 'refuse') === 'refuse' || decides.alone === true) return;
+  const why =
+    decides.sees === 'images' ? `${title} sends only image names` : 'its requests already show the service every Pod';
+  const problem = `is webhook, but policies.engine is ${name}: ${why}`;
+  context.error(['policies', 'undecidable'], problem, 'leave it out, or set policies.engine: mutatingadmissionpolicy');
 }
 
 /** Fields in addition to images, for an engine that only writes images. */
@@ -51,7 +61,7 @@ function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
 }
 
 /** Private images stay private only if the service sees the Pod and its pull secrets. */
-function checkSourceAccess(context: RuleContext, { name, title, decides, transport }: Engine): void {
+function checkSourceAccess(context: RuleContext, { name, title, decides }: Engine): void {
   const { source, secretReader } = context.config;
   if (source?.accessCheck !== 'pullSecrets') return;
   const path = ['source', 'accessCheck'];
@@ -62,7 +72,7 @@ function checkSourceAccess(context: RuleContext, { name, title, decides, transpo
       'use another engine (kyverno, webhook), or none',
     );
   }
-  if (transport === undefined) {
+  if (decides.alone === true) {
     if (swapPolicies(context).includes('always')) {
       context.error(
         path,
@@ -134,7 +144,7 @@ function swapPolicies({ config }: RuleContext): readonly (string | undefined)[] 
   return [...targets, ...(target == null ? [] : [target])].map((one) => one?.imageSwapPolicy ?? imageSwapPolicy);
 }
 
-function checkCopies(context: RuleContext, { name, title }: Engine): void {
+function checkCopies(context: RuleContext, { name, title, decides }: Engine): void {
   const isOff = context.config.reconcile?.enabled === false;
   if (isOff && copyPolicies(context).some((policy) => policy !== 'none')) {
     context.error(
@@ -145,9 +155,12 @@ function checkCopies(context: RuleContext, { name, title }: Engine): void {
   }
   for (const [path, policy] of statedCopyPolicies(context)) {
     if (!waitsForCopy(policy)) continue;
+    const most = decides.startsSomeCopies === true ? ' for most Pods' : '';
     context.warn(
       path,
-      `does not wait for copies: policies.engine is ${name}, whose requests start no copy; it works like delayed`,
+      `does not wait for copies${most}: policies.engine is ${name}, ${
+        most === '' ? 'whose requests start no copy' : 'which makes no request for them'
+      }; it works like delayed`,
       'set delayed, or use another engine (kyverno, webhook)',
     );
   }

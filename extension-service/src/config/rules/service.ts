@@ -1,6 +1,6 @@
 import { quoteInput } from '../../core/image/quote.js';
 import { engineOf } from '../../core/engines/engines.js';
-import { MAX_WAIT_MS, waitsForCopy } from '../../core/engines/waiting.js';
+import { canWait, MAX_WAIT_MS, waitsForCopy } from '../../core/engines/waiting.js';
 import { queueUrlFault } from '../../core/config/queue-url.js';
 import type { RuleContext } from './context.js';
 import { copyPolicies, statedCopyPolicies } from './copy-policies.js';
@@ -61,7 +61,9 @@ function checkQueueServer(context: RuleContext, type: 'redis' | 'postgres'): voi
 function checkDeadline(context: RuleContext): void {
   const { imageCopyDeadline, policies } = context.config;
   // With an engine that starts no copies, requests never wait; the rules of such engines report this.
-  if (engineOf(policies?.engine)?.decides.startsCopies === false || !copyPolicies(context).some(waitsForCopy)) return;
+  const engine = engineOf(policies);
+  if (engine !== undefined && !canWait(engine)) return;
+  if (!copyPolicies(context).some(waitsForCopy)) return;
   if (imageCopyDeadline === undefined || imageCopyDeadline <= MAX_WAIT_MS) return;
   context.report(
     // k8s-image-swapper starts with it.
@@ -84,7 +86,7 @@ function checkFailure(context: RuleContext): void {
     );
     return;
   }
-  const engine = engineOf(policies?.engine);
+  const engine = engineOf(policies);
   if (engine?.decides.denies === 'fail-closed' && policies?.failClosed === false) {
     context.warn(
       ['imageCopyFailure'],
@@ -107,7 +109,7 @@ function checkServingCertificate(context: RuleContext): void {
 /** Checks the CA certificate that managed policies embed for the serving certificate. */
 function checkCaFile(context: RuleContext): void {
   const { tls, policies } = context.config;
-  const engine = engineOf(policies?.engine);
+  const engine = engineOf(policies);
   const authority = engine?.transport?.ca;
   const selfSigned = tls?.mode === 'selfSigned';
   const caFile = ['policies', 'caFile'];

@@ -251,6 +251,10 @@ export const tlsSchema = z.strictObject({
 export const enginePoliciesSchema = z.strictObject({
   manage: flag('The leader creates and updates the policies in the cluster.').default(false),
   engine: choice([...ENGINE_NAMES, 'none'], 'The policy engine; `kyverno` uses MutatingPolicies.').default('kyverno'),
+  undecidable: choice(
+    ['refuse', 'webhook'],
+    'For `mutatingadmissionpolicy`: `refuse` rejects filters and `match` expressions that the API server cannot decide. `webhook` lets the service decide the Pods that they may concern, through a webhook.',
+  ).default('refuse'),
   name: text(
     { about: 'Name of the policy or Provider.', allowed: 'expected the name of a policy' },
     matching(

@@ -120,6 +120,8 @@ export interface ClientCertificateConfig {
 export interface PoliciesConfig {
   readonly manage: boolean;
   readonly engine: PolicyEngine;
+  /** What happens to a filter or `match` that the API server cannot decide without the service. */
+  readonly undecidable: 'refuse' | 'webhook';
   /** Name of the policy, or of the Provider. */
   readonly name: string;
   /** The base URL at which the engine reaches the service. */

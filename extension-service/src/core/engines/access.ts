@@ -1,6 +1,7 @@
-import type { Config, KyvernoAuthConfig, PolicyEngine, ServedRoute } from '../config/model.js';
+import type { Config, KyvernoAuthConfig, ServedRoute } from '../config/model.js';
 import type { EngineCredentials } from './engine.js';
 import { engineOf } from './engines.js';
+import type { EngineChoice } from './engines.js';
 import { ROUTE_NAMES, ROUTES } from './routes.js';
 import type { RouteName } from './routes.js';
 
@@ -13,8 +14,8 @@ export function pathOfRoute(route: ServedRoute): string {
 }
 
 /** The route that an engine's policies call. */
-export function engineRoute(engine: PolicyEngine): RouteName | undefined {
-  return engineOf(engine)?.transport?.route;
+export function engineRoute(policies: EngineChoice): RouteName | undefined {
+  return engineOf(policies)?.transport?.route;
 }
 
 type Access = Pick<Config, 'auth' | 'server' | 'tls' | 'policies'>;
@@ -36,14 +37,14 @@ export function servedRoutes(config: Access): ReadonlySet<ServedRoute> {
   const { routes } = config.server;
   if (routes !== undefined) return new Set(routes);
   const closed = ROUTE_NAMES.some((route) => hasAuthentication(config, route));
-  const own = engineRoute(config.policies.engine);
+  const own = engineRoute(config.policies);
   const served = ROUTE_NAMES.filter((route) => !closed || route === own || hasAuthentication(config, route));
   return new Set([...served, 'explain']);
 }
 
 /** The route of the configured engine, if it is served without authentication. */
 export function openEngineRoute(config: Access): RouteName | undefined {
-  const own = engineRoute(config.policies.engine);
+  const own = engineRoute(config.policies);
   const isOpen = own !== undefined && servedRoutes(config).has(own) && !hasAuthentication(config, own);
   return isOpen ? own : undefined;
 }

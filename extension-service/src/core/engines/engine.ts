@@ -49,6 +49,11 @@ export interface Engine {
   helmValues(input: HelmValuesInput): HelmValues;
   /** Absent for an engine whose kinds are not deprecated. */
   readonly retirement?: Retirement;
+  /**
+   * With `policies.undecidable: webhook`: the same engine, whose policies also call the service for Pods that the engine
+   * cannot decide. Absent for an engine that calls the service for every Pod.
+   */
+  readonly withWebhook?: Engine;
 }
 
 /** `MAJOR.MINOR` of an engine, as numbers. */
@@ -105,6 +110,10 @@ export interface EngineDecisions {
   readonly sees: 'pod' | 'images';
   /** Whether requests start copies, and therefore can wait for one (`immediate`, `force`). */
   readonly startsCopies: boolean;
+  /** Requests for some Pods start copies, although the engine decides most Pods without one. */
+  readonly startsSomeCopies?: true;
+  /** Decides Pods without the service, so that nothing asks the service which Pods can read an image. */
+  readonly alone?: true;
   /** Whether its policies also write the fields of `pods`. */
   readonly addsToPods?: true;
   /** When a denial by the service (`imageCopyFailure: deny`) refuses the Pod. */

@@ -1,4 +1,4 @@
-import type { PolicyEngine } from '../config/model.js';
+import type { PoliciesConfig, PolicyEngine } from '../config/model.js';
 import type { PolicyObject } from '../policies/objects.js';
 import { systemNamespacesAnd } from '../policies/options.js';
 import type { Engine, ManagedKind } from './engine.js';
@@ -19,9 +19,23 @@ export const ENGINES: Readonly<Record<EngineName, Engine>> = {
   mutatingadmissionpolicy: mutatingAdmissionPolicy,
 };
 
-/** The engine of `policies.engine`; undefined for `none` and for an unknown name. */
-export function engineOf(name: PolicyEngine | undefined): Engine | undefined {
-  return name === 'none' || name === undefined ? undefined : ENGINES[name];
+/** The keys of `policies` that select an engine. */
+export interface EngineChoice {
+  readonly engine?: PolicyEngine | undefined;
+  readonly undecidable?: PoliciesConfig['undecidable'] | undefined;
+}
+
+/** The engine that `policies` select; undefined for `none` and for an unknown name. */
+export function engineOf(policies: EngineChoice | null | undefined): Engine | undefined {
+  const { engine, undecidable = 'refuse' } = policies ?? {};
+  if (engine === 'none' || engine === undefined) return undefined;
+  const alone = ENGINES[engine] as Engine | undefined;
+  return undecidable === 'refuse' ? alone : (alone?.withWebhook ?? alone);
+}
+
+/** The same for the name of an engine. */
+export function engineNamed(engine: EngineName, undecidable: EngineChoice['undecidable']): Engine {
+  return engineOf({ engine, undecidable }) ?? ENGINES[engine];
 }
 
 /** Names of the engines that match a predicate, in the usual order. */
@@ -31,7 +45,7 @@ export function enginesThat(is: (engine: Engine) => boolean): readonly EngineNam
 
 /** The namespaces that rendered policies always exclude. */
 export function excludedByEngines(name: PolicyEngine): readonly string[] {
-  return systemNamespacesAnd(engineOf(name)?.namespaces ?? []);
+  return systemNamespacesAnd(engineOf({ engine: name })?.namespaces ?? []);
 }
 
 /** The kinds of every engine, in the order in which to delete: callers before the objects that they need. */

@@ -7,11 +7,11 @@ import { policyTargets } from '../policies/targets.js';
 import { callerCredentials } from './access.js';
 import { targetsOf } from '../config/registries.js';
 import type { ConfigMapKey, DecidedTarget, Engine, ImageTables, NamedMatch } from './engine.js';
-import { ENGINES } from './engines.js';
+import { engineNamed } from './engines.js';
 import { checkGuards } from './guards.js';
 import type { EngineName } from './names.js';
 import { defaultUrl } from './transport.js';
-import { timeoutSecondsFor } from './waiting.js';
+import { canWait, timeoutSecondsFor } from './waiting.js';
 
 export interface ConfigPolicyOptions extends Omit<PolicyOptions, 'url'> {
   readonly engine: EngineName;
@@ -37,7 +37,7 @@ export function policiesForConfig(
   config: Config,
   { engine: name, nameTarget, url, caBundle, caConfigMap, tables, ...options }: ConfigPolicyOptions,
 ): readonly PolicyObject[] {
-  const engine = ENGINES[name];
+  const engine = engineNamed(name, config.policies.undecidable);
   const targets = policyTargets(config, nameTarget);
   engine.decides.checkMatches?.(matchesOf(config));
   const decided = decidedTargets(config, nameTarget);
@@ -75,7 +75,7 @@ export function timeoutFor(
   policies: readonly (string | undefined)[],
   deadline: number,
 ): number | undefined {
-  return decides.startsCopies ? timeoutSecondsFor(policies, deadline) : undefined;
+  return canWait({ decides }) ? timeoutSecondsFor(policies, deadline) : undefined;
 }
 
 /** The targets for an engine that decides without the service. */

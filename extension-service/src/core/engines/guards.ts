@@ -16,14 +16,14 @@ export interface GuardedPolicies {
 /** @throws InvalidPolicyOptionError if the engine's policies would allow what the configuration forbids */
 export function checkGuards(
   { accessCheck, directTarget }: SourceGuards,
-  { name, decides, transport }: Pick<Engine, 'name' | 'decides' | 'transport'>,
+  { name, decides }: Pick<Engine, 'name' | 'decides'>,
   { failClosed, computes }: GuardedPolicies,
 ): void {
   if (accessCheck === 'pullSecrets' && decides.sees === 'images') {
     const reason = `is pullSecrets, but ${name} sends only image names: use another engine, or set none`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }
-  if (accessCheck === 'pullSecrets' && transport === undefined && computes) {
+  if (accessCheck === 'pullSecrets' && decides.alone === true && computes) {
     const reason = `is pullSecrets, but ${name} computes names under imageSwapPolicy always, and nothing asks the service which Pods can read an image: set imageSwapPolicy: exists, or use another engine`;
     throw new InvalidPolicyOptionError('source.accessCheck', reason);
   }

@@ -1,7 +1,8 @@
 import { InvalidPolicyOptionError } from '../policies/problem.js';
 import { parseServiceUrl } from '../policies/url.js';
 import type { ConfigMapKey, EngineTransport } from './engine.js';
-import { ENGINES } from './engines.js';
+import { engineNamed, ENGINES } from './engines.js';
+import type { EngineChoice } from './engines.js';
 import type { EngineName } from './names.js';
 
 /**
@@ -15,6 +16,8 @@ export type Tls = 'plain-http' | 'private-ca' | 'public';
 
 export interface TransportOptions {
   readonly engine: EngineName;
+  /** `policies.undecidable`. */
+  readonly undecidable?: EngineChoice['undecidable'];
   /** Default: `plain-http` for MutatingPolicy, which needs no change to Kyverno, else `private-ca`. */
   readonly tls?: Tls;
   /** Base address; by default the Service `image-swapper` in the namespace `image-swapper`. */
@@ -54,7 +57,7 @@ export function defaultUrl(engine: EngineName, namespace = 'image-swapper'): str
  * @throws InvalidPolicyOptionError for options that the engine does not support
  */
 export function transportOf(options: TransportOptions): Transport {
-  const { transport } = ENGINES[options.engine];
+  const { transport } = engineNamed(options.engine, options.undecidable);
   if (transport === undefined) return noCall(options);
   const { tls = transport.plainHttp === 'default' ? 'plain-http' : 'private-ca' } = options;
   checkChoice(options, transport, tls);
@@ -78,7 +81,7 @@ export function transportOf(options: TransportOptions): Transport {
   };
 }
 
-export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBundle' | 'caConfigMap'> {
+export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'undecidable' | 'caBundle' | 'caConfigMap'> {
   readonly url: string;
   /** Default: follows from the address. */
   readonly tls?: Tls;
@@ -92,7 +95,7 @@ export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'caBun
 /** Drawbacks of calling the service at this address, for users; rejects nothing. */
 export function transportWarnings(options: WarningOptions): readonly string[] {
   const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
-  const { transport } = ENGINES[engine];
+  const { transport } = engineNamed(engine, options.undecidable);
   if (transport === undefined) return [];
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   const tls = options.tls ?? (url.startsWith('http://') ? 'plain-http' : hasCa ? 'private-ca' : 'public');

@@ -1,3 +1,10 @@
+import type { Engine } from './engine.js';
+
+/** Whether some of an engine's requests start copies, and can therefore wait for one. */
+export function canWait({ decides }: Pick<Engine, 'decides'>): boolean {
+  return decides.startsCopies || decides.startsSomeCopies === true;
+}
+
 /** Whether requests wait for copies under this `imageCopyPolicy`. */
 export function waitsForCopy(policy: string | undefined): boolean {
   return policy === 'immediate' || policy === 'force';

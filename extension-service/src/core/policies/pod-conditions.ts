@@ -75,6 +75,30 @@ export function imagesOutside(
   };
 }
 
+/**
+ * A condition that is true for a Pod with an image outside the targets for which one of `undecided` holds, and none of
+ * `excluded`: CEL about the entry `c`. As above, sidecars that later webhooks add to other Pods are missed.
+ */
+export function undecidedImages(
+  undecided: readonly string[],
+  {
+    targets,
+    excluded,
+    pods: { places },
+  }: { readonly targets: readonly string[]; readonly excluded: readonly string[]; readonly pods: ResolvedPodOptions },
+): CelCondition {
+  const settled = [hasTargetPrefix('c.image', targets), NEVER_PULLED, ...excluded].join(' || ');
+  return {
+    name: 'has-undecided-image',
+    expression: [
+      '(',
+      places.map((place) => `  ${containersAt(place)}`).join(' +\n'),
+      `).exists(c, has(c.image) && !(${settled})`,
+      `  && (${undecided.join(' || ')}))`,
+    ].join('\n'),
+  };
+}
+
 const NEVER_PULLED = '(has(c.imagePullPolicy) && c.imagePullPolicy == "Never")';
 
 /** CEL that is true if the kubelet never pulls the image of the entry `variable`. */

@@ -3,5 +3,5 @@ import { engineOf } from '../../core/engines/engines.js';
 
 /** Whether the policies of this configuration contain a table of images that the service maintains. */
 export function usesImageTable({ policies }: Pick<Config, 'policies'>): boolean {
-  return policies.manage && engineOf(policies.engine)?.chart.managedOnly !== undefined;
+  return policies.manage && engineOf(policies)?.chart.managedOnly !== undefined;
 }

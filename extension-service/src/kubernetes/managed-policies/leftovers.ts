@@ -38,10 +38,10 @@ export class LeftoverPolicies {
   /** Names other than those of the wanted objects: `own` of the current engine's kinds, `others` of other engines. */
   except(
     wanted: readonly PolicyObject[],
-    engine: PoliciesConfig['engine'],
+    policies: PoliciesConfig,
   ): { readonly own: readonly LeftoverPolicy[]; readonly others: readonly LeftoverPolicy[] } {
     const inUse = new Set(wanted.map(({ kind, metadata }) => keyOf(kind, metadata.name)));
-    const kinds = new Set((engineOf(engine)?.kinds ?? []).map(({ kind }) => kind));
+    const kinds = new Set((engineOf(policies)?.kinds ?? []).map(({ kind }) => kind));
     const rest = [...this.candidates].filter(([key]) => !inUse.has(key)).map(([, leftover]) => leftover);
     return {
       own: rest.filter(({ kind }) => kinds.has(kind.kind)),

@@ -114,7 +114,7 @@ export class ManagedPolicies implements LeaderTask {
     });
     if (wanted === undefined) return problems;
     const owner = ownerOf(current, namespace);
-    const { own, others } = this.leftovers.except(wanted, current.policies.engine);
+    const { own, others } = this.leftovers.except(wanted, current.policies);
     // A mutator of earlier filters must not use the Provider of these: the service would rely on its conditions.
     for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;

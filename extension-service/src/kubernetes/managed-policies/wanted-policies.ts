@@ -28,7 +28,7 @@ export function wantedPolicies(
 ): readonly PolicyObject[] {
   const { manage, engine, name, failClosed } = config.policies;
   if (!manage || engine === 'none') return [];
-  const authority = engineOf(engine)?.transport?.ca;
+  const authority = engineOf(config.policies)?.transport?.ca;
   const { labels, annotations }: Owner = ownerOf(config, namespace);
   const url = config.policies.url ?? defaultUrl(engine, namespace);
   const ca = caOf();

@@ -45,7 +45,7 @@ export async function publishCa(
     json: await callOptions(PatchStrategy.JsonPatch),
   };
   const work = [intoConfigMap()];
-  for (const kind of engineOf(policies.engine)?.kinds ?? []) {
+  for (const kind of engineOf(policies)?.kinds ?? []) {
     const { caHolder } = kind;
     if (caHolder !== undefined) work.push(...namesOf(kind, caHolder).map((name) => into(kind, caHolder, name)));
   }

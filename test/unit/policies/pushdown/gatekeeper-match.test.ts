@@ -10,7 +10,7 @@ import { crdProblems } from '../crd-schema.js';
 import { CA, HTTPS } from '../example-options.js';
 import { admittedPod, gatekeeperFilter } from './arbitraries.js';
 import type { AdmittedPod } from './arbitraries.js';
-import { holds } from './holds.js';
+import { holds } from '../../../../extension-service/src/core/policies/pushdown/holds.js';
 import { isMatch, isPossible } from './matching.js';
 
 const SKIP = { key: 'image-swapper.io/skip', operator: 'NotIn', values: ['true'] };

@@ -7,7 +7,7 @@ import { matchFilters } from '../../../../extension-service/src/core/filters/mat
 import { celOf } from '../../../../extension-service/src/core/policies/pushdown/cel.js';
 import { pushDownFilters } from '../../../../extension-service/src/core/policies/pushdown/push-down.js';
 import { admittedPod, filterExpression, gatekeeperFilter } from './arbitraries.js';
-import { holds } from './holds.js';
+import { holds } from '../../../../extension-service/src/core/policies/pushdown/holds.js';
 
 function compiled(expression: string, index = 0): Filter {
   const { filter } = compileFilter(expression, index);

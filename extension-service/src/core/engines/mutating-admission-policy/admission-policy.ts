@@ -20,7 +20,8 @@ import type { DecidedTarget } from '../engine.js';
 import { computedNames, namesUnderPaths } from './computed-names.js';
 import { imageTable } from './image-table.js';
 import type { ImageTable } from './image-table.js';
-import { filterConditions, matchCondition } from './limits.js';
+import { filterConditions, matchConditions, undecidedBy } from './limits.js';
+import type { Undecidable } from './limits.js';
 import { placeVariables } from './places.js';
 import { keysOf } from './reference-cel.js';
 import { tableHash } from './table-hash.js';
@@ -38,6 +39,8 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly publicOnly?: boolean;
   /** Only the policy without its binding, which swaps nothing. */
   readonly dryRun?: boolean;
+  /** `webhook`: leave images alone that only the service can decide. Default `refuse`. */
+  readonly undecidable?: Undecidable;
 }
 
 /** In addition to the system's and the service's own: the API server has none. */
@@ -115,9 +118,12 @@ function prefixesOf(targets: readonly DecidedTarget[]): readonly string[] {
 }
 
 function variablesOf(
-  { targets, table, pods }: MutatingAdmissionOptions,
+  { targets, table, pods, undecidable }: MutatingAdmissionOptions,
   filters: readonly string[],
 ): readonly CelCondition[] {
+  const conditions = filterConditions(filters, undecidable);
+  const matches = targets.map((target) => matchConditions(target, undecidable));
+  const left = [...conditions.place, ...undecidedBy(conditions, matches)];
   const { targets: tables } = table ?? imageTable([], new Map());
   const found = targets.map((target, index) => foundVariables(target, index, tables.get(target.naming.name), targets));
   const choices = targets.map((target, index) => {
@@ -125,11 +131,11 @@ function variablesOf(
     const [first, ...others] = names.map((name) => `variables.${name}[?c.image]`);
     const value = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
     const takes = target.naming.paths === undefined ? undefined : `c.image in variables.${shadowedName(index)}`;
-    const conditions = [takes, matchCondition(target)].flatMap((one) => one ?? []);
-    return { match: conditions.length === 0 ? undefined : conditions.join(' && '), value };
+    const all = [takes, matches[index]?.selects].flatMap((one) => one ?? []);
+    return { match: all.length === 0 ? undefined : all.join(' && '), value };
   });
   return [
-    ...placeVariables(filterConditions(filters), resolvePodOptions(pods)),
+    ...placeVariables({ pod: conditions.pod, place: left }, resolvePodOptions(pods)),
     { name: 'keys', expression: keysOf('variables.places.map(c, c.image)') },
     ...found.flatMap(({ variables }) => variables),
     {

@@ -22,7 +22,7 @@ import type { FilterConditions } from './limits.js';
  * `name` and `image`, without those that filters and opt-outs exclude.
  */
 export function placeVariables(
-  filters: FilterConditions,
+  filters: Pick<FilterConditions, 'pod' | 'place'>,
   { places, operators }: ResolvedPodOptions,
 ): readonly CelCondition[] {
   const ofOperator = operatorsInCel(operators);

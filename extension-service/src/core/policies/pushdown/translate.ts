@@ -24,6 +24,11 @@ export function translate(node: Node): Predicate | undefined {
   return meaningOf(node, [])?.isTrue;
 }
 
+/** When the expression is `true` and when it is truthy; undefined as for {@link translate}. */
+export function exactMeaning(node: Node): Pick<Meaning, 'isTrue' | 'truthy'> | undefined {
+  return meaningOf(node, []);
+}
+
 function meaningOf(node: Node, known: KnownFields): Meaning | undefined {
   const field = fieldOf(node);
   if (field !== undefined) {
@@ -121,34 +126,37 @@ const TEXT_FUNCTIONS: Readonly<Record<string, 'startsWith' | 'endsWith' | 'conta
 };
 
 function call(node: CallNode, known: KnownFields): Meaning | undefined {
+  const predicate = listed(node) ?? textCondition(node);
+  if (predicate === undefined) return undefined;
+  // These functions raise an error for values that are not strings.
+  if (isText(predicate) && !isKnown(predicate.field, known)) return undefined;
+  return { truthy: predicate, isTrue: predicate, whenTruthy: [], whenFalsy: [] };
+}
+
+type TextAtom = Extract<Predicate, { readonly text: string }>;
+
+function isText(predicate: Predicate): predicate is TextAtom {
+  return predicate.kind === 'startsWith' || predicate.kind === 'endsWith' || predicate.kind === 'contains';
+}
+
+/** When a function of two texts returns `true`. It raises an error for a field that is absent. */
+export function textCondition(node: CallNode): TextAtom | undefined {
   const [first, second] = node.arguments;
   const kind = Object.hasOwn(TEXT_FUNCTIONS, node.name) ? TEXT_FUNCTIONS[node.name] : undefined;
   if (kind === undefined || first === undefined || second === undefined || node.arguments.length !== 2)
     return undefined;
-  const predicate =
-    kind === 'contains' && first.kind === 'literal' ? listed(first.value, second) : text(kind, first, second, known);
-  if (predicate === undefined) return undefined;
-  return { truthy: predicate, isTrue: predicate, whenTruthy: [], whenFalsy: [] };
-}
-
-/** These functions raise an error for values that are not strings. */
-function text(
-  kind: 'startsWith' | 'endsWith' | 'contains',
-  first: Node,
-  second: Node,
-  known: KnownFields,
-): Predicate | undefined {
   const field = fieldOf(first);
-  if (field === undefined || !isKnown(field, known)) return undefined;
-  if (second.kind !== 'literal' || typeof second.value !== 'string') return undefined;
+  if (field === undefined || second.kind !== 'literal' || typeof second.value !== 'string') return undefined;
   return { kind, field, text: second.value };
 }
 
 /** `contains` over a list of strings, which accepts any second argument. */
-function listed(list: unknown, second: Node): Predicate | undefined {
+function listed({ name, arguments: [first, second, ...others] }: CallNode): Predicate | undefined {
+  if (name !== 'contains' || first?.kind !== 'literal' || second === undefined || others.length > 0) return undefined;
+  const { value: list } = first;
   const field = fieldOf(second);
-  const isText = (item: unknown): item is string => typeof item === 'string';
-  if (field === undefined || !Array.isArray(list) || !list.every(isText)) return undefined;
+  const isString = (item: unknown): item is string => typeof item === 'string';
+  if (field === undefined || !Array.isArray(list) || !list.every(isString)) return undefined;
   return list.length === 0 ? FALSE : { kind: 'equals', field, texts: list };
 }
 

@@ -1,0 +1,48 @@
+import type { PolicyObject } from '../../policies/objects.js';
+import { checkFilters, resolvePodOptions } from '../../policies/options.js';
+import { undecidedImages } from '../../policies/pod-conditions.js';
+import { InvalidPolicyOptionError } from '../../policies/problem.js';
+import type { EngineInput } from '../engine.js';
+import { renderMutatingWebhook } from '../webhook/mutating-webhook.js';
+import { filterConditions, matchConditions, undecidedBy } from './limits.js';
+
+/** Maximum code points of one expression in the API server's parser. */
+const MAX_CHARACTERS = 100_000;
+
+/**
+ * The webhook for the Pods with an image that CEL cannot decide; none if CEL can decide all of them.
+ *
+ * @throws InvalidPolicyOptionError
+ */
+export function undecidedWebhook({ call, decided, own, ...options }: EngineInput): readonly PolicyObject[] {
+  void own;
+  const { url, caBundle, credentials } = call;
+  const filters = filterConditions(checkFilters(options.filters), 'webhook');
+  const undecided = undecidedBy(
+    filters,
+    (decided?.targets ?? []).map((target) => matchConditions(target, 'webhook')),
+  );
+  if (undecided.length === 0) return [];
+  const condition = undecidedImages(undecided, {
+    targets: options.targets,
+    excluded: filters.place,
+    pods: resolvePodOptions(options.pods),
+  });
+  if (condition.expression.length > MAX_CHARACTERS) {
+    throw new InvalidPolicyOptionError(
+      'filters',
+      `and targets[].match are too long in total: the condition of the webhook has more than ${MAX_CHARACTERS} characters`,
+    );
+  }
+  const webhook = renderMutatingWebhook({
+    ...{ ...options, url },
+    ...(caBundle !== undefined && { caBundle }),
+    ...(credentials?.path !== undefined && { callerPath: credentials.path }),
+  });
+  return [
+    {
+      ...webhook,
+      webhooks: webhook.webhooks.map((one) => ({ ...one, matchConditions: [...one.matchConditions, condition] })),
+    },
+  ];
+}
