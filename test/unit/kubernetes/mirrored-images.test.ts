@@ -130,6 +130,49 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([2, 1]);
   });
 
+  it('are due once an hour although nothing changes, so that the merge is one write of both parts', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.wrote(1);
+    vi.advanceTimersByTime(3_599_000);
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([0, 1]);
+    images.wrote(0);
+    expect(reports).toHaveLength(1);
+    vi.advanceTimersByTime(1_000);
+    expect(sizes(images)).toEqual([1, 0]);
+    images.wrote(2);
+    expect(reports.at(-1)).toMatchObject({ writes: 2, entries: 1, added: [], removed: [] });
+    vi.advanceTimersByTime(3_600_000);
+    images.present(job('nginx:1'));
+    expect(sizes(images)).toEqual([1, 0]);
+  });
+
+  it('report the time from the oldest change in a write to its end', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    vi.advanceTimersByTime(3_000);
+    images.present(job('nginx:2'));
+    vi.advanceTimersByTime(500);
+    images.render(config);
+    vi.advanceTimersByTime(250);
+    // This change is in the next write.
+    images.missing(job('nginx:1'));
+    vi.advanceTimersByTime(250);
+    images.wrote(1);
+    vi.advanceTimersByTime(5_000);
+    images.render(config);
+    images.wrote(2);
+    expect(reports.map(({ lag }) => lag)).toEqual([4_000, 5_250]);
+    vi.advanceTimersByTime(60_000);
+    images.present(job('nginx:3'));
+    vi.advanceTimersByTime(10);
+    images.render(config);
+    images.wrote(1);
+    expect(reports.at(-1)?.lag).toBe(10);
+  });
+
   it('join the large part before the hour when the recent one is full', () => {
     const { images } = started();
     for (let i = 0; i < 4_000; i += 1) images.present(job(`registry.test/team-${i}/app:1.${i}.0`));

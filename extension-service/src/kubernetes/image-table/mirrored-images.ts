@@ -55,7 +55,9 @@ export class MirroredImages {
   private version = 0;
   private rendered = -1;
   private written = 0;
+  /** Time of the oldest change that is not rendered yet, and of the oldest one that is rendered but not written. */
   private changedAt: number | undefined;
+  private renderedSince: number | undefined;
   private readonly pace = new WritePace();
   private mergedAt: number;
   private largeChanged = true;
@@ -132,6 +134,8 @@ export class MirroredImages {
         this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
       this.tables = { large, recent };
       this.rendered = this.version;
+      this.renderedSince ??= this.changedAt;
+      this.changedAt = undefined;
       this.largeChanged = false;
     }
     return this.tables;
@@ -152,7 +156,7 @@ export class MirroredImages {
     const sum = (of: 'size' | 'length' | 'omittedForSpace' | 'unquotable'): number => large[of] + recent[of];
     const [omittedForSpace, unquotable] = [sum('omittedForSpace'), sum('unquotable')];
     this.warn(omittedForSpace, unquotable);
-    const lag = this.changedAt === undefined ? 0 : this.now() - this.changedAt;
+    const lag = this.renderedSince === undefined ? 0 : this.now() - this.renderedSince;
     this.options.onReport?.({
       ...{ entries: sum('size'), length: sum('length'), omittedForSpace, unquotable, writes, lag },
       ...{ adopted: [...this.adopted], added: [...this.pendingWrites], removed: [...this.removed] },
@@ -213,7 +217,7 @@ export class MirroredImages {
     this.adopted.clear();
     this.pendingWrites.clear();
     this.removed.clear();
-    this.changedAt = this.version === this.rendered ? undefined : this.now();
+    this.renderedSince = undefined;
   }
 
   private now(): number {
