@@ -12,7 +12,15 @@ afterEach(() => {
 it('shows the size, the age, the writes and the lag of the table in the API server', async () => {
   const metrics = createMetrics();
   const names = { adopted: [], added: ['a', 'b'], removed: [] };
-  showImageTable(metrics, { entries: 7, length: 310, omittedForSpace: 2, unquotable: 1, writes: 2, lag: 4_250, ...names });
+  showImageTable(metrics, {
+    entries: 7,
+    length: 310,
+    omittedForSpace: 2,
+    unquotable: 1,
+    writes: 2,
+    lag: 4_250,
+    ...names,
+  });
   vi.advanceTimersByTime(5_000);
   showImageTable(metrics, { entries: 9, length: 370, omittedForSpace: 0, unquotable: 1, writes: 1, lag: 90, ...names });
   const text = await metrics.registry.metrics();

@@ -134,15 +134,15 @@ describe('the images of the table', () => {
     const { images, reports } = started();
     images.present(job('nginx:1'));
     images.render(config);
-    images.wrote(1);
+    images.recordWrites(1);
     vi.advanceTimersByTime(3_599_000);
     images.present(job('nginx:1'));
     expect(sizes(images)).toEqual([0, 1]);
-    images.wrote(0);
+    images.recordWrites(0);
     expect(reports).toHaveLength(1);
     vi.advanceTimersByTime(1_000);
     expect(sizes(images)).toEqual([1, 0]);
-    images.wrote(2);
+    images.recordWrites(2);
     expect(reports.at(-1)).toMatchObject({ writes: 2, entries: 1, added: [], removed: [] });
     vi.advanceTimersByTime(3_600_000);
     images.present(job('nginx:1'));
@@ -160,16 +160,16 @@ describe('the images of the table', () => {
     // This change is in the next write.
     images.missing(job('nginx:1'));
     vi.advanceTimersByTime(250);
-    images.wrote(1);
+    images.recordWrites(1);
     vi.advanceTimersByTime(5_000);
     images.render(config);
-    images.wrote(2);
+    images.recordWrites(2);
     expect(reports.map(({ lag }) => lag)).toEqual([4_000, 5_250]);
     vi.advanceTimersByTime(60_000);
     images.present(job('nginx:3'));
     vi.advanceTimersByTime(10);
     images.render(config);
-    images.wrote(1);
+    images.recordWrites(1);
     expect(reports.at(-1)?.lag).toBe(10);
   });
 
