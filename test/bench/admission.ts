@@ -80,13 +80,13 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
     printTable(['', 'requests/s', 'ratio', 'p50 ms', 'p99 ms'], rows);
 
     console.log('\nlatency at about 100 requests/s');
-    const gentle = { clients: 2, pause: 15 };
-    const idle = await load({ ...ours, ...gentle, seconds: 5 });
+    const lightLoad = { clients: 2, pause: 15 };
+    const idle = await load({ ...ours, ...lightLoad, seconds: 5 });
     const big = JSON.stringify({ request: admissionRequest(benchPod((n) => `${source}/big/image-${n}:1.0`)) });
     await load({ ...ours, body: big, clients: 1, seconds: 0.01 });
     const started = performance.now();
     const parts: LoadResult[] = [];
-    while (await copying(service.operations)) parts.push(await load({ ...ours, ...gentle, seconds: 0.5 }));
+    while (await copying(service.operations)) parts.push(await load({ ...ours, ...lightLoad, seconds: 0.5 }));
     const copySeconds = (performance.now() - started) / 1_000;
     const busy = merge(parts);
     printTable(

@@ -25,7 +25,7 @@ export interface ClusterSize {
 }
 
 /** Milliseconds of idleness before memory is read. */
-const QUIET = 15_000;
+const IDLE_MS = 15_000;
 const LISTED = /: (\d+) objects use (\d+) images/;
 
 /** Measures the built service's first pass over this many Pods, whose images are all in the target, and its memory. */
@@ -53,7 +53,7 @@ export async function measureCluster(pods: number, patience = 240): Promise<Clus
       const [, objects = '0', images = '0'] = line() ?? [];
       while (target.looked.size < Number(images) && seconds() < patience) await sleep(100);
       const looked = seconds();
-      await sleep(QUIET);
+      await sleep(IDLE_MS);
       const stats = processStats(pid);
       if (stats === undefined) throw new Error(`the service ended: ${JSON.stringify(service.log.slice(-5))}`);
       const { rss: after, peakRss: peak, cpu } = stats;

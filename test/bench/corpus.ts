@@ -40,7 +40,7 @@ interface Figures {
   readonly peak: number;
   readonly sourceRequests: number;
   readonly targetRequests: number;
-  readonly megabytesTwice: number;
+  readonly duplicateMegabytes: number;
 }
 
 /** Images that several programs copy. */
@@ -91,7 +91,7 @@ export async function run(rounds: number, transports: readonly Transport[]): Pro
   }
 }
 
-interface Ground {
+interface TestSetup {
   readonly transport: Transport;
   readonly source: RealRegistry;
   readonly folder: string;
@@ -99,20 +99,20 @@ interface Ground {
 }
 
 /** Copies with one program to a separate registry, and a second time if requested. */
-async function measure(work: Work, peer: Peer, ground: Ground, rows: Map<string, Figures[]>): Promise<void> {
-  const { transport, source, folder, certificates } = ground;
+async function measure(work: Work, peer: Peer, setup: TestSetup, rows: Map<string, Figures[]>): Promise<void> {
+  const { transport, source, folder, certificates } = setup;
   const target = await RealRegistry.start(transport === 'tls' ? { tls: certificates } : {});
   const link = transport === 'link' ? await ForkedLink.start([source.port, target.port]) : undefined;
   const [sourceHost = source.host, targetHost = target.host] = link?.hosts ?? [];
   const place: Place = { source: sourceHost, target: targetHost, tls: transport === 'tls', folder };
   try {
-    const cold = await copied(peer, place, ground, target, work.blobs);
+    const cold = await copied(peer, place, setup, target, work.blobs);
     const sent = new Set(uploads(target));
     if (sent.size < work.blobs.size) {
       throw new Error(`${peer.name}: the target has ${sent.size} of ${work.blobs.size} blobs of the ${work.name}`);
     }
     add(rows, `${work.name}: ${peer.name}`, cold);
-    if (work.warm) add(rows, `${warmName(work)}: ${peer.name}`, await copied(peer, place, ground, target, work.blobs));
+    if (work.warm) add(rows, `${warmName(work)}: ${peer.name}`, await copied(peer, place, setup, target, work.blobs));
   } finally {
     link?.stop();
     await target.stop();
@@ -122,7 +122,7 @@ async function measure(work: Work, peer: Peer, ground: Ground, rows: Map<string,
 async function copied(
   peer: Peer,
   place: Place,
-  { source, folder }: Ground,
+  { source, folder }: TestSetup,
   target: RealRegistry,
   blobs: ReadonlyMap<string, number>,
 ): Promise<Figures> {
@@ -144,7 +144,7 @@ async function copied(
     peak,
     sourceRequests: source.accessLog().length - before.source,
     targetRequests: target.accessLog().length - before.target,
-    megabytesTwice: twice / 1_000_000,
+    duplicateMegabytes: twice / 1_000_000,
   };
 }
 
@@ -187,7 +187,7 @@ function print(
         of(peer, 'peak'),
         String(of(peer, 'sourceRequests')),
         String(of(peer, 'targetRequests')),
-        of(peer, 'megabytesTwice').toFixed(0),
+        of(peer, 'duplicateMegabytes').toFixed(0),
       ]);
     }),
   );

@@ -18,7 +18,7 @@ import { BUNDLE } from '../fakes/service.js';
 import { printTable } from './table.js';
 
 const MEBIBYTE = 1024 * 1024;
-const MOST = 1.05;
+const MAX_RATIO = 1.05;
 
 export async function run(other: string | undefined, layer = 1024, chunk = 16): Promise<void> {
   const cwd = fileURLToPath(new URL('../../extension-service/', import.meta.url));
@@ -41,7 +41,7 @@ export async function run(other: string | undefined, layer = 1024, chunk = 16): 
     rows.map(({ cells }) => cells),
   );
   const worst = Math.max(...rows.filter(({ isOurs }) => isOurs).map(({ most }) => most));
-  if (worst > MOST) throw new Error(`${worst.toFixed(3)} × the layer's size, more than ${MOST}`);
+  if (worst > MAX_RATIO) throw new Error(`${worst.toFixed(3)} × the layer's size, more than ${MAX_RATIO}`);
 }
 
 interface Cuts {

@@ -19,10 +19,10 @@ import { watchProcess } from './process-stats.js';
 import { printTable } from './table.js';
 
 const IMAGES = Number(process.argv[2] ?? 20_000);
-const ONLY = process.argv[3];
+const SELECTED_CASE = process.argv[3];
 const CLUSTERS = ['one', 'two', 'three'];
 /** This number has no common divisor with the number of repositories, so that most repositories have a used image. */
-const USED_EVERY = 19;
+const USED_EVERY_NTH = 19;
 const DAY_SECONDS = 86_400;
 
 interface Shape {
@@ -88,7 +88,7 @@ function fill(
     const repository = `mirror/docker.io/library/app-${index % repositories}`;
     const tag = `v${index}`;
     const image = buildImage({ platforms, layersPerPlatform: 1, layerSize: 16, seed: index });
-    const isUsed = index % USED_EVERY === 0;
+    const isUsed = index % USED_EVERY_NTH === 0;
     manifests += put(registry, repository, tag, image, isSigned);
     (isUsed ? used : unused).push([repository, tag]);
     const last = isUsed ? now - 3_600 : now - 40 * DAY_SECONDS;
@@ -113,7 +113,9 @@ function put(registry: FakeRegistry, repository: string, tag: string, image: Bui
 }
 
 const rows: (string | number)[][] = [];
-for (const shape of ONLY === undefined ? SHAPES : SHAPES.slice(Number(ONLY), Number(ONLY) + 1)) {
+for (const shape of SELECTED_CASE === undefined
+  ? SHAPES
+  : SHAPES.slice(Number(SELECTED_CASE), Number(SELECTED_CASE) + 1)) {
   const row = await measure(shape);
   console.error(...row);
   rows.push(row);

@@ -30,7 +30,7 @@ const ADMISSION_PAUSE_MS = 20;
  * Interval between two checks for the good images, which query the target, so that they do not cost the service
  * anything.
  */
-const LOOK_PAUSE_MS = 200;
+const POLL_MS = 200;
 /**
  * Delay before a rejected slow body is sent again: the attacker shares the machine's cores with the measured service.
  */
@@ -236,7 +236,7 @@ async function areMirrored({ target, good }: HostileRegistries, missing: Set<num
     if (status !== 200) break;
     missing.delete(n);
   }
-  if (missing.size > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_PAUSE_MS));
+  if (missing.size > 0) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   return missing.size === 0;
 }
 

@@ -26,7 +26,7 @@ interface Outcome {
   readonly cpu: number;
   readonly rss: number;
 }
-type Way = (urls: Urls, size: number) => Promise<string>;
+type ClientUnderTest = (urls: Urls, size: number) => Promise<string>;
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
 const dispatcher = new Agent({ connections: 8, pipelining: 1 });
@@ -58,7 +58,7 @@ function hashTransform(hash: ReturnType<typeof createHash>): Transform {
   });
 }
 
-const WAYS: Readonly<Record<string, Way>> = {
+const CLIENTS_BY_NAME: Readonly<Record<string, ClientUnderTest>> = {
   'node:http, data listener and pause/resume': async ({ from, to }, size) => {
     const hash = createHash('sha256');
     const body = await nodeGet(from);
@@ -129,7 +129,7 @@ async function serve(): Promise<void> {
 }
 
 async function measure(name: string, parallel: number, urls: Urls): Promise<void> {
-  const way = WAYS[name];
+  const way = CLIENTS_BY_NAME[name];
   if (way === undefined) throw new Error(`no way is called ${name}`);
   const before = process.cpuUsage();
   const start = performance.now();
@@ -159,7 +159,7 @@ async function main(): Promise<void> {
   for (const parallel of [1, 4]) {
     console.log(`${parallel} at once, ${SIZE / 1024 / 1024} MiB each, best of ${ROUNDS}`);
     let base: number | undefined;
-    for (const name of Object.keys(WAYS)) {
+    for (const name of Object.keys(CLIENTS_BY_NAME)) {
       const outcomes: Outcome[] = [];
       for (let round = 0; round < ROUNDS; round++) {
         const run = await child<Outcome>(['measure', name, String(parallel), from, to]);

@@ -74,9 +74,9 @@ function forward(from: Socket, to: Socket, direction: Direction, openAt: number)
   const schedule = (): void => {
     const [next] = pieces;
     if (next === undefined || timer !== undefined) return;
-    timer = setTimeout(deliver, Math.max(0, next.at - performance.now()));
+    timer = setTimeout(sendDelayed, Math.max(0, next.at - performance.now()));
   };
-  const deliver = (): void => {
+  const sendDelayed = (): void => {
     timer = undefined;
     const now = performance.now();
     for (let next = pieces[0]; next !== undefined && next.at <= now + 0.5; next = pieces[0]) {

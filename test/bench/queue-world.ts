@@ -20,9 +20,9 @@ export interface QueueWorldCounts {
   /** Tags that are in the target. */
   readonly mirrored: number;
   /** Manifests that were put successfully more than once. */
-  readonly manifestsTwice: number;
+  readonly duplicateManifests: number;
   /** Blobs that were completed more than once in a repository. */
-  readonly blobsTwice: number;
+  readonly duplicateBlobs: number;
 }
 
 const NAMESPACES = 20;
@@ -34,7 +34,7 @@ process.on('message', (request: QueueWorldRequest) => void answer(request));
 
 async function answer(request: QueueWorldRequest): Promise<void> {
   if (request.type === 'start') process.send?.(await start(request));
-  else if (request.type === 'use') process.send?.(use(request.tags));
+  else if (request.type === 'use') process.send?.(requestImages(request.tags));
   else process.send?.(count());
 }
 
@@ -55,7 +55,7 @@ async function start(request: Extract<QueueWorldRequest, { type: 'start' }>): Pr
   return { kubeconfig: cluster.kubeconfig(), source: source.host, target: target.host };
 }
 
-function use(used: readonly string[]): boolean {
+function requestImages(used: readonly string[]): boolean {
   tags = used;
   const pods = world?.cluster.collection('/api/v1/pods');
   for (let index = 0; index < images; index += 1) {
@@ -85,7 +85,7 @@ function count(): QueueWorldCounts {
   }
   return {
     mirrored,
-    manifestsTwice: twice.filter((what) => !what.startsWith('blob ')).length,
-    blobsTwice: twice.filter((what) => what.startsWith('blob ')).length,
+    duplicateManifests: twice.filter((what) => !what.startsWith('blob ')).length,
+    duplicateBlobs: twice.filter((what) => what.startsWith('blob ')).length,
   };
 }

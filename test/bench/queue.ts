@@ -25,7 +25,7 @@ const TAGS = ['1', '2'];
 const KILL_EVERY_MS = 20_000;
 const ADMISSION_PAUSE_MS = 20;
 const EMPTY_RUN_MS = 20_000;
-const LONGEST_SECONDS = 1_200;
+const MAX_SECONDS = 1_200;
 /** Images, layer size and bandwidth of the throughput runs. */
 const [SLOW_IMAGES, SLOW_LAYER, BYTES_PER_SECOND] = [60, 4_000_000, 2_000_000];
 
@@ -62,7 +62,7 @@ class World {
     return { type: 'redis', url: this.redis.url };
   }
 
-  async use(tags: readonly string[]): Promise<void> {
+  async requestTags(tags: readonly string[]): Promise<void> {
     this.child.send({ type: 'use', tags });
     await once(this.child, 'message');
   }
@@ -85,8 +85,8 @@ class World {
 async function admissions(urls: () => readonly string[], image: string, signal: AbortSignal): Promise<number[]> {
   const latencies: number[] = [];
   for (let turn = 0; !signal.aborted; turn += 1) {
-    const living = urls();
-    const url = living[turn % living.length];
+    const runningUrls = urls();
+    const url = runningUrls[turn % runningUrls.length];
     if (url !== undefined) {
       const object = { kind: 'Pod', metadata: { name: 'web' }, spec: { containers: [{ name: 'app', image }] } };
       const request = { uid: 'u', namespace: 'team-a', operation: 'CREATE', dryRun: true, object };
@@ -102,19 +102,19 @@ async function admissions(urls: () => readonly string[], image: string, signal: 
   return latencies;
 }
 
-async function kills(): Promise<void> {
+async function killReplicas(): Promise<void> {
   const world = await World.start({ images: IMAGES, layerSize: 2_000 });
   const services = await Promise.all(['a', 'b', 'c'].map((name) => world.service(name, world.shared)));
   let down = -1;
   let killed = 0;
-  const living = (): string[] => services.flatMap(({ url }, index) => (index === down ? [] : [url]));
+  const runningUrls = (): string[] => services.flatMap(({ url }, index) => (index === down ? [] : [url]));
   const image = `${world.at.source}/app-0:1`;
   try {
-    const empty = await admissions(living, image, AbortSignal.timeout(EMPTY_RUN_MS));
+    const empty = await admissions(runningUrls, image, AbortSignal.timeout(EMPTY_RUN_MS));
     const over = new AbortController();
-    await world.use(TAGS);
+    await world.requestTags(TAGS);
     const started = performance.now();
-    const loaded = admissions(living, image, over.signal);
+    const loaded = admissions(runningUrls, image, over.signal);
     const killing = setInterval(() => {
       down = killed % services.length;
       killed += 1;
@@ -125,7 +125,7 @@ async function kills(): Promise<void> {
       });
     }, KILL_EVERY_MS);
     const jobs = IMAGES * TAGS.length;
-    await until('all are mirrored', async () => (await world.count()).mirrored === jobs, LONGEST_SECONDS).catch(
+    await until('all are mirrored', async () => (await world.count()).mirrored === jobs, MAX_SECONDS).catch(
       () => undefined,
     );
     clearInterval(killing);
@@ -139,8 +139,8 @@ async function kills(): Promise<void> {
         ['lost', jobs - counts.mirrored],
         ['replicas killed', killed],
         ['seconds', Math.round(seconds)],
-        ['manifests and tags put twice', counts.manifestsTwice],
-        ['blobs completed twice', counts.blobsTwice],
+        ['manifests and tags put twice', counts.duplicateManifests],
+        ['blobs completed twice', counts.duplicateBlobs],
         ['admission p99 ms, empty queue', quantile(empty, 0.99)],
         ['admission p99 ms, full queue', quantile(latencies, 0.99)],
         ['ratio (at most 3)', quantile(latencies, 0.99) / quantile(empty, 0.99)],
@@ -160,8 +160,8 @@ async function throughput(replicas: number, isShared: boolean): Promise<number> 
     // This is enough time to elect a leader and to open all connections.
     await sleep(15_000);
     const [idle, started] = [idleTime(), performance.now()];
-    await world.use(['1']);
-    await until('all are mirrored', async () => (await world.count()).mirrored === SLOW_IMAGES, LONGEST_SECONDS);
+    await world.requestTags(['1']);
+    await until('all are mirrored', async () => (await world.count()).mirrored === SLOW_IMAGES, MAX_SECONDS);
     const seconds = (performance.now() - started) / 1_000;
     const idlePercent = ((idleTime() - idle) / (seconds * 1_000 * cpus().length)) * 100;
     console.log(
@@ -223,5 +223,5 @@ const shared = await throughput(3, true);
 console.log(
   `one Lease holder ${alone.toFixed(1)} MB/s, three replicas ${shared.toFixed(1)} MB/s: ${(shared / alone).toFixed(2)} times (at least 2.2)`,
 );
-await kills();
+await killReplicas();
 process.exit(0);

@@ -19,7 +19,7 @@ import { printTable, quantile } from './table.js';
 const ONE_BY_ONE_MS = 20_000;
 const STREAM_MS = 1_000;
 /** Milliseconds between two checks. */
-const LOOK_MS = 50;
+const POLL_MS = 50;
 const HANG_MS = 120_000;
 
 export async function run(single = 15, stream = 120): Promise<void> {
@@ -92,7 +92,7 @@ async function firstTime(what: string, holds: () => Promise<boolean>): Promise<n
   const end = performance.now() + HANG_MS;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`not within ${HANG_MS / 1_000} s: ${what}`);
-    await sleep(LOOK_MS);
+    await sleep(POLL_MS);
   }
   return performance.now();
 }

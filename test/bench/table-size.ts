@@ -22,7 +22,7 @@ import { median, printTable } from './table.js';
 
 const NAMESPACES = 1_000;
 /** Milliseconds without a write or a lookup after which the leader is considered idle. */
-const QUIET_MS = 15_000;
+const IDLE_MS = 15_000;
 /** New images of the stream, one every 500 ms. */
 const STREAM = { images: 240, pauseMs: 500 };
 const HANG_S = 1_800;
@@ -42,7 +42,7 @@ interface Size {
 
 interface Writes {
   readonly count: number;
-  readonly mostInMinute: number;
+  readonly maxPerMinute: number;
   readonly largest: number;
 }
 
@@ -115,7 +115,7 @@ async function measure(bundle: string, policies: object, size: Cluster): Promise
         () => {
           const state = `${target.looked.size} ${cluster.applied.writes.length}`;
           if (state !== seen) [seen, since] = [state, performance.now()];
-          return performance.now() - since > QUIET_MS;
+          return performance.now() - since > IDLE_MS;
         },
         HANG_S,
       );
@@ -160,7 +160,7 @@ function writesOf(writes: readonly AppliedWrite[]): Writes {
   const within = writes.map(({ time }) => writes.filter((one) => one.time >= time && one.time < time + 60_000).length);
   return {
     count: writes.length,
-    mostInMinute: Math.max(0, ...within),
+    maxPerMinute: Math.max(0, ...within),
     largest: Math.max(0, ...writes.map(({ text }) => text.length)),
   };
 }

@@ -283,7 +283,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       { failClosed: false, outcome: 'unchanged' },
       { failClosed: true, outcome: 'refused' },
     ])('with failClosed $failClosed', ({ failClosed, outcome }) => {
-      it.each(UNUSABLE)(`the Pod is ${outcome} when the service answers $what`, async ({ reply, message }) => {
+      it.each(UNUSABLE_ANSWERS)(`the Pod is ${outcome} when the service answers $what`, async ({ reply, message }) => {
         service.answer = () => reply;
         const policy = policyOf(entry, { failClosed });
         const result = await apply(policy);
@@ -420,7 +420,7 @@ it.skipIf(!available)("the CRD fixtures are those of the engines' modules", () =
 
 /** Invalid responses, and the message that the user gets. */
 const noPatches = /Invalid type for: .*expected: .*array/;
-const UNUSABLE = [
+const UNUSABLE_ANSWERS = [
   {
     what: '500',
     reply: { status: 500, body: { error: { code: 'internal', message: 'the reason' } } },

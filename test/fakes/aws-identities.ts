@@ -21,7 +21,7 @@ export interface FakeRole {
   /** Service account tokens that may assume the role. */
   readonly webIdentityTokens?: readonly string[];
   /** ARNs of users and roles (not sessions) that may assume the role. @default all known identities */
-  readonly trusts?: readonly string[];
+  readonly trustedPrincipals?: readonly string[];
 }
 
 export interface Caller {
@@ -107,7 +107,9 @@ export class AwsIdentities {
    */
   mayAssume(caller: AwsKeys, roleArn: string, externalId: string | undefined): void {
     const role = this.#roles.get(roleArn);
-    const trusted = role !== undefined && (role.trusts === undefined || role.trusts.includes(principal(caller.arn)));
+    const trusted =
+      role !== undefined &&
+      (role.trustedPrincipals === undefined || role.trustedPrincipals.includes(principal(caller.arn)));
     if (trusted && role.externalId === externalId) return;
     throw accessDenied('AccessDenied', caller.arn, 'sts:AssumeRole', roleArn);
   }

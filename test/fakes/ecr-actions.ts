@@ -9,7 +9,7 @@ import {
   checkRepositoryPolicy,
   checkScanning,
   checkTags,
-  onlyThese,
+  rejectUnknown,
   type Mutability,
   type Parameters,
 } from './ecr-rules.js';
@@ -34,7 +34,7 @@ const MUTABILITY = ['imageTagMutability', 'imageTagMutabilityExclusionFilters'] 
 export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => object>> = {
   CreateRepository({ account, region, parameters, repositories }) {
     const more = ['tags', 'imageScanningConfiguration', 'encryptionConfiguration'];
-    onlyThese(parameters, ...ONE, ...MUTABILITY, ...more);
+    rejectUnknown(parameters, ...ONE, ...MUTABILITY, ...more);
     const repository = repositories.create(account, region, checkRepositoryName(parameters['repositoryName']), {
       ...checkMutability(parameters),
       imageScanningConfiguration: checkScanning(parameters['imageScanningConfiguration']),
@@ -45,7 +45,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   DescribeRepositories({ account, region, parameters, repositories }) {
-    onlyThese(parameters, 'registryId', 'repositoryNames', 'nextToken', 'maxResults');
+    rejectUnknown(parameters, 'registryId', 'repositoryNames', 'nextToken', 'maxResults');
     const { repositoryNames: names, nextToken, maxResults } = parameters;
     if (names !== undefined) {
       if (nextToken !== undefined || maxResults !== undefined) throw invalidParameter('maxResults', 'not with names');
@@ -64,19 +64,19 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   DeleteRepository({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE, 'force');
+    rejectUnknown(parameters, ...ONE, 'force');
     const repository = repositories.get(account, region, parameters['repositoryName']);
     repositories.delete(repository);
     return { repository: shown(repository) };
   },
 
   ListTagsForResource({ parameters, repositories }) {
-    onlyThese(parameters, 'resourceArn');
+    rejectUnknown(parameters, 'resourceArn');
     return { tags: repositories.byArn(parameters['resourceArn']).tags };
   },
 
   TagResource({ parameters, repositories }) {
-    onlyThese(parameters, 'resourceArn', 'tags');
+    rejectUnknown(parameters, 'resourceArn', 'tags');
     const repository = repositories.byArn(parameters['resourceArn']);
     const added = checkTags(parameters['tags'] ?? null, repository.tags);
     const kept = repository.tags.filter(({ Key }) => !added.some((tag) => tag.Key === Key));
@@ -85,7 +85,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   SetRepositoryPolicy({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE, 'policyText', 'force');
+    rejectUnknown(parameters, ...ONE, 'policyText', 'force');
     const repository = repositories.get(account, region, parameters['repositoryName']);
     const policyText = checkRepositoryPolicy(parameters['policyText']);
     repositories.change(repository, { policyText });
@@ -93,7 +93,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   GetRepositoryPolicy({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE);
+    rejectUnknown(parameters, ...ONE);
     const repository = repositories.get(account, region, parameters['repositoryName']);
     const { policyText } = repository;
     if (policyText === undefined) throw noPolicy('RepositoryPolicyNotFoundException', 'Repository', repository);
@@ -101,7 +101,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   PutLifecyclePolicy({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE, 'lifecyclePolicyText');
+    rejectUnknown(parameters, ...ONE, 'lifecyclePolicyText');
     const repository = repositories.get(account, region, parameters['repositoryName']);
     const lifecyclePolicyText = checkLifecyclePolicy(parameters['lifecyclePolicyText']);
     repositories.change(repository, { lifecyclePolicyText });
@@ -109,7 +109,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   GetLifecyclePolicy({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE);
+    rejectUnknown(parameters, ...ONE);
     const repository = repositories.get(account, region, parameters['repositoryName']);
     const { lifecyclePolicyText } = repository;
     if (lifecyclePolicyText === undefined) throw noPolicy('LifecyclePolicyNotFoundException', 'Lifecycle', repository);
@@ -117,7 +117,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   PutImageTagMutability({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE, ...MUTABILITY);
+    rejectUnknown(parameters, ...ONE, ...MUTABILITY);
     const repository = repositories.get(account, region, parameters['repositoryName']);
     if (parameters['imageTagMutability'] === undefined)
       throw invalidParameter('imageTagMutability', 'must not be null');
@@ -126,7 +126,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   PutImageScanningConfiguration({ account, region, parameters, repositories }) {
-    onlyThese(parameters, ...ONE, 'imageScanningConfiguration');
+    rejectUnknown(parameters, ...ONE, 'imageScanningConfiguration');
     const repository = repositories.get(account, region, parameters['repositoryName']);
     const imageScanningConfiguration = checkScanning(parameters['imageScanningConfiguration']);
     repositories.change(repository, { imageScanningConfiguration });
@@ -134,7 +134,7 @@ export const ECR_ACTIONS: Readonly<Record<string, (context: EcrContext) => objec
   },
 
   GetAccountSetting({ parameters, settings }) {
-    onlyThese(parameters, 'name');
+    rejectUnknown(parameters, 'name');
     const name = String(parameters['name']);
     const value = settings.get(name);
     if (value === undefined) throw invalidParameter('name', 'must be the name of an account setting');

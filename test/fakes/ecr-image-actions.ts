@@ -1,7 +1,7 @@
 import { AwsError, invalidParameter } from './aws-error.js';
 import type { EcrContext } from './ecr-actions.js';
 import type { EcrImage } from './ecr-images.js';
-import { onlyThese, type Parameters } from './ecr-rules.js';
+import { rejectUnknown, type Parameters } from './ecr-rules.js';
 
 const STATUSES: readonly unknown[] = ['ACTIVE', 'ARCHIVED', 'ACTIVATING', 'ANY'];
 const TAG_STATUSES: readonly unknown[] = ['TAGGED', 'UNTAGGED', 'ANY'];
@@ -9,7 +9,7 @@ const TAG_STATUSES: readonly unknown[] = ['TAGGED', 'UNTAGGED', 'ANY'];
 /** The control plane's actions on images and on the settings of a whole registry. */
 export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) => object>> = {
   DescribeImages({ account, region, parameters, repositories, images }) {
-    onlyThese(parameters, 'registryId', 'repositoryName', 'imageIds', 'nextToken', 'maxResults', 'filter');
+    rejectUnknown(parameters, 'registryId', 'repositoryName', 'imageIds', 'nextToken', 'maxResults', 'filter');
     const { imageIds, maxResults } = parameters;
     const { repositoryArn, repositoryName } = repositories.get(account, region, parameters['repositoryName']);
     const { tagStatus = 'ANY', imageStatus = 'ACTIVE' } = filterOf(parameters['filter']);
@@ -30,7 +30,7 @@ export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) =>
   },
 
   BatchDeleteImage({ account, region, parameters, repositories, images }) {
-    onlyThese(parameters, 'registryId', 'repositoryName', 'imageIds');
+    rejectUnknown(parameters, 'registryId', 'repositoryName', 'imageIds');
     const { repositoryArn, repositoryName } = repositories.get(account, region, parameters['repositoryName']);
     const { imageIds } = parameters;
     if (!Array.isArray(imageIds) || imageIds.length < 1 || imageIds.length > 100) {
@@ -58,14 +58,14 @@ export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) =>
   },
 
   DescribeImageSigningStatus({ account, region, parameters, repositories, images }) {
-    onlyThese(parameters, 'registryId', 'repositoryName', 'imageId');
+    rejectUnknown(parameters, 'registryId', 'repositoryName', 'imageId');
     const { repositoryArn, repositoryName } = repositories.get(account, region, parameters['repositoryName']);
     const { imageDigest } = images.get(repositoryArn, repositoryName, referenceOf(parameters['imageId']));
     return { repositoryName, imageId: { imageDigest }, signingStatuses: images.signing.get(imageDigest) ?? [] };
   },
 
   GetSigningConfiguration({ account, parameters, registry }) {
-    onlyThese(parameters);
+    rejectUnknown(parameters);
     if (registry.signing === undefined) {
       throw new AwsError('SigningConfigurationNotFoundException', 'The signing configuration was not found');
     }
@@ -79,12 +79,12 @@ export const ECR_IMAGE_ACTIONS: Readonly<Record<string, (context: EcrContext) =>
   },
 
   ListPullTimeUpdateExclusions({ parameters, registry }) {
-    onlyThese(parameters, 'nextToken', 'maxResults');
+    rejectUnknown(parameters, 'nextToken', 'maxResults');
     return paged(parameters, registry.pullTimeExclusions, 'pullTimeUpdateExclusions');
   },
 
   DescribeRepositoryCreationTemplates({ account, parameters, registry }) {
-    onlyThese(parameters, 'prefixes', 'nextToken', 'maxResults');
+    rejectUnknown(parameters, 'prefixes', 'nextToken', 'maxResults');
     return { registryId: account, ...paged(parameters, registry.creationTemplates, 'repositoryCreationTemplates') };
   },
 };
@@ -100,7 +100,7 @@ function paged(parameters: Parameters, items: readonly unknown[], name: string):
 function filterOf(value: unknown): Parameters {
   if (value === undefined) return {};
   const filter = value as Parameters;
-  onlyThese(filter, 'tagStatus', 'imageStatus');
+  rejectUnknown(filter, 'tagStatus', 'imageStatus');
   const { tagStatus = 'ANY', imageStatus = 'ACTIVE' } = filter;
   if (!STATUSES.includes(imageStatus)) throw invalidParameter('filter.imageStatus', 'must be a known status');
   if (!TAG_STATUSES.includes(tagStatus)) throw invalidParameter('filter.tagStatus', 'must be a known status');
@@ -109,7 +109,7 @@ function filterOf(value: unknown): Parameters {
 
 function referenceOf(value: unknown): string {
   const { imageDigest, imageTag } = (value ?? {}) as Parameters;
-  onlyThese((value ?? {}) as Parameters, 'imageDigest', 'imageTag');
+  rejectUnknown((value ?? {}) as Parameters, 'imageDigest', 'imageTag');
   if (typeof imageDigest === 'string' && /^sha256:[0-9a-f]{64}$/.test(imageDigest)) return imageDigest;
   if (imageDigest === undefined && typeof imageTag === 'string' && imageTag !== '') return imageTag;
   throw invalidParameter('imageId', 'must have a digest or a tag');

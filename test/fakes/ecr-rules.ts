@@ -39,7 +39,7 @@ export function checkRepositoryName(name: unknown): string {
 }
 
 /** ECR ignores unknown members. The fake rejects them because they are mistakes of image-swapper. */
-export function onlyThese(parameters: Parameters, ...known: readonly string[]): void {
+export function rejectUnknown(parameters: Parameters, ...known: readonly string[]): void {
   const unknown = Object.keys(parameters).filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new AwsError('SerializationException', `unknown parameters: ${unknown.join(', ')}`);
 }
@@ -152,7 +152,7 @@ export function checkLifecyclePolicy(text: unknown): string {
 function record(parameter: string, value: unknown, ...known: readonly string[]): Parameters {
   if (typeof value !== 'object' || value === null) throw invalidParameter(parameter, 'must be an object');
   const parameters = value as Parameters;
-  onlyThese(parameters, ...known);
+  rejectUnknown(parameters, ...known);
   return parameters;
 }
 

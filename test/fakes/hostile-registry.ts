@@ -15,7 +15,7 @@ import { sha256 } from './registry-content.js';
  * names that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in
  * loopback/attack/attack-addresses.test.ts, H15 in loopback/private-images.test.ts, and H19 in integration/real/chart.
  */
-export type Hole =
+export type Attack =
   /** H1: the tag's digest is a path to another repository. */
   | 'digest-is-a-path'
   | 'digest-without-digits'
@@ -52,7 +52,7 @@ export type Hole =
   | 'media-type-is-a-header';
 
 export interface HostileOptions {
-  readonly hole: Hole;
+  readonly attack: Attack;
   readonly image: BuiltImage;
   /** Descriptor of a layer of another tenant in the target. */
   readonly others?: { readonly digest: string; readonly size: number };
@@ -77,7 +77,7 @@ export class HostileRegistry {
     private readonly options: HostileOptions,
   ) {
     for (const manifest of options.image.manifests) this.#manifests.set(manifest.digest, manifest);
-    this.#top = this.#spoiled(options.image.manifests.at(-1) as BuiltManifest);
+    this.#top = this.#withAttack(options.image.manifests.at(-1) as BuiltManifest);
     this.#manifests.set(this.#top.digest, this.#top);
     server.on('request', (request, response) => this.#answer(request, response));
   }
@@ -110,8 +110,8 @@ export class HostileRegistry {
     await closed;
   }
 
-  #spoiled(top: BuiltManifest): BuiltManifest {
-    const { hole, image, others } = this.options;
+  #withAttack(top: BuiltManifest): BuiltManifest {
+    const { attack: hole, image, others } = this.options;
     const [blob] = image.blobs;
     const layer = { mediaType: OCI_LAYER, digest: blob?.digest ?? '', size: blob?.size ?? 0 };
     const config = { ...layer, mediaType: OCI_CONFIG };
@@ -146,7 +146,7 @@ export class HostileRegistry {
     request.resume();
     response.on('error', () => undefined);
     const [, kind = '', reference = ''] = /\/(manifests|blobs|referrers)\/(.*)$/.exec(path) ?? [];
-    if (this.options.hole === 'never-answers' || this.#refuses(kind, request, response)) return;
+    if (this.options.attack === 'never-answers' || this.#refuses(kind, request, response)) return;
     if (kind === 'manifests') return this.#manifest(reference, request, response);
     if (kind === 'referrers') return this.#referrers(response);
     if (kind === 'blobs') return this.#blob(reference, request, response);
@@ -155,7 +155,7 @@ export class HostileRegistry {
 
   /** Sends responses that are not about an image. Returns true when it has handled the request. */
   #refuses(kind: string, { method, headers }: IncomingMessage, response: ServerResponse): boolean {
-    const { hole, realm } = this.options;
+    const { attack: hole, realm } = this.options;
     const challenge = (header: string): boolean => {
       response.writeHead(401, { 'www-authenticate': header }).end();
       return true;
@@ -183,10 +183,10 @@ export class HostileRegistry {
   }
 
   #manifest(reference: string, { method }: IncomingMessage, response: ServerResponse): void {
-    const { hole } = this.options;
+    const { attack: hole } = this.options;
     const found = reference.includes(':') ? this.#manifests.get(reference) : this.#top;
     if (found === undefined) return void response.writeHead(404).end();
-    const spoiled: Partial<Record<Hole, string>> = {
+    const attackPaths: Partial<Record<Attack, string>> = {
       'digest-is-a-path': '../../../others/app/manifests/1',
       'digest-without-digits': 'sha256:',
       'digest-of-another-algorithm': 'md5:d41d8cd98f00b204e9800998ecf8427e',
@@ -195,13 +195,13 @@ export class HostileRegistry {
     response.writeHead(200, {
       'content-type': found.mediaType,
       'content-length': found.bytes.length,
-      'docker-content-digest': spoiled[hole] ?? found.digest,
+      'docker-content-digest': attackPaths[hole] ?? found.digest,
     });
     response.end(method === 'HEAD' ? undefined : found.bytes);
   }
 
   #referrers(response: ServerResponse): void {
-    if (this.options.hole !== 'referrers-without-end') return void response.writeHead(404).end();
+    if (this.options.attack !== 'referrers-without-end') return void response.writeHead(404).end();
     const manifests = Array.from({ length: MAX_LISTED_REFERRERS }, (_, n) => {
       const referrer = built(OCI_MANIFEST, {
         schemaVersion: 2,
@@ -228,8 +228,8 @@ export class HostileRegistry {
     response.writeHead(200, { 'content-length': blob.size });
     if (method === 'HEAD') return void response.end();
     const bytes = Buffer.concat([...blob.chunks(0, blob.size)]);
-    if (this.options.hole === 'layer-drips') return drip(response, bytes);
-    if (this.options.hole === 'wrong-bytes') bytes[0] = (bytes[0] ?? 0) ^ 1;
+    if (this.options.attack === 'layer-drips') return drip(response, bytes);
+    if (this.options.attack === 'wrong-bytes') bytes[0] = (bytes[0] ?? 0) ^ 1;
     response.end(bytes);
   }
 }

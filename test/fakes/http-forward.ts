@@ -32,7 +32,7 @@ export async function forward(
   options: ForwardOptions,
 ): Promise<void> {
   const backend = new URL(options.backend);
-  const headers = passedOn(request.rawHeaders);
+  const headers = forwardedHeaders(request.rawHeaders);
   const hasBody = request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined;
   // Node would otherwise send a chunked body.
   if (!hasBody && !['GET', 'HEAD', 'DELETE'].includes(request.method ?? '')) headers.push('Content-Length', '0');
@@ -59,7 +59,7 @@ export async function forward(
   const answer = await answered;
   const status = answer.statusCode ?? 502;
   options.onStatus?.(status);
-  const answerHeaders = passedOn(answer.rawHeaders);
+  const answerHeaders = forwardedHeaders(answer.rawHeaders);
   for (let i = 0; i < answerHeaders.length; i += 2) {
     if (answerHeaders[i]?.toLowerCase() !== 'location') continue;
     answerHeaders[i + 1] = publicLocation(
@@ -73,7 +73,7 @@ export async function forward(
   await pipeline(answer, response);
 }
 
-function passedOn(rawHeaders: readonly string[]): string[] {
+function forwardedHeaders(rawHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';

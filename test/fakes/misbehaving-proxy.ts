@@ -33,7 +33,7 @@ export interface Misbehavior {
   /** Responds instead of the registry. */
   replace?(request: ProxyRequest): ProxyAnswer | undefined;
   /** Request headers that the registry does not receive. */
-  readonly strips?: readonly string[];
+  readonly strippedHeaders?: readonly string[];
   /** Changes the registry's response. */
   change?(request: ProxyRequest, answer: ProxyAnswer): ProxyAnswer;
 }
@@ -98,7 +98,7 @@ export class MisbehavingProxy {
     const [hostname, port] = this.backend.split(':');
     const headers = Object.fromEntries(
       Object.entries(incoming.headers).filter(
-        ([name]) => !HOP_BY_HOP.has(name) && this.misbehavior.strips?.includes(name) !== true,
+        ([name]) => !HOP_BY_HOP.has(name) && this.misbehavior.strippedHeaders?.includes(name) !== true,
       ),
     );
     if (body.length > 0 || !['GET', 'HEAD'].includes(incoming.method ?? ''))

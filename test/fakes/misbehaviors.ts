@@ -76,10 +76,10 @@ function failsOnce(answer: ProxyAnswer): Misbehavior {
 }
 
 /** Resets the first three responses of each blob after two thirds of the body. */
-function cuts(strips: readonly string[]): Misbehavior {
+function cuts(headers: readonly string[]): Misbehavior {
   const isCut = first(3);
   return {
-    strips,
+    strippedHeaders: headers,
     change: ({ method, path }, answer) =>
       method === 'GET' && BLOB.test(path) && answer.body.length > 1_000 && isCut(path)
         ? { ...answer, cutAfter: Math.ceil((answer.body.length * 2) / 3) }
@@ -107,7 +107,7 @@ function shortTokens(): Misbehavior {
       const challenge = `Bearer realm="http://${host}/token",service="proxy"${scope},error="invalid_token"`;
       return problem(401, 'UNAUTHORIZED', { 'www-authenticate': challenge });
     },
-    strips: ['authorization'],
+    strippedHeaders: ['authorization'],
   };
 }
 

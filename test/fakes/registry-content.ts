@@ -17,7 +17,7 @@ export function sha512(bytes: Uint8Array): string {
 }
 
 /** Returns content from pieces in memory, as they were received. */
-export function piecesContent(pieces: readonly Buffer[], size: number, digest: string): Content {
+export function chunkedContent(pieces: readonly Buffer[], size: number, digest: string): Content {
   return {
     size,
     digest,
@@ -36,7 +36,7 @@ export function piecesContent(pieces: readonly Buffer[], size: number, digest: s
 
 export function bytesContent(bytes: Uint8Array): Content {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return piecesContent([buffer], buffer.length, sha256(buffer));
+  return chunkedContent([buffer], buffer.length, sha256(buffer));
 }
 
 /** Deterministic noise from a 32-bit xorshift. It does not compress, and equal seeds give equal bytes. */
@@ -100,6 +100,6 @@ export class ContentSink {
 
   finish(): Content {
     const digest = `sha256:${this.#hash.digest('hex')}`;
-    return this.#keep ? piecesContent(this.#pieces, this.size, digest) : discardedContent(this.size, digest);
+    return this.#keep ? chunkedContent(this.#pieces, this.size, digest) : discardedContent(this.size, digest);
   }
 }

@@ -171,7 +171,13 @@ export class FakeRegistry {
   }
 
   /** Serves `bytes` under a digest that need not match. */
-  putLyingManifest(repository: string, reference: string, mediaType: string, bytes: Uint8Array, digest: string): void {
+  putManifestWithDigest(
+    repository: string,
+    reference: string,
+    mediaType: string,
+    bytes: Uint8Array,
+    digest: string,
+  ): void {
     this.#store.putManifestUnchecked(repository, reference, mediaType, Buffer.from(bytes), digest);
   }
 

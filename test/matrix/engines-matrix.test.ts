@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { seeCoreRows } from '../e2e/cluster/core-rows.js';
+import { observeCoreRows } from '../e2e/cluster/core-rows.js';
 import { ENGINES } from '../e2e/cluster/engines.js';
 import type { Engine } from '../e2e/cluster/engines.js';
 import { DocumentedTable, markdownTable, Outcomes } from '../e2e/cluster/outcomes.js';
 import {
-  seeVerification,
+  observeVerification,
   VERIFICATION_HEAD,
   VERIFICATION_TABLE,
   verificationLines,
@@ -64,7 +64,7 @@ describe.skipIf(!available)('the policies with other versions', () => {
       const engines = ENGINES.filter(({ name }) => /MutatingPolicy, http$|ClusterPolicy/.test(name));
       const table = await markdownTable([
         VERIFICATION_HEAD,
-        ...verificationLines(await seeVerification(world, engines)),
+        ...verificationLines(await observeVerification(world, engines)),
       ]);
       process.stdout.write(`${table}\n`);
       if (WRITE) await VERIFICATION_TABLE.write(table);
@@ -81,7 +81,7 @@ async function outcomeOf(world: World, engine: Engine): Promise<string> {
   if (missing !== undefined) return `does not start: ${firstLine(missing)}`;
   const documented = await Outcomes.documented(engine.name);
   try {
-    const seen = Object.entries(await seeCoreRows(world, engine));
+    const seen = Object.entries(await observeCoreRows(world, engine));
     const different = seen.filter(([row, outcome]) => documented[row] !== outcome);
     return different.length === 0 ? 'as above' : different.map((pair) => pair.join(': ')).join('; ');
   } catch (error) {

@@ -14,7 +14,7 @@ import type { RealRegistry } from '../fakes/real-registry.js';
 import { until } from '../fakes/until.js';
 import { CHART, Helm } from '../tools/helm.js';
 import { versionBefore } from './version-before.js';
-import type { VersionBefore } from './version-before.js';
+import type { PreviousVersion } from './version-before.js';
 
 const RELEASE = 'image-swapper';
 
@@ -57,7 +57,7 @@ describe('a cluster whose Pods run', () => {
   const args = (...words: string[]) => [...words, '-n', RELEASE, '--wait', '--timeout', '3m'];
 
   /** Creates the second Pod of a new image, which the node must pull from the mirror. @returns that image */
-  async function secondPodFromTheMirror(): Promise<string> {
+  async function secondPodImage(): Promise<string> {
     const original = await newImage();
     const [first, second] = [pod(original), pod(original)];
     await running(node, first);
@@ -70,7 +70,7 @@ describe('a cluster whose Pods run', () => {
     return original;
   }
 
-  async function uninstallLeavesNothing(): Promise<void> {
+  async function expectCleanUninstall(): Promise<void> {
     await helm.ok(args('uninstall', RELEASE));
     let left: string[] = [];
     await until('nothing is left', async () => {
@@ -88,18 +88,18 @@ describe('a cluster whose Pods run', () => {
 
     it('runs the second Pod of an image from the mirror', async () => {
       await helm.ok([...args('install', RELEASE, CHART), '--create-namespace', '-f', '-'], values(image, gatekeeper));
-      await secondPodFromTheMirror();
+      await secondPodImage();
     });
 
     it('goes on after an upgrade and a rollback to the first revision', async () => {
       await helm.ok([...args('upgrade', RELEASE, CHART), '-f', '-'], values(image, { ...gatekeeper, replicaCount: 1 }));
-      await secondPodFromTheMirror();
+      await secondPodImage();
       await helm.ok(args('rollback', RELEASE, '1'));
-      await secondPodFromTheMirror();
+      await secondPodImage();
     });
 
     it('admits Pods unchanged while the service is scaled to none', async () => {
-      const original = await secondPodFromTheMirror();
+      const original = await secondPodImage();
       await scale(node, RELEASE, RELEASE, 0);
       await until('the service is gone', async () => {
         const { body } = await node.plane.api.send('GET', `/api/v1/namespaces/${RELEASE}/pods`);
@@ -114,11 +114,11 @@ describe('a cluster whose Pods run', () => {
       expect(imagesOf(await stored(node.plane.api, object))).toEqual({ app: original });
     });
 
-    it('leaves nothing behind when it is uninstalled', uninstallLeavesNothing);
+    it('leaves nothing behind when it is uninstalled', expectCleanUninstall);
   });
 
   describe('with Kyverno and the version before', () => {
-    let before: VersionBefore;
+    let before: PreviousVersion;
     beforeAll(async () => {
       before = await versionBefore();
       await installKyverno(node, helm);
@@ -130,7 +130,7 @@ describe('a cluster whose Pods run', () => {
         await serviceImage(node),
       ];
       await helm.ok([...args('install', RELEASE, before.chart), '--create-namespace', '-f', '-'], values(old));
-      const original = await secondPodFromTheMirror();
+      const original = await secondPodImage();
       const object = deployment('demo', TEAM, original);
       expectOk(await node.plane.api.create(object), 'demo');
       await rolledOut(node, object);
@@ -148,9 +148,9 @@ describe('a cluster whose Pods run', () => {
         await restart(node, object);
         expect(new Set(await rolledOut(node, object))).toEqual(new Set([mirrored(original)]));
       }
-      await secondPodFromTheMirror();
+      await secondPodImage();
     });
 
-    it('leaves nothing behind when it is uninstalled', uninstallLeavesNothing);
+    it('leaves nothing behind when it is uninstalled', expectCleanUninstall);
   });
 });

@@ -6,7 +6,7 @@ import { root } from '../tools/docs.js';
 /** The last commit before the work on version 0.2, which represents the previous release. */
 const COMMIT = 'c92d657f84748af1113595bfc1072c21c16b7983';
 
-export interface VersionBefore {
+export interface PreviousVersion {
   /** The folder of the chart. */
   readonly chart: string;
   /** The built program. */
@@ -14,7 +14,7 @@ export interface VersionBefore {
 }
 
 /** Builds that commit in a separate folder, with the packages of its own package-lock.json. */
-export async function versionBefore(): Promise<VersionBefore> {
+export async function versionBefore(): Promise<PreviousVersion> {
   const folder = join(cacheFolder('version-before', COMMIT), 'checkout');
   await makeOnce(folder, async () => {
     const unfinished = `${folder}.${process.pid}`;

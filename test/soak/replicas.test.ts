@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { ControlPlane } from '../e2e/cluster/control-plane.js';
 import { killReplicas } from '../e2e/cluster/killing.js';
-import { sufferOutages } from '../e2e/cluster/outages.js';
+import { runOutages } from '../e2e/cluster/outages.js';
 import { NAMESPACE } from '../e2e/cluster/pods.js';
 import { goToolsAvailable } from '../tools/tool.js';
 
@@ -21,7 +21,7 @@ describe.skipIf(!available)('replicas over minutes', () => {
   });
 
   it('recover after a minute without the source, with a busy target, without the API server', async () => {
-    const outcome = await sufferOutages(plane, { seconds: 60, images: 30, patience: 240 });
+    const outcome = await runOutages(plane, { seconds: 60, images: 30, patience: 240 });
     process.stderr.write(`${outcome}\n`);
   });
 });

@@ -51,15 +51,15 @@ export class Moto {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { PATH: process.env['PATH'] ?? '', PYTHONUNBUFFERED: '1' },
     });
-    const said: string[] = [];
+    const output: string[] = [];
     const direct = await new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stderr }).on('line', (line) => {
-        said.push(line);
+        output.push(line);
         const origin = /Running on (http:\/\/127\.0\.0\.1:\d+)/.exec(line)?.[1];
         if (origin !== undefined) resolve(origin);
       });
       child.once('error', reject);
-      child.once('exit', (code) => reject(new Error(`moto ended with ${code}: ${said.slice(-20).join('\n')}`)));
+      child.once('exit', (code) => reject(new Error(`moto ended with ${code}: ${output.slice(-20).join('\n')}`)));
     });
     let moto: Moto | undefined;
     const recorder = await AwsRecorder.start(direct, (call) => moto?.change(call) ?? call.answer);

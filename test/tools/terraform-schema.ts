@@ -38,7 +38,7 @@ export function readSchema(declarations: string): ResourceSchema {
       /extends cdktf\.Terraform(?:Resource|DataSource)\b/.test(statement.getText())
     ) {
       for (const member of statement.members) {
-        if (ts.isGetAccessorDeclaration(member)) attributes.add(snake(member.name.getText()));
+        if (ts.isGetAccessorDeclaration(member)) attributes.add(toSnakeCase(member.name.getText()));
       }
     }
   }
@@ -60,7 +60,7 @@ function fieldsOf(declaration: ts.InterfaceDeclaration, file: ts.SourceFile): Ma
     const type = /\b([A-Z][A-Za-z0-9]+)\b/.exec(
       (member.type?.getText() ?? '').replaceAll('cdktf.IResolvable', ''),
     )?.[1];
-    fields.set(documented ?? snake(member.name.getText()), {
+    fields.set(documented ?? toSnakeCase(member.name.getText()), {
       required: member.questionToken === undefined,
       ...(type !== undefined && { block: type }),
     });
@@ -68,6 +68,6 @@ function fieldsOf(declaration: ts.InterfaceDeclaration, file: ts.SourceFile): Ma
   return fields;
 }
 
-function snake(name: string): string {
+function toSnakeCase(name: string): string {
   return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toLowerCase();
 }

@@ -18,7 +18,7 @@ import { ClusterLease } from '../kubernetes/lease/cluster-lease.js';
 import { leaseIdentity } from '../kubernetes/lease/identity.js';
 import { LeaderElection } from '../kubernetes/lease/leader-election.js';
 import type { LeaderState } from '../kubernetes/lease/leader-election.js';
-import { usesImageTable } from '../kubernetes/image-table/holds-table.js';
+import { usesImageTable } from '../kubernetes/image-table/uses-image-table.js';
 import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
 import { PublicImages } from '../kubernetes/image-table/public-images.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';

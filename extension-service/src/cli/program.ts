@@ -148,7 +148,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     .option('--all', 'also show finished copies')
     .addOption(outputOption())
     .action(async (flags: StatusFlags & ConfigFlags) => {
-      warnOfUnread(context, 'status', flags);
+      warnOfIgnoredFlags(context, 'status', flags);
       setExitCode(await (await import('./status.js')).status(context, flags));
     });
 
@@ -191,7 +191,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
     )
     .addOption(outputOption())
     .action(async (values: string, flags: MigrateFlags & ConfigFlags) => {
-      warnOfUnread(context, 'migrate', flags);
+      warnOfIgnoredFlags(context, 'migrate', flags);
       setExitCode(await (await import('./migrate.js')).migrate(context, values, flags));
     });
 
@@ -217,14 +217,14 @@ function command(program: Command, name: keyof typeof EXAMPLES, description: str
 }
 
 /** Every command accepts the configuration's flags; these two commands ignore them. */
-function warnOfUnread(context: CommandContext, name: string, flags: ConfigFlags): void {
-  const given = {
+function warnOfIgnoredFlags(context: CommandContext, name: string, flags: ConfigFlags): void {
+  const flagValues = {
     '--config': flags.config,
     '--set': flags.set,
     '--log-level': flags.logLevel,
     '--log-format': flags.logFormat,
   };
-  for (const [flag, value] of Object.entries(given)) {
+  for (const [flag, value] of Object.entries(flagValues)) {
     if (value !== undefined)
       context.stderr.write(`warning: ${flag} has no effect on ${name}, which reads no configuration\n`);
   }

@@ -1,6 +1,6 @@
 import { oneLine } from '../core/image/quote.js';
 import type { MirrorState, MirrorStatus } from '../mirror/status.js';
-import { timeAgo } from '../server/ago.js';
+import { timeAgo } from '../server/time-ago.js';
 import type { MirrorsAnswer } from '../server/app.js';
 import { fetchMirrors } from './service-client.js';
 import type { CommandContext } from './context.js';

@@ -3,13 +3,13 @@ import type { Place } from './problem.js';
 /** A configuration before its values are validated: each value with its origin. */
 export type TreeNode = ScalarNode | ListNode | MappingNode;
 
-interface Written {
+interface NodeOrigin {
   readonly place: Place;
   /** For messages: `flag`, `environment NAME`, `file:line` or `default`. */
   readonly origin: string;
 }
 
-export interface ScalarNode extends Written {
+export interface ScalarNode extends NodeOrigin {
   readonly kind: 'scalar';
   readonly value: string | number | boolean | null;
   /** As written, without quotes: `012` for the number 12. */
@@ -18,12 +18,12 @@ export interface ScalarNode extends Written {
   readonly locate?: (offset: number) => Place | undefined;
 }
 
-export interface ListNode extends Written {
+export interface ListNode extends NodeOrigin {
   readonly kind: 'list';
   readonly items: readonly TreeNode[];
 }
 
-export interface MappingNode extends Written {
+export interface MappingNode extends NodeOrigin {
   readonly kind: 'mapping';
   readonly entries: ReadonlyMap<string, Entry>;
 }

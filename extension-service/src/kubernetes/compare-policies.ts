@@ -24,14 +24,14 @@ const LABELS = { [NAME_LABEL]: DEFAULT_NAME };
 
 /** Compares the policies in the cluster with those that the configuration needs, by their hash. */
 export async function comparePolicies(
-  objects: Pick<PolicyObjects, 'labelled'>,
+  objects: Pick<PolicyObjects, 'withLabels'>,
   config: Config,
 ): Promise<readonly ComparedPolicy[]> {
   const compared = await Promise.all(
     POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
       try {
         const expected = policyHash(config, engineOfKind(kind.kind), namingTarget);
-        const found = await objects.labelled(kind, LABELS, config.policies.name);
+        const found = await objects.withLabels(kind, LABELS, config.policies.name);
         return found.map(({ metadata: { name, annotations } }) => ({
           policy: `${kind.kind} ${name}`,
           ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),

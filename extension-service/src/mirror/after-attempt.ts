@@ -1,5 +1,5 @@
 import type { CopyFailure } from '../registry/copy-failure.js';
-import { CRASHED_PAUSE_MS, MAX_CRASHES, CRASHED_JOB_PAUSE_MS } from './crashes.js';
+import { CRASHED_PAUSE_MS, MAX_CRASHES, CRASHED_JOB_PAUSE_MS } from './crash-counter.js';
 import type { Entry } from './entry.js';
 import { HostPauses } from './host-pauses.js';
 import { MAX_WAIT_MS, retryDelay } from './retry.js';

@@ -3,7 +3,7 @@ import type { CopyFailure } from '../registry/copy-failure.js';
 import { followUp } from './after-attempt.js';
 import type { FollowUp } from './after-attempt.js';
 import type { Copier } from './copier.js';
-import { CrashCounter } from './crashes.js';
+import { CrashCounter } from './crash-counter.js';
 import { describeFailure, failed, recordRefused, recordTried, settle } from './entry.js';
 import type { Entry } from './entry.js';
 

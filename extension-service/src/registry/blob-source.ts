@@ -156,7 +156,7 @@ export class BlobSource {
     this.#ended = false;
     const { stream } = from;
     const isCurrent = (): boolean => this.#from === from && !this.#closed;
-    stream.on('error', (error) => isCurrent() && this.handleBreak(error));
+    stream.on('error', (error) => isCurrent() && this.#handleBreak(error));
     if (this.#closed) {
       stream.destroy();
       return;
@@ -204,12 +204,12 @@ export class BlobSource {
     const { digest, size } = this.#descriptor;
     this.#ended = true;
     if (this.#position === size) return this.#pump();
-    if (!this.#from.whole) return this.handleBreak(new Error('the connection was closed'));
+    if (!this.#from.whole) return this.#handleBreak(new Error('the connection was closed'));
     this.#fail(new ContentMismatchError(`the source sent ${this.#position} of the ${size} bytes of ${digest}`));
   }
 
   /** Requests the rest; only tries that bring nothing count. */
-  handleBreak(error: Error): void {
+  #handleBreak(error: Error): void {
     const { size } = this.#descriptor;
     if (this.#position === size && size > 0) return;
     const { retry, retryTools, signal } = this.#options;

@@ -3,7 +3,7 @@ import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { sendPush } from './send-push.js';
 import { trySinglePost, type KeptBlob } from './single-post.js';
-import { once, RetriesExhaustedError } from './retries-exhausted-error.js';
+import { withoutRetry, RetriesExhaustedError } from './retries-exhausted-error.js';
 import { repositoryPath } from './paths.js';
 import { invalid, refusePage } from './transport/answers.js';
 import { discard } from './transport/discard.js';
@@ -85,7 +85,7 @@ export class BlobUploader {
     opening?.catch(() => undefined);
     let session: UploadSession | undefined;
     try {
-      session = begun ?? (await once(this.#startUpload(repository, descriptor.digest, from, options)));
+      session = begun ?? (await withoutRetry(this.#startUpload(repository, descriptor.digest, from, options)));
     } catch (error) {
       opening?.then(
         (source) => source.close(),
@@ -97,7 +97,7 @@ export class BlobUploader {
     try {
       // Waits before the source is opened, because an open source would not wait as long.
       await pacer?.wait('finish-upload', options.signal);
-      return { session, source: await once(opening ?? openSource()) };
+      return { session, source: await withoutRetry(opening ?? openSource()) };
     } catch (error) {
       await this.#cancelUpload(repository, session, options);
       throw error;
@@ -228,7 +228,7 @@ export class BlobUploader {
     const { retry, retryTools } = this.#options;
     let { location } = session;
     let sent = 0;
-    let inVain = 0;
+    let fruitlessAttempts = 0;
     while (sent < size) {
       const end = Math.min(sent + chunk, size);
       try {
@@ -251,17 +251,20 @@ export class BlobUploader {
           throw invalid(asked, `received ${received} of ${end} bytes of the upload`);
         if (received < end) await source.rewind(received);
         sent = received;
-        inVain = 0;
+        fruitlessAttempts = 0;
       } catch (error) {
         if (source.failure !== undefined || !(error instanceof RegistryError)) throw error;
         if (!error.retryable && error.status !== 416) throw error;
         if ((error.retryAfter ?? 0) > retry.maxRetryAfter) throw error;
-        await retryTools.sleep(error.retryAfter ?? retryTools.random() * retry.baseDelay * 2 ** inVain, options.signal);
+        await retryTools.sleep(
+          error.retryAfter ?? retryTools.random() * retry.baseDelay * 2 ** fruitlessAttempts,
+          options.signal,
+        );
         options.signal?.throwIfAborted();
         const status = await this.#uploadStatus(repository, location, options);
         if (status === undefined || status.received > end) throw error.as({ kind: 'server', retryable: true });
-        inVain = status.received > sent ? 0 : inVain + 1;
-        if (inVain >= retry.attempts) throw error;
+        fruitlessAttempts = status.received > sent ? 0 : fruitlessAttempts + 1;
+        if (fruitlessAttempts >= retry.attempts) throw error;
         await source.rewind(status.received);
         ({ location } = status);
         sent = status.received;

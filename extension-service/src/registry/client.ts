@@ -95,13 +95,13 @@ export class RegistryClient {
   ): Promise<ManifestHead | undefined> {
     return this.#retried(context, () =>
       this.#heads.ask(
-        () => this.headWithoutGet(repository, reference, context),
+        () => this.#headWithoutGet(repository, reference, context),
         () => this.#headByGet(repository, reference, context),
       ),
     );
   }
 
-  async headWithoutGet(
+  async #headWithoutGet(
     repository: string,
     reference: string,
     context: RequestContext | undefined,
@@ -257,8 +257,8 @@ export class RegistryClient {
     try {
       // A registry without ranges may reject the header, or send everything, of which one piece is read.
       return (
-        (await this.canReadByte(repository, digest, first, context)) ??
-        (await this.canReadByte(repository, digest, {}, context)) ??
+        (await this.#canReadByte(repository, digest, first, context)) ??
+        (await this.#canReadByte(repository, digest, {}, context)) ??
         false
       );
     } catch (error) {
@@ -270,7 +270,7 @@ export class RegistryClient {
   }
 
   /** Undefined for a range that the registry does not return. */
-  async canReadByte(
+  async #canReadByte(
     repository: string,
     digest: string,
     headers: Readonly<Record<string, string>>,
@@ -349,7 +349,7 @@ export class RegistryClient {
     for (const pause of [...RETRY_AFTER_PUSH_MS, undefined]) {
       try {
         const kept = await this.#retried(context, () => this.#putOnce(repository, reference, manifest, context));
-        await this.#heads.check(() => this.headWithoutGet(repository, reference, context));
+        await this.#heads.check(() => this.#headWithoutGet(repository, reference, context));
         return kept;
       } catch (error) {
         if (pause === undefined || !isLagging(error)) throw explainManifestRefusal(error, manifest);

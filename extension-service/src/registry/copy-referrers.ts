@@ -78,7 +78,7 @@ export class ReferrerCopy {
   /** Lists the referrers that the target accepted without listing them. */
   async flush(): Promise<void> {
     for (const [subject, added] of this.#tree.unlisted.take()) {
-      await this.continueOnFailure(`the referrers list of ${subject}`, 'signature', () =>
+      await this.#continueOnFailure(`the referrers list of ${subject}`, 'signature', () =>
         extendFallbackTag(
           this.#options.target,
           subject,
@@ -111,7 +111,7 @@ export class ReferrerCopy {
     const tags = DIGEST_TAGS.map((kind) => ({ kind, tag: `${fallbackTag(digest)}.${kind}` }));
     await Promise.all(
       tags.map(({ kind, tag }) =>
-        this.continueOnFailure(`tag ${tag}`, kind === 'sbom' ? 'sbom' : 'signature', () => this.#copyTag(tag, depth)),
+        this.#continueOnFailure(`tag ${tag}`, kind === 'sbom' ? 'sbom' : 'signature', () => this.#copyTag(tag, depth)),
       ),
     );
     return list;
@@ -120,7 +120,7 @@ export class ReferrerCopy {
   async #list(digest: string): Promise<ReferrersList | undefined> {
     const { client, reference } = this.#options.source;
     const { budget, sourceContext } = this.#tree;
-    return this.continueOnFailure(`referrers of ${digest}`, 'signature', () =>
+    return this.#continueOnFailure(`referrers of ${digest}`, 'signature', () =>
       listReferrers(client, reference.repository, digest, budget, sourceContext),
     );
   }
@@ -132,7 +132,7 @@ export class ReferrerCopy {
     }
     if (list.descriptors.length === 0) return;
     const wanted = this.#within(digest, list);
-    const there = await this.continueOnFailure(`referrers of ${digest} in the target`, 'signature', () =>
+    const there = await this.#continueOnFailure(`referrers of ${digest} in the target`, 'signature', () =>
       listReferrers(client, reference.repository, digest, this.#tree.budget, this.#tree.targetContext),
     );
     const listed = new Set(there?.descriptors.map((descriptor) => descriptor.digest));
@@ -164,7 +164,7 @@ export class ReferrerCopy {
   /** @returns whether the target has it */
   async #copyReferrer(descriptor: Descriptor, depth: number): Promise<boolean> {
     const own = this.#tree.branch();
-    const done = await this.continueOnFailure(`referrer ${descriptor.digest}`, referrerKind(descriptor), async () => {
+    const done = await this.#continueOnFailure(`referrer ${descriptor.digest}`, referrerKind(descriptor), async () => {
       try {
         await own.copyManifest(descriptor);
         return true;
@@ -172,7 +172,7 @@ export class ReferrerCopy {
         this.#tree.addCounts(own);
       }
     });
-    if (done === true) await this.copyNested(own, depth);
+    if (done === true) await this.#copyNested(own, depth);
     return done === true;
   }
 
@@ -206,17 +206,17 @@ export class ReferrerCopy {
     } finally {
       this.#tree.addCounts(own);
     }
-    await this.copyNested(own, depth);
+    await this.#copyNested(own, depth);
   }
 
   /** Referrers of a referrer, such as a signature on an SBOM. */
-  async copyNested(own: TreeCopy, depth: number): Promise<void> {
+  async #copyNested(own: TreeCopy, depth: number): Promise<void> {
     if (depth + 1 >= MAX_DEPTH) return;
     await Promise.all([...own.subjects.keys()].map((digest) => this.#copySubject(digest, depth + 1)));
   }
 
   /** Undefined if it failed, which is then a warning, or unfinished. */
-  async continueOnFailure<T>(
+  async #continueOnFailure<T>(
     what: string,
     kind: UnfinishedReferrer['kind'],
     task: () => Promise<T>,

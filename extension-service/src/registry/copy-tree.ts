@@ -189,7 +189,7 @@ export class TreeCopy {
         return put();
       })
       .catch((error: unknown) => {
-        throw this.sparseIndexError(error);
+        throw this.#sparseIndexError(error);
       });
     if (this.#shared.isCacheDoubtful) await this.#proveStored(manifest, put);
     this.manifestsPushed++;
@@ -421,7 +421,7 @@ export class TreeCopy {
   }
 
   /** Registries such as distribution reject an index with a missing child. */
-  sparseIndexError(error: unknown): unknown {
+  #sparseIndexError(error: unknown): unknown {
     const problem = this.missing.refusal();
     if (problem === undefined || !(error instanceof RegistryError)) return error;
     if (error.kind !== 'invalid' && error.kind !== 'missing') return error;

@@ -67,7 +67,7 @@ interface Read {
   readonly parsed: ParsedManifest;
 }
 
-interface Done {
+interface CopiedRoot {
   readonly digest: string;
   readonly mediaType: string;
   readonly outcome: CopyResult['outcome'];
@@ -100,12 +100,12 @@ class ImageCopy {
     const top = once(() => this.#read(repository, head ?? name));
     const sourceDigest = head ?? (await top()).manifest.digest;
     if (digest !== undefined || platforms === 'all')
-      return this.copyOnce(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
+      return this.#copyOnce(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
     const { selections } = this.#ledger;
     const key = (this.#selection = selectionKey(sourceDigest, platforms));
     const wanted = once(async () => this.#filter(await top(), platforms));
     const wantedDigest = selections.get(key) ?? (await wanted()).manifest.digest;
-    const result = await this.copyOnce(wantedDigest, sourceDigest, wanted, async () =>
+    const result = await this.#copyOnce(wantedDigest, sourceDigest, wanted, async () =>
       this.#copy(await wanted(), true),
     );
     selections.set(key, result.digest);
@@ -134,11 +134,11 @@ class ImageCopy {
    * Copies unless the target has the digest, or another copy is pushing it there under another name: a second tag of an
    * image would read all its manifests again, and registries count that.
    */
-  async copyOnce(
+  async #copyOnce(
     digest: string,
     sourceDigest: string,
     read: () => Promise<Read>,
-    copy: () => Promise<Done>,
+    copy: () => Promise<CopiedRoot>,
   ): Promise<CopyResult> {
     const { force, presence = 'name' } = this.#options;
     for (let others = 0; ; others += 1) {
@@ -149,7 +149,7 @@ class ImageCopy {
       }
       let bring = copy;
       if (root.state !== 'absent') {
-        if (others > 0 || presence === 'name' || this.wasRecentlyCompared(digest, sourceDigest))
+        if (others > 0 || presence === 'name' || this.#wasRecentlyCompared(digest, sourceDigest))
           return this.#present(digest, sourceDigest, root);
         bring = async () => {
           const walked = await this.#walk(digest, sourceDigest, root.state);
@@ -169,7 +169,7 @@ class ImageCopy {
   }
 
   /** Whether the image was copied to the target's repository, or found complete there, recently. */
-  wasRecentlyCompared(digest: string, sourceDigest: string): boolean {
+  #wasRecentlyCompared(digest: string, sourceDigest: string): boolean {
     const { client, reference } = this.#options.target;
     const { presence, presentReferrers = 'top' } = this.#options;
     if (presence !== 'tree' && presence !== 'due') return false;
@@ -202,7 +202,7 @@ class ImageCopy {
     return `image ${client.host}/${reference.repository}@${digest}`;
   }
 
-  async #copy(wanted: Read, filtered: boolean): Promise<Done> {
+  async #copy(wanted: Read, filtered: boolean): Promise<CopiedRoot> {
     if (this.#options.immutable === true) await this.#published.rejectMovedTag(wanted.manifest.digest);
     await this.#tree.copyContent(wanted.manifest, wanted.parsed);
     this.#tree.refuseIncomplete();
@@ -271,7 +271,11 @@ class ImageCopy {
   }
 
   /** Checks everything below a top manifest that the target has, and copies missing parts. */
-  async #walk(digest: string, sourceDigest: string, state: 'published' | 'untagged'): Promise<Done | 'unreadable'> {
+  async #walk(
+    digest: string,
+    sourceDigest: string,
+    state: 'published' | 'untagged',
+  ): Promise<CopiedRoot | 'unreadable'> {
     this.#tree.beginRepair();
     const { complete } = this.#ledger;
     // Runs without a memory do not audit: each would query the source for the referrers of every platform.
@@ -335,7 +339,7 @@ class ImageCopy {
     await this.#referrers.flush();
   }
 
-  #result({ digest, mediaType, outcome }: Done, sourceDigest: string): CopyResult {
+  #result({ digest, mediaType, outcome }: CopiedRoot, sourceDigest: string): CopyResult {
     const { platforms, counts, manifestsPushed, requests, repaired, missing } = this.#tree;
     const warnings = [
       ...this.#warnings,

@@ -32,14 +32,14 @@ export class MissingChildren {
     const gone = [...this.#platforms.values()].map((child) => `${platformText(child)} (${child.digest})`).join(', ');
     const rest = named.filter(([, digest]) => !this.#platforms.has(digest)).map(([platform]) => platform);
     const way =
-      rest.length === 0 || this.areAllRequested(rest)
+      rest.length === 0 || this.#areAllRequested(rest)
         ? ''
         : `, or set mirror.platforms to the existing platforms: [${[...new Set(rest)].sort().join(', ')}]`;
     return `the source's index is incomplete: ${gone} no longer exists; push the image again${way}`;
   }
 
   /** Nested indexes stay whole under `mirror.platforms`: they may lack a platform that is not wanted. */
-  areAllRequested(platforms: readonly string[]): boolean {
+  #areAllRequested(platforms: readonly string[]): boolean {
     return this.wanted !== 'all' && this.wanted.every((platform) => platforms.includes(platform));
   }
 

@@ -21,7 +21,7 @@ export class PublishedTag {
   rejectFoldedTag(): void {
     const { client, reference } = this.#options.target;
     if (!hasCapitals(reference.published) || this.#ledger.tagCase.known(client.host) !== true) return;
-    throw this.foldedTagError();
+    throw this.#foldedTagError();
   }
 
   /** Throws if the tag is immutable and points to another image. */
@@ -44,7 +44,7 @@ export class PublishedTag {
       const message = `the source's image is ${manifest.digest}, but the target's reference is ${digest}`;
       throw new RegistryError(message, { kind: 'conflict', host: client.host });
     }
-    await this.detectTagCase(manifest, parsed);
+    await this.#detectTagCase(manifest, parsed);
     try {
       await this.#tree.put(manifest, parsed, published);
       this.#ledger.newRepositories.add(client.host, repository, published);
@@ -64,7 +64,7 @@ export class PublishedTag {
    * Before the first tag with capitals is put in a target: a harmless tag that we put shows whether the target keeps
    * the case of tags.
    */
-  async detectTagCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
+  async #detectTagCase(manifest: RawManifest, parsed: ParsedManifest): Promise<void> {
     const { client, reference } = this.#options.target;
     const { tagCase } = this.#ledger;
     if (client.keepsTagCase === true || !hasCapitals(reference.published)) return;
@@ -77,7 +77,7 @@ export class PublishedTag {
     this.rejectFoldedTag();
   }
 
-  foldedTagError(): RegistryError {
+  #foldedTagError(): RegistryError {
     const { client, reference } = this.#options.target;
     const text = foldedTagText(reference.repository, reference.published);
     return new RegistryError(text, { kind: 'refused', host: client.host });

@@ -2,7 +2,7 @@
 export class RetriesExhaustedError extends Error {}
 
 /** Marks the failure of something that has its own retries. */
-export async function once<T>(promise: Promise<T>): Promise<T> {
+export async function withoutRetry<T>(promise: Promise<T>): Promise<T> {
   return promise.catch((error: unknown) => {
     throw new RetriesExhaustedError('spent', { cause: error });
   });

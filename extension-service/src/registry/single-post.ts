@@ -4,7 +4,7 @@ import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { repositoryPath } from './paths.js';
 import { sendPush } from './send-push.js';
-import { once, RetriesExhaustedError } from './retries-exhausted-error.js';
+import { withoutRetry, RetriesExhaustedError } from './retries-exhausted-error.js';
 import { refusePage } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { withRetry } from './transport/retry.js';
@@ -50,7 +50,7 @@ export async function trySinglePost(
   const use = singlePosts.begin(host);
   if (use === 'no') return undefined;
   try {
-    const from = await once(open());
+    const from = await withoutRetry(open());
     const bytes = await readWhole(descriptor, from, options, upload);
     const outcome = await post(options, repository, descriptor, bytes, upload);
     const isStored =
@@ -100,7 +100,7 @@ async function post(
       return error.status === undefined || error.status >= 500 ? 'unanswered' : 'refused';
     }
   };
-  return once(withRetry(retry, retryTools, upload.signal, attempt));
+  return withoutRetry(withRetry(retry, retryTools, upload.signal, attempt));
 }
 
 async function isThere(

@@ -6,7 +6,7 @@ import { oneLine } from '../core/image/quote.js';
 import type { FilterTrace } from '../core/filters/trace.js';
 import type { CopyStatus } from '../mirror/status.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
-import { timeAgo } from './ago.js';
+import { timeAgo } from './time-ago.js';
 import type { TableState } from './table-knowledge.js';
 import type { ExplainAnswer, ExplainedContainer } from './explain.js';
 

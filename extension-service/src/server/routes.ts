@@ -125,7 +125,7 @@ function report(
   for (const { decision, outcome, copy, noAccess } of containers) {
     const isLogged = outcome !== 'kept' || copy === 'failed' || copy === 'late' || noAccess !== undefined;
     if (isLogged && level === 'debug') level = 'info';
-    if (decision.warnings.length > 0 || (decision.action === 'keep' && TROUBLE.includes(decision.reason)))
+    if (decision.warnings.length > 0 || (decision.action === 'keep' && AUTHOR_MISTAKES.includes(decision.reason)))
       level = 'warn';
   }
   if (!log.isLevelEnabled(level)) return;
@@ -165,7 +165,7 @@ const CONTAINERS_OF_LINE = 5;
 /** Maximum containers per Pod's line; Kubernetes names have at most 253 characters. */
 const LOGGED_CONTAINERS = 50;
 /** Reasons that are probably a mistake of the Pod's author. */
-const TROUBLE: readonly string[] = ['invalid-image', 'too-large'];
+const AUTHOR_MISTAKES: readonly string[] = ['invalid-image', 'too-large'];
 
 function shortened(name: unknown): string {
   return typeof name === 'string' ? oneLine(name.slice(0, 253)) : '';
@@ -183,7 +183,7 @@ function summary({ decision, outcome, image, copy, existence, noAccess }: Contai
     ...(existence !== undefined && { inTarget: existence.state === 'unknown' ? existence.reason : existence.state }),
     ...(copy !== undefined && { copy }),
     ...(noAccess !== undefined && { access: noAccess.state, detail: oneLine(noAccess.message) }),
-    ...(decision.action === 'keep' && TROUBLE.includes(decision.reason) && { detail: decision.detail }),
+    ...(decision.action === 'keep' && AUTHOR_MISTAKES.includes(decision.reason) && { detail: decision.detail }),
     ...(warnings.length > 0 && { warnings }),
   };
 }

@@ -85,7 +85,7 @@ export class ChartCluster {
     const code = await process.end();
     if (code !== 0) throw new Error(`the Job ended with ${code}: ${process.output}`);
     const conditions = [condition('SuccessCriteriaMet'), condition('Complete')];
-    await this.tellOfJob(name, { startTime, completionTime: now(), succeeded: 1, conditions });
+    await this.reportJob(name, { startTime, completionTime: now(), succeeded: 1, conditions });
     return code;
   }
 
@@ -97,7 +97,7 @@ export class ChartCluster {
       reason: 'DeadlineExceeded',
       message: 'Job was active longer than specified deadline',
     }));
-    await this.tellOfJob(name, { startTime: now(), conditions });
+    await this.reportJob(name, { startTime: now(), conditions });
   }
 
   /** Returns the names of the Jobs in the release's namespace. */
@@ -107,7 +107,7 @@ export class ChartCluster {
     return items.map(({ metadata }) => metadata.name);
   }
 
-  private async tellOfJob(name: string, status: object): Promise<void> {
+  private async reportJob(name: string, status: object): Promise<void> {
     const path = `/apis/batch/v1/namespaces/${NAMESPACE}/jobs/${name}/status`;
     const reply = await this.plane.api.send('PATCH', path, { status }, 'application/merge-patch+json');
     expectOk(reply, `the status of the Job ${name}`);

@@ -8,7 +8,7 @@ import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
 import { documentedCommands } from '../../tools/chart/documented.js';
 import { CHART, installArgs } from '../../tools/helm.js';
 import { goToolsAvailable } from '../../tools/tool.js';
-import { may } from '../cluster/access.js';
+import { isAllowed } from '../cluster/access.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { NAMESPACE as TEAM, pod } from '../cluster/pods.js';
 import { ChartCluster, NAMESPACE } from './chart-cluster.js';
@@ -81,7 +81,7 @@ describe.skipIf(!available)('an install of the chart', () => {
     expect(await cluster.has('apps/v1', 'Deployment', 'image-swapper')).toBe(true);
     const account = { namespace: NAMESPACE, name: 'image-swapper' };
     const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
-    expect(await may(plane.api, account, { verb: 'create', ...write })).toBe(false);
+    expect(await isAllowed(plane.api, account, { verb: 'create', ...write })).toBe(false);
     await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE, '--no-hooks']);
     expect(await cluster.has('apps/v1', 'Deployment', 'image-swapper')).toBe(false);
     expect(await cluster.has(...policy)).toBe(false);

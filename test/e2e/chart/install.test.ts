@@ -12,7 +12,7 @@ import { RealRegistry } from '../../fakes/real-registry.js';
 import { documentedCommands } from '../../tools/chart/documented.js';
 import { CHART, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
-import { may } from '../cluster/access.js';
+import { isAllowed } from '../cluster/access.js';
 import { installCrds } from '../cluster/crds.js';
 import { expectOk } from '../cluster/kube-api.js';
 import { outsideAddress } from '../cluster/pod-process.js';
@@ -147,8 +147,11 @@ describe.skipIf(!available)('helm install', () => {
           .replace('https://image-swapper.github.io/charts', repository.url)
           .replace('=harbor.example.com', `=${target.host}`),
       );
-      const isInstall = args[0] === 'install';
-      notes = await helm.ok([...args, ...(isInstall ? ['-f', '-'] : [])], isInstall ? stringify(registries()) : '');
+      const isInstallCommand = args[0] === 'install';
+      notes = await helm.ok(
+        [...args, ...(isInstallCommand ? ['-f', '-'] : [])],
+        isInstallCommand ? stringify(registries()) : '',
+      );
     }
     expect(notes).toContain(`Pods are sent to it by kyverno, at http://image-swapper.${NAMESPACE}.svc:8081.`);
     expect(notes).toContain(`${target.host}/mirror/`);
@@ -324,7 +327,9 @@ describe.skipIf(!available)('helm install', () => {
       const account = { namespace: NAMESPACE, name: 'image-swapper' };
       const write = { group: 'policies.kyverno.io', resource: 'mutatingpolicies', name: 'image-swapper' };
       await until('the service cannot write policies any more', async () => {
-        const rights = ['create', 'patch', 'update'].map((verb) => may(cluster.plane.api, account, { verb, ...write }));
+        const rights = ['create', 'patch', 'update'].map((verb) =>
+          isAllowed(cluster.plane.api, account, { verb, ...write }),
+        );
         return !(await Promise.all(rights)).includes(true);
       });
       await cluster.runJob('image-swapper-uninstall');
@@ -359,7 +364,8 @@ describe.skipIf(!available)('helm install', () => {
     await helm.ok(['install', ...installArgs({ values, args: ['--create-namespace'] })], values);
     const container = await cluster.container();
     try {
-      const served = async (ca: string): Promise<boolean> => trusts(`https://${cluster.address}:8443/v1/kyverno`, ca);
+      const served = async (ca: string): Promise<boolean> =>
+        isTrusted(`https://${cluster.address}:8443/v1/kyverno`, ca);
       expect([await served(one.ca), await served(other.ca)]).toEqual([true, false]);
       await plane.api.apply(secret(other.cert, other.key));
       await container.refresh();
@@ -379,7 +385,7 @@ function writesOf(object: Record<string, unknown>, manager: string): (string | u
   return managedFields.filter((one) => one.manager === manager).map(({ operation }) => operation);
 }
 
-async function trusts(url: string, ca: string): Promise<boolean> {
+async function isTrusted(url: string, ca: string): Promise<boolean> {
   return post(url, '{}', { ca }).then(
     () => true,
     () => false,

@@ -4,7 +4,7 @@ import { KYVERNO_1_18_BLOCKLIST } from '../../../extension-service/src/core/engi
 import { AWS, CASES } from '../../tools/chart/cases.js';
 import { Helm, installArgs } from '../../tools/helm.js';
 import { goModule, goToolsAvailable } from '../../tools/tool.js';
-import { may } from '../cluster/access.js';
+import { isAllowed } from '../cluster/access.js';
 import type { Access } from '../cluster/access.js';
 import { ControlPlane } from '../cluster/control-plane.js';
 import { installCrds } from '../cluster/crds.js';
@@ -179,7 +179,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         await helm.ok(['upgrade', '--install', ...installArgs({ values: all })], JSON.stringify(all));
       }
       async function rights(accesses: readonly Access[]): Promise<boolean[]> {
-        return Promise.all(accesses.map((access) => may(plane.api, account, access)));
+        return Promise.all(accesses.map((access) => isAllowed(plane.api, account, access)));
       }
       /** The API server's authorizer learns of new rules by a watch. */
       async function expectRights(values: object, yes: readonly Access[], no: readonly Access[]): Promise<void> {
@@ -190,9 +190,9 @@ describe.skipIf(!available)('the chart at a real API server', () => {
           seen = await rights([...yes, ...no]);
           return JSON.stringify(seen) === JSON.stringify(wanted);
         }).catch(() => undefined);
-        const told = (all: readonly Access[], allowed: readonly boolean[]) =>
+        const answers = (all: readonly Access[], allowed: readonly boolean[]) =>
           all.map((access, index) => `${allowed[index] === true ? 'may' : 'may not'} ${JSON.stringify(access)}`);
-        expect(told([...yes, ...no], seen)).toEqual(told([...yes, ...no], wanted));
+        expect(answers([...yes, ...no], seen)).toEqual(answers([...yes, ...no], wanted));
       }
 
       const own = (access: Access): Access => ({ namespace: NAMESPACE, ...access });

@@ -18,7 +18,7 @@ export interface Access {
 }
 
 /** Returns whether the API server allows the ServiceAccount to do it. */
-export async function may(
+export async function isAllowed(
   api: KubeApi,
   account: { namespace: string; name: string },
   access: Access,

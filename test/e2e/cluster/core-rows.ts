@@ -16,7 +16,7 @@ const INSTALL_SECONDS = 30;
  * The rows of docs/engines.md that differ between versions, as observed in this world, with one Pod for each. It does
  * not assert anything.
  */
-export async function seeCoreRows(world: World, engine: Engine): Promise<CoreRows> {
+export async function observeCoreRows(world: World, engine: Engine): Promise<CoreRows> {
   const rows: Record<string, string> = {};
   await installEngine(world, engine, { failClosed: false, timeoutSeconds: TIMEOUT, withinSeconds: INSTALL_SECONDS });
   try {
@@ -24,7 +24,7 @@ export async function seeCoreRows(world: World, engine: Engine): Promise<CoreRow
     rows['new Pod: image volumes'] = await imageVolume(world);
     rows['Pod of an excluded namespace'] = await excluded(world, engine);
     rows['image not in the target yet'] = await absentImage(world, engine);
-    rows['label of a live Pod'] = await labelled(world, engine);
+    rows['label of a live Pod'] = await labeledPod(world, engine);
     rows['ephemeral containers'] = await ephemeral(world);
     rows['sidecar of a later webhook'] = await laterSidecar(world);
     await outage(world, engine, 'fail open', rows);
@@ -79,7 +79,7 @@ async function absentImage(world: World, engine: Engine): Promise<string> {
   return `${outcome}, ${(await world.isMirrored(image)) ? 'copied' : 'not copied'}`;
 }
 
-async function labelled(world: World, engine: Engine): Promise<string> {
+async function labeledPod(world: World, engine: Engine): Promise<string> {
   const { api } = world.plane;
   // A new Pod with this image would be swapped.
   const image = await world.probe();
@@ -115,7 +115,7 @@ async function laterSidecar(world: World): Promise<string> {
 async function outage(world: World, engine: Engine, mode: string, rows: Record<string, string>): Promise<void> {
   const image = await world.probe();
   try {
-    await world.fronts[engine.scheme].goDown();
+    await world.fronts[engine.scheme].disconnect();
     rows[`service down, ${mode}`] = await admit(world, pod(image), image);
   } finally {
     await world.restore();

@@ -35,8 +35,8 @@ describe.skipIf(!available)('Events at a real API server', () => {
     plane = await ControlPlane.start();
     const account = { namespace: 'image-swapper', name: 'image-swapper', rights: WATCHING };
     await writeFile(join(plane.folder, 'service'), await serviceAccount(plane.api, account));
-    const stranger = { namespace: 'image-swapper', name: 'stranger', rights: {} };
-    await writeFile(join(plane.folder, 'stranger'), await serviceAccount(plane.api, stranger));
+    const otherAccount = { namespace: 'image-swapper', name: 'stranger', rights: {} };
+    await writeFile(join(plane.folder, 'stranger'), await serviceAccount(plane.api, otherAccount));
     for (const name of ['team-a', 'doomed']) {
       await plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     }
@@ -139,10 +139,10 @@ describe.skipIf(!available)('Events at a real API server', () => {
 
   it('are accepted for any names of images and failures', async () => {
     const web = await deployment(`w${'-x'.repeat(120)}`);
-    const rude = `\u0000\u001b[2J\r\n\u202e"'\\{{ .x }}\ud800${'ä'.repeat(3_000)}`;
-    const failure = { reason: 'internal', message: rude, retryable: false } as const;
+    const hostileText = `\u0000\u001b[2J\r\n\u202e"'\\{{ .x }}\ud800${'ä'.repeat(3_000)}`;
+    const failure = { reason: 'internal', message: hostileText, retryable: false } as const;
     const hostile = await recorder();
-    hostile.record(failed(web, { source: `docker.io/${rude}`, reference: rude }));
+    hostile.record(failed(web, { source: `docker.io/${hostileText}`, reference: hostileText }));
     hostile.record(failed(web, { result: { ok: false, failure } }));
     hostile.record(failed(web, { result: { ok: false, failure, nextTry: Number.MAX_VALUE } }));
     await until('two Events', async () => (await eventsOn(web)).length === 2);
@@ -154,8 +154,8 @@ describe.skipIf(!available)('Events at a real API server', () => {
     // Without a controller that empties it, the namespace keeps terminating.
     expectOk(await plane.api.send('DELETE', '/api/v1/namespaces/doomed'), 'delete the namespace');
     const nowhere = { ...gone, namespace: 'never-there', uid: 'nowhere' };
-    const told = await recorder();
-    told.record(failed(gone, { users: [gone, nowhere, here] }));
+    const recorded = await recorder();
+    recorded.record(failed(gone, { users: [gone, nowhere, here] }));
     await until('an Event', async () => (await eventsOn(here)).length === 1);
     expect(await eventsOn(gone)).toEqual([]);
     expect(log.filter((line) => !line.startsWith('debug'))).toEqual([]);

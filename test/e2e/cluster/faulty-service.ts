@@ -19,12 +19,12 @@ export class FaultyService {
   private constructor(private readonly server: Server) {}
 
   static async start(
-    behaviour: Fault | 'forging',
+    behavior: Fault | 'forging',
     options: { readonly tls?: Certificates; readonly forged?: string } = {},
   ): Promise<FaultyService> {
     const listener = (request: IncomingMessage, response: ServerResponse): void => {
       service.calls += 1;
-      void answer(behaviour, options.forged ?? '', request, response);
+      void answer(behavior, options.forged ?? '', request, response);
     };
     const server = options.tls === undefined ? createHttpServer(listener) : createHttpsServer(options.tls, listener);
     const service: FaultyService = new FaultyService(server);
@@ -45,14 +45,14 @@ export class FaultyService {
 }
 
 async function answer(
-  behaviour: Fault | 'forging',
+  behavior: Fault | 'forging',
   forged: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  switch (behaviour) {
+  switch (behavior) {
     case 'slow':
       await sleep(SLOW);
       response.end('{}');
@@ -66,12 +66,12 @@ async function answer(
       return;
     case 'forging':
       response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(JSON.stringify(lie(request.url ?? '', Buffer.concat(chunks).toString('utf8'), forged)));
+      response.end(JSON.stringify(forge(request.url ?? '', Buffer.concat(chunks).toString('utf8'), forged)));
   }
 }
 
 /** Responses of a compromised service: another image, and changes beyond images where the format allows them. */
-function lie(path: string, body: string, image: string): unknown {
+function forge(path: string, body: string, image: string): unknown {
   const patches = [
     { op: 'replace', path: '/spec/containers/0/image', value: image },
     { op: 'add', path: '/spec/hostNetwork', value: true },

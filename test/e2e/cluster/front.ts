@@ -28,14 +28,14 @@ export class Front {
   }
 
   /** Sends new connections to this port and closes the old ones. */
-  async pointTo(port: number): Promise<void> {
+  async setBackendPort(port: number): Promise<void> {
     this.backends = [port];
     this.cut();
     if (!this.server.listening) await this.listen();
   }
 
   /** Refuses connections, as if no process listened. */
-  async goDown(): Promise<void> {
+  async disconnect(): Promise<void> {
     if (!this.server.listening) return;
     this.server.close();
     this.cut();
@@ -43,7 +43,7 @@ export class Front {
   }
 
   async stop(): Promise<void> {
-    await this.goDown();
+    await this.disconnect();
   }
 
   private async listen(): Promise<void> {

@@ -44,7 +44,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let openedAt = 0;
 
-  function askKept(): ReturnType<typeof post> {
+  function postKeepAlive(): ReturnType<typeof post> {
     const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'a', object: pod('nginx:1') } });
     return post(`${idle.url}/v1/kyverno`, body, { ca: idle.ca, agent });
   }
@@ -58,7 +58,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     const unchanging = join(plane.folder, 'unchanging-ca.crt');
     await writeFile(unchanging, gatekeeper.ca);
     idle = await serve(unchanging, await freePort());
-    expect(await askKept()).toMatchObject({ status: 200, reused: false });
+    expect(await postKeepAlive()).toMatchObject({ status: 200, reused: false });
     openedAt = Date.now();
     front = await Front.start(port);
     // The mutators fail closed, so a failed call means a refused Pod.
@@ -88,7 +88,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect((await ask({ cert, key })).status).toBe(403);
     const { text } = await get(`${service.operations}/metrics`);
     expect(text).toMatch(/image_swapper_resolve_requests_total\{route="gatekeeper",outcome="200"\}/);
-    expect((await seenBy((socket) => socket.getProtocol())).at(-1)).toBe('TLSv1.3');
+    expect((await withConnection((socket) => socket.getProtocol())).at(-1)).toBe('TLSv1.3');
   });
 
   it('refuses Gatekeeper itself where another authority is asked for', async () => {
@@ -97,12 +97,12 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     await writeFile(file, other.ca);
     const strict = await serve(file, await freePort(), service);
     try {
-      await front.pointTo(Number(new URL(strict.url).port));
+      await front.setBackendPort(Number(new URL(strict.url).port));
       expect((await create(plane.api, pod('nginx:1'))).admitted).toBe(false);
       const { text } = await get(`${strict.operations}/metrics`);
       expect(text).toMatch(/image_swapper_resolve_requests_total\{route="gatekeeper",outcome="403"\} 1/);
     } finally {
-      await front.pointTo(port);
+      await front.setBackendPort(port);
       await strict.stop();
     }
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
@@ -120,7 +120,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
         if (!admission.admitted || admission.images['app'] !== swapped(image)) failed.push(admission);
         created += 1;
         // Some calls use a new connection, because a change of CAs could break handshakes.
-        if (created % 10 === 0) await front.pointTo(port);
+        if (created % 10 === 0) await front.setBackendPort(port);
         await sleep(50);
       }
     })();
@@ -139,19 +139,19 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect(failed).toEqual([]);
     expect(created).toBeGreaterThan(60);
     // Calls succeed because Gatekeeper sends the new certificate, not because the old CA is still accepted.
-    const sent = await seenBy((socket) => socket.getPeerX509Certificate());
+    const sent = await withConnection((socket) => socket.getPeerX509Certificate());
     expect(sent.at(-1)?.verify(new X509Certificate(after.ca).publicKey)).toBe(true);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
   });
 
   it('keeps connections for longer than Gatekeeper does, so that it never sends into one that closes', async () => {
     await sleep(openedAt + 91_000 - Date.now());
-    expect(await askKept()).toMatchObject({ status: 200, reused: true });
+    expect(await postKeepAlive()).toMatchObject({ status: 200, reused: true });
     agent.destroy();
   });
 
   /** Returns Gatekeeper's connections, as seen by a server that replaces the service and has its certificate. */
-  async function seenBy<T>(look: (socket: TLSSocket) => T): Promise<T[]> {
+  async function withConnection<T>(look: (socket: TLSSocket) => T): Promise<T[]> {
     const read = (file: string) => readFile(join(service.folder, file), 'utf8');
     const seen: T[] = [];
     const server = createServer(
@@ -163,9 +163,9 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     );
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    await front.pointTo((server.address() as AddressInfo).port);
+    await front.setBackendPort((server.address() as AddressInfo).port);
     expect((await tryOut(plane.api, pod('nginx:1'))).admitted).toBe(false);
-    await front.pointTo(port);
+    await front.setBackendPort(port);
     server.closeAllConnections();
     server.close();
     return seen;

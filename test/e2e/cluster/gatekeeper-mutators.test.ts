@@ -37,7 +37,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     await apply(FILTERS);
     await plane.api.apply(injector('mesh'));
     await until('both act', async () => {
-      const admission = await tryOut(plane.api, labelled({ sidecar: 'wanted' }));
+      const admission = await tryOut(plane.api, labeledPod({ sidecar: 'wanted' }));
       return admission.admitted && Object.keys(admission.images).length === 2 && admission.images['app'] !== 'nginx:1';
     });
   });
@@ -48,7 +48,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
   });
 
   it('swap what another mutator adds: theirs go first', async () => {
-    expect(await create(plane.api, labelled({ sidecar: 'wanted' }))).toMatchObject({
+    expect(await create(plane.api, labeledPod({ sidecar: 'wanted' }))).toMatchObject({
       images: { app: swapped('nginx:1'), sidecar: swapped('proxy:1') },
     });
   });
@@ -64,7 +64,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
   it.each(cases)('a filter of two conditions: a Pod with %j costs %i calls', async (labels, calls) => {
     const before = await requests();
     const image = calls === 1 ? swapped('nginx:1') : 'nginx:1';
-    expect(await create(plane.api, labelled(labels))).toMatchObject({ images: { app: image } });
+    expect(await create(plane.api, labeledPod(labels))).toMatchObject({ images: { app: image } });
     expect((await requests()) - before).toBe(calls);
   });
 
@@ -82,13 +82,13 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     // Gatekeeper loads changes one by one. Our mutators take effect, and the leftover mutator calls the service for
     // Pods that match its condition.
     await until('ours act again, and the one that is left over asks the service', async () => {
-      await tryOut(plane.api, labelled({ team: 'platform' }));
-      const admission = await tryOut(plane.api, labelled({ a: '1', b: '2', c: '3' }));
+      await tryOut(plane.api, labeledPod({ team: 'platform' }));
+      const admission = await tryOut(plane.api, labeledPod({ a: '1', b: '2', c: '3' }));
       const { text } = await get(`${service.operations}/metrics`);
       const asked = text.includes('image_swapper_policy_mismatches_total{route="gatekeeper"}');
       return asked && admission.admitted && admission.images['app'] === swapped('nginx:1');
     });
-    const platform = await create(plane.api, labelled({ team: 'platform' }));
+    const platform = await create(plane.api, labeledPod({ team: 'platform' }));
     expect(platform).toMatchObject({ images: { app: 'nginx:1' } });
   });
 
@@ -104,7 +104,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
   }
 });
 
-function labelled(labels: Readonly<Record<string, string>>): PodObject {
+function labeledPod(labels: Readonly<Record<string, string>>): PodObject {
   return pod('nginx:1', {}, { labels });
 }
 

@@ -72,7 +72,7 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     try {
       const first = pod(image.reference, { imagePullSecrets: [{ name: 'registry' }] });
       expect(await create(plane.api, first)).toMatchObject({ images: { app: image.reference } });
-      await puller.complete(30, () => replicas.lastWords());
+      await puller.complete(30, () => replicas.lastLogLines());
       expect(puller.broken).toEqual([]);
       expect(puller.pulled.get(image.repository)).toBe(image.digest);
       expect(imagesOf(await stored(plane.api, first))).toEqual({ app: image.reference });

@@ -7,7 +7,7 @@ import { createPods, images } from './crowd.js';
 import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
 
-export interface Killing {
+export interface KillPlan {
   readonly images: number;
   /** Seconds from the first kill to the last. */
   readonly seconds: number;
@@ -25,7 +25,7 @@ const RESTART = 1_000;
  * Kills one of three replicas with SIGKILL every five seconds while they copy. Every other time it kills the leader,
  * because the loss of a follower loses no work. A killed replica alternately returns in the same Pod or in a new one.
  */
-export async function killReplicas(plane: ControlPlane, options: Killing): Promise<string> {
+export async function killReplicas(plane: ControlPlane, options: KillPlan): Promise<string> {
   const [source, target] = [await FakeRegistry.start(), await RealRegistry.start()];
   const { images: count, seconds, rate, layerSize } = options;
   const wanted = images(source, source.host, 'killed', count, { layerSize });
@@ -56,7 +56,7 @@ export async function killReplicas(plane: ControlPlane, options: Killing): Promi
       await sleep(RESTART);
       await replicas.add(kills % 4 < 2 ? victim.pod : undefined);
     }
-    await puller.complete(120, () => replicas.lastWords());
+    await puller.complete(120, () => replicas.lastLogLines());
     expect(puller.broken).toEqual([]);
     expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
     const uploads = blobUploads(target);

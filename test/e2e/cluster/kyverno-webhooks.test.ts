@@ -41,13 +41,13 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     kyverno = await startKyverno(plane, { trusted: ca });
     // Policies of other owners. With one that fails open and one that fails closed, policies in shared webhooks run
     // twice.
-    for (const failurePolicy of ['Fail', 'Ignore']) await plane.api.apply(somebodyElses(failurePolicy));
+    for (const failurePolicy of ['Fail', 'Ignore']) await plane.api.apply(foreignWebhook(failurePolicy));
     applied = [];
   });
   afterEach(async () => {
     for (const object of applied) await plane.api.remove(object);
     applied = [];
-    await until('the webhooks are gone', async () => (await ofOurs()).length === 0);
+    await until('the webhooks are gone', async () => (await swapperWebhooks()).length === 0);
   });
   afterAll(async () => {
     await kyverno?.stop();
@@ -103,12 +103,12 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     const object = policy as ApiObject;
     await plane.api.apply(object);
     applied.push(object);
-    await until('Kyverno has a webhook for it', async () => (await ofOurs()).length > 0);
-    return ofOurs();
+    await until('Kyverno has a webhook for it', async () => (await swapperWebhooks()).length > 0);
+    return swapperWebhooks();
   }
 
   /** Returns the webhooks that can call our policies. Webhooks of the other policies match only Secrets. */
-  async function ofOurs(): Promise<readonly Webhook[]> {
+  async function swapperWebhooks(): Promise<readonly Webhook[]> {
     const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
     const { body } = await plane.api.send('GET', `${path}/kyverno-resource-mutating-webhook-cfg`);
     const { webhooks = [] } = body as { readonly webhooks?: readonly Webhook[] };
@@ -132,7 +132,7 @@ function asked(webhooks: readonly Webhook[]): readonly string[] {
   return [...new Set(pairs)].sort();
 }
 
-function somebodyElses(failurePolicy: string): ApiObject {
+function foreignWebhook(failurePolicy: string): ApiObject {
   return {
     apiVersion: 'policies.kyverno.io/v1',
     kind: 'MutatingPolicy',

@@ -24,8 +24,8 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     plane = await ControlPlane.start();
     const account = { namespace: 'image-swapper', name: 'image-swapper', rights: WATCHING };
     await writeFile(join(plane.folder, 'service'), await serviceAccount(plane.api, account));
-    const stranger = { namespace: 'image-swapper', name: 'stranger', rights: { cluster: WATCHING.cluster ?? [] } };
-    await writeFile(join(plane.folder, 'stranger'), await serviceAccount(plane.api, stranger));
+    const otherAccount = { namespace: 'image-swapper', name: 'stranger', rights: { cluster: WATCHING.cluster ?? [] } };
+    await writeFile(join(plane.folder, 'stranger'), await serviceAccount(plane.api, otherAccount));
   }, 180_000);
   afterEach(async () => {
     await Promise.all([...services].map((service) => service.stop('SIGKILL')));

@@ -154,7 +154,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     return plane.api.send('PATCH', `${pathOf(one)}?fieldManager=somebody`, patch, 'application/merge-patch+json');
   }
 
-  function said(): string {
+  function logText(): string {
     return services.flatMap(({ log }) => log.map(({ message }) => message)).join('\n');
   }
 
@@ -202,7 +202,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     // This is longer than the pause between two checks.
     await sleep(33_000);
     expect((await metadataOf(MUTATING_POLICY)).resourceVersion).toBe(resourceVersion);
-    expect(said().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
+    expect(logText().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
   });
 
   it('are put back when somebody changes them, and what was added goes', async () => {
@@ -274,7 +274,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     );
     await configure(config('gatekeeper'));
     await until('it says what is missing', async () =>
-      said().includes('Provider image-swapper: the cluster does not have externaldata.gatekeeper.sh/v1beta1'),
+      logText().includes('Provider image-swapper: the cluster does not have externaldata.gatekeeper.sh/v1beta1'),
     );
     expect(await exists(MUTATING_POLICY)).toBe(true);
     const module = 'github.com/open-policy-agent/gatekeeper/v3';
@@ -333,7 +333,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await configure(config('webhook'));
     await until('it says what to grant', async () =>
       /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
-        said(),
+        logText(),
       ),
     );
     expect(await exists(CLUSTER_POLICY)).toBe(true);
@@ -348,7 +348,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     const before = await metadataOf(WEBHOOK);
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
     await until('it is logged', async () =>
-      said().includes(
+      logText().includes(
         'MutatingWebhookConfiguration image-swapper: is managed by another install, with Lease elsewhere/swapper-b',
       ),
     );
@@ -365,7 +365,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     const leader = services.findIndex(({ log }) => log.some(({ message }) => message === wrote));
     expect(leader).toBeGreaterThanOrEqual(0);
     await services.splice(leader, 1)[0]?.stop('SIGKILL');
-    await front.pointTo(https[1 - leader] ?? 0);
+    await front.setBackendPort(https[1 - leader] ?? 0);
     expectOk(await plane.api.send('DELETE', pathOf(WEBHOOK)), 'delete');
     await until('the webhook is there again', () => exists(WEBHOOK));
     await until('the API server swaps', swaps);

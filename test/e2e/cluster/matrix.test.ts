@@ -274,7 +274,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       }
 
       it(`a Pod is ${outcome} when the service is down`, async () => {
-        await front().goDown();
+        await front().disconnect();
         expect(await admit()).toBe(outcome);
         saw(`service down, ${mode}`, outcome);
       });
@@ -282,7 +282,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       it.each(FAULTS)(`a Pod is ${outcome} when the service is faulty: %s`, async (fault) => {
         const faulty = await FaultyService.start(fault, engine.scheme === 'https' ? { tls: await world.tls() } : {});
         try {
-          await front().pointTo(faulty.port);
+          await front().setBackendPort(faulty.port);
           expect(await admit()).toBe(outcome);
           expect(faulty.calls).toBeGreaterThan(0);
         } finally {
@@ -301,7 +301,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           forged: world.swapped('forged:1'),
         });
         try {
-          await front().pointTo(impostor.port);
+          await front().setBackendPort(impostor.port);
           expect(await admit()).toBe(outcome);
           expect(impostor.calls).toBe(0);
         } finally {
@@ -315,7 +315,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         const tls = engine.scheme === 'https' ? { tls: await world.tls() } : {};
         const forging = await FaultyService.start('forging', { ...tls, forged });
         try {
-          await front().pointTo(forging.port);
+          await front().setBackendPort(forging.port);
           const admission = await create(world.plane.api, pod(image));
           if (!admission.admitted) throw new Error(admission.message);
           const { hostNetwork, containers } = admission.object.spec;
@@ -333,7 +333,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
       });
 
       it('creates a Deployment regardless of the service', async () => {
-        await front().goDown();
+        await front().disconnect();
         expect(await createDeployment(image)).toEqual({ app: image });
       });
 

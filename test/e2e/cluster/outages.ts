@@ -27,7 +27,7 @@ const READABLE = 20;
  * The source refuses connections, then the target answers 429, then the replicas cannot reach the API server. Pods are
  * admitted during all outages, in the cluster and by each replica. The service is not notified of the recovery.
  */
-export async function sufferOutages(plane: ControlPlane, options: Outages): Promise<string> {
+export async function runOutages(plane: ControlPlane, options: Outages): Promise<string> {
   const [source, target] = [await FakeRegistry.start(), await FakeRegistry.start()];
   const front = await Front.start(portOf(source.host));
   const host = `127.0.0.1:${front.port}`;
@@ -53,7 +53,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     const count = batches * options.images;
     const over = performance.now();
     while (puller.pulled.size < count && performance.now() - over < options.patience * 1_000) await sleep(50);
-    expect(puller.pulled.size, replicas.lastWords()).toBe(count);
+    expect(puller.pulled.size, replicas.lastLogLines()).toBe(count);
     recoveries.push(`${((performance.now() - over) / 1_000).toFixed(1)} s`);
   };
   try {
@@ -61,10 +61,10 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     admissions.images = (batches[0] ?? []).map(({ reference }) => reference);
     admissions.start();
 
-    await front.goDown();
+    await front.disconnect();
     await outage(batches[0]);
     expect(puller.pulled.size).toBe(0);
-    await front.pointTo(portOf(source.host));
+    await front.setBackendPort(portOf(source.host));
     await recovery(1);
 
     target.fault({ action: { type: 'status', status: 429 } });
@@ -73,7 +73,7 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
     target.clearFaults();
     await recovery(2);
 
-    await replicas.apiFront.goDown();
+    await replicas.apiFront.disconnect();
     await outage();
     // No replica gets requests for these images. The leader finds them when it can read the cluster again.
     await createPods(
@@ -81,13 +81,13 @@ export async function sufferOutages(plane: ControlPlane, options: Outages): Prom
       (batches[2] ?? []).map(({ reference }) => reference),
     );
     expect(puller.pulled.size).toBe(2 * options.images);
-    await replicas.apiFront.pointTo(Number(new URL(plane.api.address).port));
+    await replicas.apiFront.setBackendPort(Number(new URL(plane.api.address).port));
     await recovery(3);
 
     await admissions.stop();
     expect(puller.broken).toEqual([]);
     expect(all.map(({ repository }) => puller.pulled.get(repository))).toEqual(all.map(({ digest }) => digest));
-    expect(admissions.wrong).toEqual([]);
+    expect(admissions.problems).toEqual([]);
     expect(admissions.answered).toBeGreaterThan((options.seconds * 3 * 1_000) / EVERY);
     const slow = await overBudget(replicas);
     const warnings = replicas.warnings();
@@ -118,7 +118,7 @@ class Admissions {
   /** The images that the Pods use. */
   images: readonly string[] = [];
   answered = 0;
-  readonly wrong: string[] = [];
+  readonly problems: string[] = [];
   private stopped = false;
   private running: Promise<unknown> | undefined;
 
@@ -143,9 +143,9 @@ class Admissions {
         const reply = await post(`${url}/webhook`, JSON.stringify(review));
         const { response } = reply.json() as { readonly response?: { readonly allowed?: boolean } };
         if (reply.status === 200 && response?.allowed === true) this.answered += 1;
-        else this.wrong.push(`${reply.status} ${reply.text.slice(0, 200)}`);
+        else this.problems.push(`${reply.status} ${reply.text.slice(0, 200)}`);
       } catch (error) {
-        this.wrong.push(String(error));
+        this.problems.push(String(error));
       }
       await sleep(EVERY);
     }

@@ -256,12 +256,12 @@ describe.skipIf(!available)('private images in a real cluster', () => {
   it('are not read without the rights, which is logged once', async () => {
     const running = await serve('swapper-forbidden', []);
     await refused(running, await putPod('by-pod', ['right']));
-    const said = (what: string): number =>
+    const countLogged = (what: string): number =>
       running.log.filter(({ message, level }) => level === 'warn' && message.includes(what)).length;
-    await until('the missing rights are said', async () => said('/api/v1/secrets: not allowed to list') > 0);
+    await until('the missing rights are said', async () => countLogged('/api/v1/secrets: not allowed to list') > 0);
     await refused(running, await putPod('by-pod', ['right']));
-    expect(said('/api/v1/secrets: not allowed to list')).toBe(1);
-    expect(said('/api/v1/serviceaccounts: not allowed to list')).toBe(1);
-    expect(said('Secret by-pod/right: not allowed to read it (403)')).toBe(1);
+    expect(countLogged('/api/v1/secrets: not allowed to list')).toBe(1);
+    expect(countLogged('/api/v1/serviceaccounts: not allowed to list')).toBe(1);
+    expect(countLogged('Secret by-pod/right: not allowed to read it (403)')).toBe(1);
   }, 60_000);
 });

@@ -10,7 +10,7 @@ import { createPods, images } from './crowd.js';
 import { Front } from './front.js';
 import { killReplicas } from './killing.js';
 import type { ApiObject } from './kube-api.js';
-import { overBudget, sufferOutages } from './outages.js';
+import { overBudget, runOutages } from './outages.js';
 import { NAMESPACE, pod, tryOut } from './pods.js';
 import { Puller } from './puller.js';
 import { Replicas } from './replicas.js';
@@ -84,7 +84,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
   }, 240_000);
 
   it('copy everything after outages of the source, the target and the API server', async () => {
-    const outcome = await sufferOutages(plane, { seconds: 8, images: 10, patience: 60 });
+    const outcome = await runOutages(plane, { seconds: 8, images: 10, patience: 60 });
     process.stderr.write(`${outcome}\n`);
   }, 240_000);
 
@@ -127,7 +127,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       expect(states.lastIndexOf(200)).toBeLessThan(states.indexOf(503));
       const handedBack = first.service.log.find(({ message }) => message.includes('copies returned to the queue'));
       expect(handedBack?.message).toMatch(/^[1-9]\d* copies returned to the queue/);
-      await puller.complete(60, () => replicas.lastWords());
+      await puller.complete(60, () => replicas.lastLogLines());
       expect(puller.broken).toEqual([]);
       expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
       // Running copies were finished, so nothing was copied twice.
@@ -135,8 +135,8 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       const { body } = await plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`);
       const events = (body as { readonly items: readonly { readonly reason: string; readonly message: string }[] })
         .items;
-      const told = events.filter(({ reason }) => reason === 'Mirrored').map(({ message }) => message);
-      const silent = wanted.filter(({ reference }) => !told.some((message) => message.includes(reference)));
+      const messages = events.filter(({ reason }) => reason === 'Mirrored').map(({ message }) => message);
+      const silent = wanted.filter(({ reference }) => !messages.some((message) => message.includes(reference)));
       expect(silent.map(({ reference }) => reference)).toEqual([]);
     } finally {
       await puller.stop();

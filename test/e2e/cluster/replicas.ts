@@ -109,7 +109,7 @@ export class Replicas {
       if (found !== undefined) return found;
       await sleep(50);
     }
-    throw new Error(`no replica leads after ${seconds} s\n${this.lastWords()}`);
+    throw new Error(`no replica leads after ${seconds} s\n${this.lastLogLines()}`);
   }
 
   /** Returns the sum of a metric over the running replicas, for the series with these labels. */
@@ -132,7 +132,7 @@ export class Replicas {
     );
   }
 
-  lastWords(): string {
+  lastLogLines(): string {
     return this.all.map(({ pod, service }) => `${pod}: ${JSON.stringify(service.log.slice(-12))}`).join('\n');
   }
 

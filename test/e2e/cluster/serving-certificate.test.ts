@@ -108,20 +108,20 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     });
   }
 
-  let hurried = 0;
+  let fastPolls = 0;
 
   /**
    * Waits like `until`, and changes the configuration from time to time. Replicas check the Secret when the
    * configuration changes, and otherwise every 30 seconds.
    */
-  async function soon(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  async function waitUntil(what: string, condition: () => Promise<boolean>): Promise<void> {
     let next = 0;
     await until(what, async () => {
-      if (await isSo()) return true;
+      if (await condition()) return true;
       if (performance.now() < next) return false;
       next = performance.now() + 3_000;
-      hurried += 1;
-      const changed = config({ answerBudget: `${200 + hurried}ms` });
+      fastPolls += 1;
+      const changed = config({ answerBudget: `${200 + fastPolls}ms` });
       await Promise.all(services.map(({ configFile }) => writeFile(configFile, changed)));
       return false;
     });
@@ -199,7 +199,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expectOk(await plane.api.send('PATCH', path, { data }, 'application/merge-patch+json'), 'age');
   }
 
-  async function everywhere(cert: string): Promise<boolean> {
+  async function isUsedEverywhere(cert: string): Promise<boolean> {
     const { fingerprint256 } = new X509Certificate(cert);
     const seen = await Promise.all(ports.map(async (port) => presented(port, await published())));
     return seen.every((fingerprint) => fingerprint === fingerprint256);
@@ -218,7 +218,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
 
   it('has its authority published, where a policy reads it and in the webhook', async () => {
     const bundle = (await secret())['ca.crt'];
-    await soon('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle);
+    await waitUntil('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({
       images: { app: 'mirror.test/docker.io/library/nginx:1' },
     });
@@ -239,7 +239,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     };
     // Calls with a new connection each time, as some engines do, and with the CA certificates that are published at
     // that moment.
-    const shake = async (port: number): Promise<void> => {
+    const handshake = async (port: number): Promise<void> => {
       while (!done.signal.aborted) {
         const bundle = await published();
         await sleep(BETWEEN_CALLS_MS);
@@ -247,26 +247,26 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
         handshakes += 1;
       }
     };
-    const load = Promise.all([admit(), admit(), ...ports.map(shake)]);
+    const load = Promise.all([admit(), admit(), ...ports.map(handshake)]);
     const certificates = new Set([(await secret())['tls.crt']]);
     const authorities = new Set([(await secret())['ca.key']]);
     for (let round = 1; round <= 2; round += 1) {
       await ask('leaf');
-      await soon('another certificate', async () => !certificates.has((await secret())['tls.crt']));
+      await waitUntil('another certificate', async () => !certificates.has((await secret())['tls.crt']));
       certificates.add((await secret())['tls.crt']);
-      await soon('it is presented', async () => everywhere((await secret())['tls.crt'] ?? ''));
+      await waitUntil('it is presented', async () => isUsedEverywhere((await secret())['tls.crt'] ?? ''));
 
       await ask('ca');
       const overlapping = async (): Promise<boolean> => ((await secret())['rotation.json'] ?? '').includes('signFrom');
-      await soon('the next authority is published', overlapping);
+      await waitUntil('the next authority is published', overlapping);
       expect(await published()).toBe((await secret())['ca.crt']);
       expect(await webhookBundle()).toBe((await secret())['ca.crt']);
       expect((await secret())['tls.crt']).toBe([...certificates].at(-1));
       await age();
-      await soon('it signs', async () => !authorities.has((await secret())['ca.key']));
+      await waitUntil('it signs', async () => !authorities.has((await secret())['ca.key']));
       authorities.add((await secret())['ca.key']);
       certificates.add((await secret())['tls.crt']);
-      await soon('what it signed is presented', async () => everywhere((await secret())['tls.crt'] ?? ''));
+      await waitUntil('what it signed is presented', async () => isUsedEverywhere((await secret())['tls.crt'] ?? ''));
     }
     done.abort();
     await load;
@@ -284,7 +284,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
     const patch = [{ op: 'remove', path: '/data/tls.crt' }];
     expectOk(await plane.api.send('PATCH', path, patch, 'application/json-patch+json'), 'delete tls.crt');
-    await soon('another', async () => ![undefined, before].includes((await secret())['tls.crt']));
+    await waitUntil('another', async () => ![undefined, before].includes((await secret())['tls.crt']));
     const tls = { mode: 'selfSigned', dnsNames: ['localhost', 'other.test'] };
     await Promise.all(services.map(({ configFile }) => writeFile(configFile, config({ tls }))));
     await until(
@@ -295,7 +295,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
 
   it('is reported by a metric, and no private key by a log', async () => {
     const { 'tls.crt': cert = '', ...data } = await secret();
-    await until('presented', async () => everywhere(cert));
+    await until('presented', async () => isUsedEverywhere(cert));
     const { text } = await get(`${services[0]?.operations}/metrics`);
     const expiry = Date.parse(new X509Certificate(cert).validTo) / 1_000;
     expect(text).toContain(`image_swapper_tls_certificate_expiry_timestamp_seconds ${expiry}`);

@@ -13,7 +13,7 @@ export type TableRows = Readonly<Record<string, string>>;
 /**
  * Observes the rows without asserting anything. Afterwards, the service is stopped and has a different configuration.
  */
-export async function seeTableRows(world: TableWorld): Promise<TableRows> {
+export async function observeTableRows(world: TableWorld): Promise<TableRows> {
   const rows: Record<string, string> = {};
   const image = await world.push();
   const first = pod(image);
@@ -25,10 +25,10 @@ export async function seeTableRows(world: TableWorld): Promise<TableRows> {
   rows['Pod that a filter on labels leaves alone, or its author'] = await leftAlone(world, image);
   rows['Pod whose images are in the target'] = await seen(world, pod(world.swapped(image)), world.swapped(image));
   rows['server-side dry run'] = await dryRun(world, image);
-  rows['label of a live Pod'] = await labelled(world, first, image);
+  rows['label of a live Pod'] = await labeledPod(world, first, image);
   rows['ephemeral containers'] = await ephemeral(world, image);
   rows['sidecar of a later webhook'] = await laterSidecar(world, image);
-  rows['200 Pods at once'] = await many(world, image);
+  rows['200 Pods at once'] = await manyImages(world, image);
   for (const mode of ['fail open', 'fail closed'] as const) {
     await world.service.stop('SIGKILL');
     rows[`service down, ${mode}`] = await admit(world, pod(image), image);
@@ -102,7 +102,7 @@ async function dryRun(world: TableWorld, image: string): Promise<string> {
   return `${isDecided ? 'decided' : 'not decided'}, ${isCopied ? 'something' : 'nothing'} copied`;
 }
 
-async function labelled(world: TableWorld, live: PodObject, image: string): Promise<string> {
+async function labeledPod(world: TableWorld, live: PodObject, image: string): Promise<string> {
   const before = await world.calls();
   const admission = await label(world.plane.api, live, { touched: 'yes' });
   if (!admission.admitted) return `refused: ${admission.message}`;
@@ -124,7 +124,7 @@ async function laterSidecar(world: TableWorld, image: string): Promise<string> {
   return Object.values(admission.images).every((one) => one === world.swapped(image)) ? 'swapped too' : 'not seen';
 }
 
-async function many(world: TableWorld, image: string): Promise<string> {
+async function manyImages(world: TableWorld, image: string): Promise<string> {
   const before = await world.calls();
   const made = await Promise.all(Array.from({ length: 200 }, () => admit(world, pod(image), image)));
   return `${made.every((one) => one === 'swapped') ? 'all swapped' : 'not all swapped'}, ${await callsSince(world, before)}`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { DocumentedTable, markdownTable } from './outcomes.js';
-import { seeTableRows } from './table-rows.js';
+import { observeTableRows } from './table-rows.js';
 import type { TableRows } from './table-rows.js';
 import { TableWorld } from './table-world.js';
 import { FORMER_KUBERNETES, KUBERNETES } from './versions.js';
@@ -20,7 +20,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     try {
       const { body } = await world.plane.api.send('GET', '/version');
       expect(body).toMatchObject({ gitVersion: `v${version}` });
-      seen.push(await seeTableRows(world));
+      seen.push(await observeTableRows(world));
     } finally {
       await world.stop();
     }

@@ -125,7 +125,7 @@ const VERIFICATION_POLICIES: readonly VerificationPolicy[] = [
 /**
  * Returns engine → policy → outcomes for Pods with a swap. It does not assert anything, and stops the source registry.
  */
-export async function seeVerification(
+export async function observeVerification(
   world: World,
   engines: readonly Engine[],
 ): Promise<Record<string, Record<string, VerificationRow>>> {

@@ -119,8 +119,8 @@ export class World {
 
   /** Makes the policies' address lead to the service itself again. */
   async restore(): Promise<void> {
-    await this.fronts.http.pointTo(this.ports.http);
-    await this.fronts.https.pointTo(this.ports.https);
+    await this.fronts.http.setBackendPort(this.ports.http);
+    await this.fronts.https.setBackendPort(this.ports.https);
   }
 
   /** The service's own certificate, for servers that replace the service. */

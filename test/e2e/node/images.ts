@@ -69,7 +69,7 @@ export async function push(
 function layerOf(files: Readonly<Record<string, string>>, texts: Readonly<Record<string, string>>): Buffer {
   const root = mkdtempSync(join(tmpdir(), 'image-swapper-layer-'));
   try {
-    const libraries = Object.values(files).flatMap(linkedWith);
+    const libraries = Object.values(files).flatMap(linkedLibraries);
     const all = { ...Object.fromEntries(libraries.map((path) => [path, path])), ...files };
     for (const [path, file] of Object.entries(all)) {
       place(root, path);
@@ -94,7 +94,7 @@ function place(root: string, path: string): void {
 }
 
 /** Returns the libraries and the loader of a program. A static program has none. */
-function linkedWith(file: string): string[] {
+function linkedLibraries(file: string): string[] {
   let text: string;
   try {
     text = execFileSync('ldd', [file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

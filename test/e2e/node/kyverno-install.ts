@@ -10,7 +10,7 @@ import { imageOf, push } from './images.js';
 import type { Node } from './node.js';
 
 /** Dependencies of Kyverno's chart that its Go module does not contain. The admission controller needs none of them. */
-const ELSEWHERE = ['kyverno-api', 'openreports', 'reports-server'];
+const UNUSED_CHARTS = ['kyverno-api', 'openreports', 'reports-server'];
 
 /** A policy that does nothing. A dry run with it shows that Kyverno responds, even if Kyverno refuses it. */
 const EMPTY_POLICY = {
@@ -70,7 +70,7 @@ async function chartWithout(source: string, folder: string): Promise<string> {
   await run('chmod', ['-R', 'u+w', folder]);
   const file = join(folder, 'Chart.yaml');
   const chart = parse(await readFile(file, 'utf8')) as { dependencies: readonly { readonly name: string }[] };
-  chart.dependencies = chart.dependencies.filter(({ name }) => !ELSEWHERE.includes(name));
+  chart.dependencies = chart.dependencies.filter(({ name }) => !UNUSED_CHARTS.includes(name));
   await writeFile(file, stringify(chart));
   return folder;
 }

@@ -6,7 +6,7 @@ interface Listed {
 }
 
 /** Objects that Kubernetes itself creates in every namespace, and history objects. */
-const NOT_OURS = [/^Namespace /, /^Event /, /^ConfigMap kube-root-ca\.crt$/, /^ServiceAccount default$/];
+const FOREIGN_OBJECTS = [/^Namespace /, /^Event /, /^ConfigMap kube-root-ca\.crt$/, /^ServiceAccount default$/];
 
 /** Returns every object of any kind that is in the namespace of the release or has its name, as `KIND NAME`. */
 export async function leftovers(api: KubeApi, release: string, namespace: string): Promise<string[]> {
@@ -29,7 +29,7 @@ export async function leftovers(api: KubeApi, release: string, namespace: string
       }
     }
   }
-  return [...new Set(found)].filter((one) => !NOT_OURS.some((pattern) => pattern.test(one))).sort();
+  return [...new Set(found)].filter((one) => !FOREIGN_OBJECTS.some((pattern) => pattern.test(one))).sort();
 }
 
 async function roots(api: KubeApi): Promise<string[]> {

@@ -22,7 +22,7 @@ const NAMESPACE = 'team-away';
 /** Images whose Pods run when the outage begins. */
 const RUNNING = 3;
 /** Images that only Pod templates name, so that the node must pull all of them during the outage. */
-const PARKED = 3;
+const PENDING_PODS = 3;
 
 type RunningPod = PodObject & { readonly status?: { readonly containerStatuses?: readonly ContainerStatus[] } };
 
@@ -77,13 +77,13 @@ export async function recreateWhileAway(node: Node, helm: Helm, seconds: number)
     }
     rounds += 1;
   } while (performance.now() < end);
-  expect(await troubles(node)).toEqual([]);
+  expect(await podProblems(node)).toEqual([]);
   // The node still shows the old name for an image that it had pulled from the source.
-  const parked = (await podsOf(node)).filter(({ spec }) =>
+  const pendingPods = (await podsOf(node)).filter(({ spec }) =>
     apps.slice(RUNNING).some((app) => spec.containers[0]?.image === mirrored(app)),
   );
-  expect(parked).toHaveLength(2 * PARKED);
-  for (const { status } of parked)
+  expect(pendingPods).toHaveLength(2 * PENDING_PODS);
+  for (const { status } of pendingPods)
     expect(status?.containerStatuses?.[0]?.imageID).toMatch(new RegExp(`^${target.host}/mirror/`));
   const pulls = target.accessLog('containerd/');
   for (const { image } of apps) {
@@ -111,7 +111,7 @@ async function install(node: Node, helm: Helm, source: RealRegistry, target: Rea
 async function makeApps(node: Node, source: RealRegistry): Promise<readonly App[]> {
   const pause = await pauseProgram();
   const apps: App[] = [];
-  for (let number = 0; number < RUNNING + PARKED; number += 1) {
+  for (let number = 0; number < RUNNING + PENDING_PODS; number += 1) {
     const built = imageOf({ files: { '/pause': pause }, texts: { '/away': `${number}` }, entrypoint: ['/pause'] });
     const image = await push(source, `away-${number}`, built);
     const object = deployment(`away-${number}`, NAMESPACE, image);
@@ -158,7 +158,7 @@ async function podsOf(node: Node): Promise<readonly RunningPod[]> {
 }
 
 /** Returns the Events of controllers that cannot create a Pod, and of kubelets that cannot pull an image. */
-async function troubles(node: Node): Promise<readonly string[]> {
+async function podProblems(node: Node): Promise<readonly string[]> {
   const { body } = expectOk(await node.plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`), 'list Events');
   const { items } = body as { readonly items: readonly { readonly reason: string; readonly message: string }[] };
   return items

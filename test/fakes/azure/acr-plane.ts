@@ -88,10 +88,13 @@ export class AcrPlane {
     if (!good || (this.#refresh.get(token) ?? 0) <= Date.now()) {
       return failure(401, 'UNAUTHORIZED', 'the refresh token is not valid');
     }
-    const may = [...(this.role === 'AcrPush' ? ['pull', 'push'] : ['pull']), ...(this.mayDelete ? ['delete'] : [])];
+    const allowedActions = [
+      ...(this.role === 'AcrPush' ? ['pull', 'push'] : ['pull']),
+      ...(this.mayDelete ? ['delete'] : []),
+    ];
     const scopes = (form.get('scope') ?? '').split(' ').map((scope) => {
       const [, repository = '', actions = ''] = /^repository:(.+):([a-z,]+)$/.exec(scope) ?? [];
-      return { repository, actions: actions.split(',').filter((action) => may.includes(action)) };
+      return { repository, actions: actions.split(',').filter((action) => allowedActions.includes(action)) };
     });
     const access = randomBytes(24).toString('base64url');
     this.#access.set(access, { scopes });

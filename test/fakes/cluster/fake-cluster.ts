@@ -115,7 +115,7 @@ export class FakeCluster {
   }
 
   /** Keeps the watches of a path open without sending anything more, as when the other end has vanished. */
-  goSilent(path: string): void {
+  stopSending(path: string): void {
     for (const watch of this.watches) if (watch.path === path) watch.silent = true;
   }
 
@@ -147,13 +147,13 @@ export class FakeCluster {
   }
 
   /** Refuses new connections and cuts open connections. */
-  async goDown(): Promise<void> {
+  async disconnect(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     this.server.closeAllConnections();
     await closed;
   }
 
-  async comeBack(): Promise<void> {
+  async reconnect(): Promise<void> {
     await listen(this.server, this.port);
   }
 
@@ -174,7 +174,7 @@ export class FakeCluster {
   }
 
   async close(): Promise<void> {
-    if (this.server.listening) await this.goDown();
+    if (this.server.listening) await this.disconnect();
   }
 
   private send(path: string, event: object): void {
@@ -237,8 +237,8 @@ export class FakeCluster {
 
   private watch(path: string, version: number, response: ServerResponse): void {
     const collection = this.collection(path);
-    const past = collection.since(version);
-    if (past === undefined) return error(response, 410);
+    const missedEvents = collection.since(version);
+    if (missedEvents === undefined) return error(response, 410);
     const send = ({ type, object }: Pick<FakeEvent, 'type' | 'object'>): void => {
       if (!watch.silent) response.write(`${JSON.stringify({ type, object })}\n`);
     };
@@ -248,7 +248,7 @@ export class FakeCluster {
     };
     const watch: OpenWatch = { path, response, silent: false, close };
     this.watches.add(watch);
-    for (const event of past) send(event);
+    for (const event of missedEvents) send(event);
     collection.listeners.add(send);
     response.on('close', close);
   }

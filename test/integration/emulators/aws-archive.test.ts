@@ -69,9 +69,9 @@ describe('a target that has archived an image', () => {
     expect(statuses()).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
     moveAll('ARCHIVED');
 
-    const { stdout: story } = await command('explain', app);
-    expect(story).toContain('it is archived in Amazon ECR since 2026-09-01T00:00:00.000Z. A copy restores it.');
-    expect(story).toContain('It keeps its image for now');
+    const { stdout: explanation } = await command('explain', app);
+    expect(explanation).toContain('it is archived in Amazon ECR since 2026-09-01T00:00:00.000Z. A copy restores it.');
+    expect(explanation).toContain('It keeps its image for now');
 
     const parts = world.gate.count('CompleteLayerUpload');
     const { stdout, stderr } = await command('mirror', '-o', 'json', app);

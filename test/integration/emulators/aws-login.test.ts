@@ -165,9 +165,9 @@ describe("the registry's login", () => {
     await world.mirror(service, app);
     const given = world.control.tokens.all();
     expect(given.length).toBeGreaterThan(0);
-    const said = JSON.stringify([service.log, await world.metrics(service), await world.mirrors(service)]);
+    const output = JSON.stringify([service.log, await world.metrics(service), await world.mirrors(service)]);
     for (const password of [...given, world.control.userEnv['AWS_SECRET_ACCESS_KEY'] ?? '']) {
-      expect(said).not.toContain(password.slice(0, 40));
+      expect(output).not.toContain(password.slice(0, 40));
     }
   });
 });
@@ -258,9 +258,9 @@ describe('HTTP requests to AWS', () => {
         },
       },
     );
-    const said = await text(again.stdout);
-    expect(said).toMatch(new RegExp(`ok +target default \\(${ECR_HOST.replaceAll('.', '\\.')}\\) +read`));
-    expect(said).toMatch(/ok .* identity +arn:aws:iam::123456789012:user\/mirror/);
+    const output = await text(again.stdout);
+    expect(output).toMatch(new RegExp(`ok +target default \\(${ECR_HOST.replaceAll('.', '\\.')}\\) +read`));
+    expect(output).toMatch(/ok .* identity +arn:aws:iam::123456789012:user\/mirror/);
   });
 
   it('says which file AWS_CA_BUNDLE names, when it cannot be read', async () => {

@@ -57,7 +57,7 @@ function sweep(more: Partial<AwsConfig> = {}): void {
 
 const policyOf = (name: string): string | undefined =>
   control.repositories.find(ACCOUNT, REGION, name)?.lifecyclePolicyText;
-const drifts = (): number[] => events.flatMap((event) => (event.kind === 'drift' ? [event.repositories] : []));
+const driftCounts = (): number[] => events.flatMap((event) => (event.kind === 'drift' ? [event.repositories] : []));
 
 describe('the sweep of all repositories', () => {
   it('fixes those whose mark is pending or another, and no one else’s', async () => {
@@ -69,8 +69,8 @@ describe('the sweep of all repositories', () => {
     create('mirror/team', pendingValue);
     create('other/docker.io/library/app', pendingValue);
     sweep();
-    await until('nothing is left to correct', () => drifts().at(-1) === 0 && drifts().length >= 2);
-    expect(drifts()[0]).toBe(2);
+    await until('nothing is left to correct', () => driftCounts().at(-1) === 0 && driftCounts().length >= 2);
+    expect(driftCounts()[0]).toBe(2);
     expect(policyOf('mirror/docker.io/library/pending')).toBe(lifecyclePolicy);
     expect(policyOf('mirror/quay.io/old')).toBe(lifecyclePolicy);
     const changed = control.calls('PutLifecyclePolicy').map(({ parameters }) => parameters['repositoryName']);
@@ -82,8 +82,8 @@ describe('the sweep of all repositories', () => {
   it('with reconcilePolicies: false only says how many there are', async () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep({ repositories: { mode: 'api', reconcilePolicies: false } });
-    await until('two looks', () => drifts().length >= 2);
-    expect(drifts().every((count) => count === 1)).toBe(true);
+    await until('two looks', () => driftCounts().length >= 2);
+    expect(driftCounts().every((count) => count === 1)).toBe(true);
     expect(control.calls('PutLifecyclePolicy')).toEqual([]);
   });
 

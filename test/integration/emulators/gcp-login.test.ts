@@ -241,11 +241,11 @@ describe('credentials that are not good', () => {
     const file = await google.writeJson('key.json', stale);
     const result = await check({}, { ...google.outside, GOOGLE_APPLICATION_CREDENTIALS: file });
     expect(result.code).toBe(1);
-    const said = result.stderr + result.stdout;
-    expect(said).toContain(
+    const output = result.stderr + result.stdout;
+    expect(output).toContain(
       `no token from GOOGLE_APPLICATION_CREDENTIALS ${file}: invalid_grant: Invalid JWT Signature.`,
     );
-    expect(said).not.toContain('PRIVATE KEY');
+    expect(output).not.toContain('PRIVATE KEY');
   });
 
   it('nowhere any', async () => {

@@ -20,16 +20,16 @@ import { until } from '../../fakes/until.js';
 const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layerSize: 5_000 });
 const OTHER_TENANT = '99999999-2222-3333-4444-555555555555';
 let azure: AzureCloud;
-let distrust: () => void;
+let removeCa: () => void;
 
 beforeEach(async () => {
   azure = await AzureCloud.start();
-  distrust = trustHere(await readFile(azure.proxy.caFile, 'utf8'));
+  removeCa = trustHere(await readFile(azure.proxy.caFile, 'utf8'));
   // Microsoft's client reads the environment of the process.
   vi.stubEnv('HTTPS_PROXY', azure.env['HTTPS_PROXY']);
 });
 afterEach(async () => {
-  distrust();
+  removeCa();
   vi.unstubAllEnvs();
   await azure.close();
 });

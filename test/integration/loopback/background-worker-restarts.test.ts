@@ -17,7 +17,8 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** A worker that records its start and exits. */
-const dying = (): string => `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
+const dyingProgram = (): string =>
+  `require('node:fs').appendFileSync(${JSON.stringify(starts)}, 'x'); process.exit(1);`;
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
 describe('a background worker that ends right after its start', () => {
@@ -28,7 +29,7 @@ describe('a background worker that ends right after its start', () => {
       configOf(),
       log,
       { onRestart: () => (restarts += 1) },
-      { program: dying(), restart: 200 },
+      { program: dyingProgram(), restart: 200 },
     );
     const asked = new Set<string>();
     const begin = performance.now();

@@ -24,7 +24,7 @@ const PATH = '0123456789abcdef0123456789abcdef';
 const ACCOUNT = 'system:serviceaccount:kyverno:kyverno-admission-controller';
 const AUDIENCE = 'kyverno-svc.kyverno.io';
 /** A client address other than the loopback address of port-forwards. */
-const ELSEWHERE = { localAddress: '127.0.0.2' };
+const OTHER_ADDRESS = { localAddress: '127.0.0.2' };
 const NO_NAMES = ['..', 'a/b', 'A', 'x'.repeat(254), '%2e%2e', 'a b'];
 const built = buildImage({ layerSize: 1_000 });
 const pull = { imagePullSecrets: [{ name: 'pod-secret' }] };
@@ -112,7 +112,7 @@ async function ended(): Promise<MirrorRow | undefined> {
 const stateOf = async (): Promise<string | undefined> => (await ended())?.state;
 
 /** Returns the paths of the requests for Secrets and ServiceAccounts. */
-const secretsAsked = (): string[] =>
+const readSecrets = (): string[] =>
   api.requests.map(({ path }) => path).filter((path) => /\/(secrets|serviceaccounts)\b/.test(path));
 
 const explanations = (options: SendOptions): Promise<ClientReply>[] => [
@@ -120,13 +120,13 @@ const explanations = (options: SendOptions): Promise<ClientReply>[] => [
   get(`${service.operations}/v1/mirrors`, options),
 ];
 
-async function expectLoopbackAlone(headers: Record<string, string> = {}): Promise<void> {
-  for (const reply of await Promise.all(explanations({ ...ELSEWHERE, headers }))) {
+async function expectLoopbackOnly(headers: Record<string, string> = {}): Promise<void> {
+  for (const reply of await Promise.all(explanations({ ...OTHER_ADDRESS, headers }))) {
     expect([reply.status, codeOf(reply)]).toEqual([403, 'loopback_only']);
     expect(reply.text).toContain('kubectl port-forward');
   }
   for (const reply of await Promise.all(explanations({}))) expect(reply.status).toBe(200);
-  expect((await get(`${service.operations}/metrics`, ELSEWHERE)).status).toBe(200);
+  expect((await get(`${service.operations}/metrics`, OTHER_ADDRESS)).status).toBe(200);
 }
 
 describe('a service without authentication', () => {
@@ -141,7 +141,7 @@ describe('a service without authentication', () => {
       const row = await ended();
       expect(row?.state).toBe('failed');
       expect(row?.failure?.message).toContain('the caller is not authenticated');
-      expect(secretsAsked()).toEqual([]);
+      expect(readSecrets()).toEqual([]);
       expect(source.accessLog.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
     });
 
@@ -158,7 +158,7 @@ describe('a service without authentication', () => {
       api.putPod('another-team', 'web', { containers: [{ name: 'app', image: app() }], ...pull });
       await kyverno();
       expect(await stateOf()).toBe('failed');
-      expect(secretsAsked()).toEqual([]);
+      expect(readSecrets()).toEqual([]);
     });
   });
 
@@ -191,7 +191,7 @@ describe('a service without authentication', () => {
     expect(await metric(service, 'image_swapper_open_routes', { route: 'webhook' })).toBe(0);
   });
 
-  it('answers /v1/explain and /v1/mirrors to loopback alone', () => expectLoopbackAlone());
+  it('answers /v1/explain and /v1/mirrors to loopback alone', () => expectLoopbackOnly());
 
   it('answers others while some peers send bodies that do not end', async () => {
     const line = () => service.log.find((one) => one['purpose'] === 'admission' && one['protocol'] === 'http');
@@ -260,7 +260,7 @@ describe('auth.kyverno.secret', () => {
     const headers = { 'Image-Swapper-Secret': SECRET };
     expect((await send('/v1/kyverno', kyvernoBody({ spec }), { headers })).status).toBe(200);
     expect(await stateOf()).toBe('failed');
-    expect(secretsAsked().filter((path) => path.includes('/namespaces/'))).toEqual([]);
+    expect(readSecrets().filter((path) => path.includes('/namespaces/'))).toEqual([]);
     expect(service.log.find(({ message }) => message.includes('not Kubernetes names'))).toMatchObject({
       namespace,
       names: expect.arrayContaining(['..']) as unknown,
@@ -332,7 +332,7 @@ describe('auth.kyverno.tokenRequired: false before any secret is read', () => {
     if (user !== undefined) api.putToken(token, user, AUDIENCE);
     expect((await kyverno(headers())).status).toBe(200);
     expect(await stateOf()).toBe('failed');
-    expect(secretsAsked()).toEqual([]);
+    expect(readSecrets()).toEqual([]);
   });
 });
 
@@ -343,7 +343,7 @@ describe('auth.kyverno.tokenRequired: false without TokenReviews', () => {
     api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
     for (const word of ['token-a', 'token-b', 'token-c']) expect((await kyverno(bearer(word))).status).toBe(200);
     expect(await stateOf()).toBe('failed');
-    expect(secretsAsked()).toEqual([]);
+    expect(readSecrets()).toEqual([]);
     const asked = api.requests.filter(({ path }) => path.endsWith('/tokenreviews'));
     expect(asked).toHaveLength(1);
     const lines = service.log.filter(({ message }) => message.includes('token cannot be checked'));
@@ -387,10 +387,10 @@ describe('auth.explain.secret', () => {
   it.each([
     ['without the secret', {}],
     ['with another secret', { 'Image-Swapper-Secret': `${SECRET}x` }],
-  ])('opens /v1/explain and /v1/mirrors to loopback alone %s', (_, headers) => expectLoopbackAlone(headers));
+  ])('opens /v1/explain and /v1/mirrors to loopback alone %s', (_, headers) => expectLoopbackOnly(headers));
 
   it('opens them to a caller that knows it', async () => {
-    const replies = await Promise.all(explanations({ ...ELSEWHERE, headers: { 'Image-Swapper-Secret': SECRET } }));
+    const replies = await Promise.all(explanations({ ...OTHER_ADDRESS, headers: { 'Image-Swapper-Secret': SECRET } }));
     expect(replies.map(({ status }) => status)).toEqual([200, 200]);
     // The secret does not change access to other routes.
     expect((await send('/webhook', webhookBody())).status).toBe(200);

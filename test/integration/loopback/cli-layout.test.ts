@@ -51,7 +51,7 @@ async function mirror(
 
 /** A layout that one run has written. Its names are those of a source that may no longer exist. */
 let written: string | undefined;
-async function aLayout(): Promise<void> {
+async function writeLayout(): Promise<void> {
   if (written === undefined) {
     await mirror('--to-layout', app());
     written = `${folder}-kept`;
@@ -227,7 +227,7 @@ describe('mirror --from-layout', () => {
   });
 
   it('reads layouts of other tools: manifests without a name are kept, short names refused', async () => {
-    await aLayout();
+    await writeLayout();
     const path = join(folder, 'index.json');
     const json = JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] };
     const [entry] = json.manifests;
@@ -274,7 +274,7 @@ describe('mirror --from-layout', () => {
       /is missing/,
     ],
   ])('publishes nothing when %s', async (_title, damage, message) => {
-    await aLayout();
+    await writeLayout();
     await damage();
     const ended = await mirror('--from-layout');
     expect(ended).toMatchObject({
@@ -294,7 +294,7 @@ describe('mirror --from-layout', () => {
     ['no object', () => [], 'index.json is not a JSON object'],
     ['no image', () => ({ manifests: [] }), 'index.json names no image'],
   ])('refuses an index with %s', async (_title, change, message) => {
-    await aLayout();
+    await writeLayout();
     const path = join(folder, 'index.json');
     await writeFile(path, JSON.stringify(change(JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] })));
     const ended = await mirror('--from-layout');

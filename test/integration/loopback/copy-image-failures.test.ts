@@ -6,27 +6,43 @@ import type { FakeRegistry } from '../../fakes/registry.js';
 import { expectComplete, pair } from './copy-pair.js';
 
 describe('copyImage with a registry that lies or dies', () => {
-  const lie = (path: RegExp, action: Parameters<FakeRegistry['fault']>[0]['action']) => ({ path, action });
+  const faultFor = (path: RegExp, action: Parameters<FakeRegistry['fault']>[0]['action']) => ({ path, action });
   it.each([
-    ['wrong bytes of a blob', lie(/\/blobs\/sha256/, { type: 'wrong-bytes' }), 'invalid'],
-    ['a blob with a longer Content-Length', lie(/\/blobs\/sha256/, { type: 'content-length', delta: 5 }), 'invalid'],
-    ['a blob with a shorter Content-Length', lie(/\/blobs\/sha256/, { type: 'content-length', delta: -5 }), 'invalid'],
-    ['a blob that ends early', lie(/\/blobs\/sha256/, { type: 'truncate', after: 70_000 }), 'invalid'],
-    ['a blob whose connection is reset too early', lie(/\/blobs\/sha256/, { type: 'reset', after: 70 }), 'unreachable'],
-    ['a blob that stops too early', lie(/\/blobs\/sha256/, { type: 'hang', after: 70 }), 'unreachable'],
-    ['an HTML page for a blob', lie(/\/blobs\/sha256/, { type: 'html', status: 200 }), 'invalid'],
-    ['an HTML page for a manifest', lie(/\/manifests\//, { type: 'html', status: 200 }), 'invalid'],
-    ['wrong bytes of a manifest', lie(/\/manifests\/sha256/, { type: 'wrong-bytes' }), 'invalid'],
-    ['a manifest that ends early', lie(/\/manifests\/sha256/, { type: 'truncate', after: 40 }), 'invalid'],
-    ['a proxy error', lie(/\/manifests\/sha256/, { type: 'html', status: 502 }), 'server'],
+    ['wrong bytes of a blob', faultFor(/\/blobs\/sha256/, { type: 'wrong-bytes' }), 'invalid'],
+    [
+      'a blob with a longer Content-Length',
+      faultFor(/\/blobs\/sha256/, { type: 'content-length', delta: 5 }),
+      'invalid',
+    ],
+    [
+      'a blob with a shorter Content-Length',
+      faultFor(/\/blobs\/sha256/, { type: 'content-length', delta: -5 }),
+      'invalid',
+    ],
+    ['a blob that ends early', faultFor(/\/blobs\/sha256/, { type: 'truncate', after: 70_000 }), 'invalid'],
+    [
+      'a blob whose connection is reset too early',
+      faultFor(/\/blobs\/sha256/, { type: 'reset', after: 70 }),
+      'unreachable',
+    ],
+    ['a blob that stops too early', faultFor(/\/blobs\/sha256/, { type: 'hang', after: 70 }), 'unreachable'],
+    ['an HTML page for a blob', faultFor(/\/blobs\/sha256/, { type: 'html', status: 200 }), 'invalid'],
+    ['an HTML page for a manifest', faultFor(/\/manifests\//, { type: 'html', status: 200 }), 'invalid'],
+    ['wrong bytes of a manifest', faultFor(/\/manifests\/sha256/, { type: 'wrong-bytes' }), 'invalid'],
+    ['a manifest that ends early', faultFor(/\/manifests\/sha256/, { type: 'truncate', after: 40 }), 'invalid'],
+    ['a proxy error', faultFor(/\/manifests\/sha256/, { type: 'html', status: 502 }), 'server'],
     [
       'endless throttling',
-      lie(/\/blobs\//, { type: 'status', status: 429, headers: { 'retry-after': '3600' } }),
+      faultFor(/\/blobs\//, { type: 'status', status: 429, headers: { 'retry-after': '3600' } }),
       'throttled',
     ],
     [
       'another digest in the header',
-      lie(/\/manifests\/sha256/, { type: 'header', name: 'docker-content-digest', value: sha256(Buffer.from('x')) }),
+      faultFor(/\/manifests\/sha256/, {
+        type: 'header',
+        name: 'docker-content-digest',
+        value: sha256(Buffer.from('x')),
+      }),
       'invalid',
     ],
   ])('leaves no tag behind after %s, and blames the source', async (_, rule, kind) => {

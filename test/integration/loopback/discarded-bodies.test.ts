@@ -43,7 +43,7 @@ async function serveEndlessBody(status: number, drips: boolean): Promise<Serving
 }
 
 /** Maximum of bytes that socket buffers may hold. It is generous, but far below the size of an endless body. */
-const MOST_TAKEN = 16 * 1024 * 1024;
+const MAX_RECEIVED_BYTES = 16 * 1024 * 1024;
 
 describe('a body that does not end', () => {
   it.each([
@@ -66,6 +66,6 @@ describe('a body that does not end', () => {
       .client(host, anonymousKeychain)
       .getManifest('app', 'latest')
       .catch(() => undefined);
-    expect(await taken).toBeLessThan(MOST_TAKEN);
+    expect(await taken).toBeLessThan(MAX_RECEIVED_BYTES);
   });
 });

@@ -13,7 +13,7 @@ import type { MirrorRow } from './world.js';
 /** A registry or token server that repeats the received login in texts that people read. */
 
 const TOKEN = 'tok-5f3a1c9e7b2d4f60';
-const OF_TOKEN = [TOKEN, Buffer.from(TOKEN).toString('base64')];
+const TOKEN_FORMS = [TOKEN, Buffer.from(TOKEN).toString('base64')];
 
 /** The login for one source, in the forms that a response may contain. */
 class Login {
@@ -33,7 +33,7 @@ class Login {
   }
 }
 
-const asksBasic = { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } };
+const basicChallenge = { status: 401, headers: { 'www-authenticate': 'Basic realm="r"' } };
 const asksBearer = (server: ScriptedServer): ScriptedAnswer => ({
   status: 401,
   headers: { 'www-authenticate': `Bearer realm="${server.origin}/token",service="s"` },
@@ -44,14 +44,14 @@ const scripts: readonly (readonly [string, (login: Login) => Script])[] = [
     'a registry with a password',
     (login) =>
       ({ headers }) =>
-        headers.authorization === undefined ? asksBasic : login.echo(),
+        headers.authorization === undefined ? basicChallenge : login.echo(),
   ],
   [
     'a registry with a token',
     (login) =>
       ({ path, headers }, server) => {
         if (path === '/token') return { status: 200, body: { token: TOKEN } };
-        return headers.authorization === undefined ? asksBearer(server) : login.echo(OF_TOKEN);
+        return headers.authorization === undefined ? asksBearer(server) : login.echo(TOKEN_FORMS);
       },
   ],
   [
@@ -65,7 +65,7 @@ const scripts: readonly (readonly [string, (login: Login) => Script])[] = [
     ({ password, basic }) =>
       ({ headers }) =>
         headers.authorization === undefined
-          ? asksBasic
+          ? basicChallenge
           : { status: 307, headers: { location: `ftp://x/${encodeURIComponent(password)}/${basic}` } },
   ],
   [
@@ -73,7 +73,7 @@ const scripts: readonly (readonly [string, (login: Login) => Script])[] = [
     ({ basic }) =>
       ({ headers }) =>
         headers.authorization === undefined
-          ? asksBasic
+          ? basicChallenge
           : { status: 401, headers: { 'www-authenticate': `Bearer realm="${basic}"` } },
   ],
 ];
@@ -146,7 +146,7 @@ describe('a login that is repeated by', () => {
       true,
     );
     for (const [place, text] of Object.entries(places)) {
-      for (const secret of OF_TOKEN) expect(text.includes(secret), `${place}: ${secret}`).toBe(false);
+      for (const secret of TOKEN_FORMS) expect(text.includes(secret), `${place}: ${secret}`).toBe(false);
     }
   });
 });

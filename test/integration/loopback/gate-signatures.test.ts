@@ -165,8 +165,8 @@ describe('a signature of an identity', () => {
   });
 
   it('of another authority with the same names is denied', async () => {
-    const forger = await FakeSigstore.start();
-    attach(await forger.bundle({ identity: builder, digest: image.digest }));
+    const otherSigstore = await FakeSigstore.start();
+    attach(await otherSigstore.bundle({ identity: builder, digest: image.digest }));
     expect((await world(keyless()).refused()).message).toMatch(
       /denied by gate\.verify: no signature is accepted: bundle sha256:\w+: .*certificate/i,
     );

@@ -114,7 +114,7 @@ const path = (): string => `mirror/${source.host.replace(':', '_')}/app`;
 const inTarget = (): string | undefined => target.manifest(path(), '1')?.digest;
 const url = (): string => `${webhook.origin}/judge`;
 const writes = (): string[] => target.requests().filter((line) => !/^(?:GET|HEAD) /.test(line));
-const keptTimes = (): string => {
+const storedTimes = (): string => {
   const { data } = (api.objects.get(MAP) ?? {}) as { readonly data?: Readonly<Record<string, string>> };
   return data?.['first-seen'] ?? '';
 };
@@ -182,7 +182,7 @@ describe('the ConfigMap of first-seen times', () => {
     const first = world({ gate, inCluster: true });
     await first.refused();
     await first.copier.settled();
-    expect(keptTimes()).toBe(`${image.digest} 2026-03-01T12:00:00Z\n`);
+    expect(storedTimes()).toBe(`${image.digest} 2026-03-01T12:00:00Z\n`);
     clock += 72 * HOUR;
     const second = world({ gate, inCluster: true });
     expect(await second.copy()).toMatchObject({ digest: image.digest });
@@ -198,7 +198,7 @@ describe('the ConfigMap of first-seen times', () => {
     const second = world({ gate, inCluster: true });
     expect(await second.refused()).toMatchObject({ gate: { until: clock + 72 * HOUR } });
     await second.copier.settled();
-    expect(keptTimes()).toBe(`${image.digest} 2026-03-04T12:00:00Z\n`);
+    expect(storedTimes()).toBe(`${image.digest} 2026-03-04T12:00:00Z\n`);
   });
 
   it('with a time in the future is corrected to now', async () => {
@@ -220,7 +220,7 @@ describe('the ConfigMap of first-seen times', () => {
     await Promise.all([one.refused(), two.refused(two.job({}, 'app:2'))]);
     await Promise.all([one.copier.settled(), two.copier.settled()]);
     expect(
-      keptTimes()
+      storedTimes()
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => line.split(' ')[0])

@@ -38,7 +38,7 @@ function open(): Promise<Socket> {
 }
 
 /** Sends the text and reads until the service closes the connection or is silent for a while. */
-async function talk(text: string, { halfClose = false } = {}): Promise<{ received: string; closed: boolean }> {
+async function exchange(text: string, { halfClose = false } = {}): Promise<{ received: string; closed: boolean }> {
   const socket = await open();
   let received = '';
   let closed = false;
@@ -78,7 +78,7 @@ describe('requests that two readers could understand differently', () => {
     ['a header of 20 KB', ask(`A: ${'a'.repeat(20_000)}`, '')],
     ['ten thousand headers', ask(Array.from({ length: 10_000 }, (_, n) => `A${n}: 1`).join('\r\n'), '')],
   ])('%s: one refusal, the connection closed, nothing behind it answered', async (_, text) => {
-    const { received, closed } = await talk(text);
+    const { received, closed } = await exchange(text);
     expect(statuses(received)).toHaveLength(1);
     expect(statuses(received)[0]).toMatch(/^4\d\d$/);
     expect(closed).toBe(true);
@@ -86,12 +86,12 @@ describe('requests that two readers could understand differently', () => {
   });
 
   it('requests sent ahead are answered in their order', async () => {
-    const { received } = await talk(`${whole}${ask('Content-Length: 2', '{}')}${whole}`);
+    const { received } = await exchange(`${whole}${ask('Content-Length: 2', '{}')}${whole}`);
     expect(statuses(received)).toEqual(['200', '400', '200']);
   });
 
   it('a sender that closes its half after the request still gets its answer', async () => {
-    const { received } = await talk(whole, { halfClose: true });
+    const { received } = await exchange(whole, { halfClose: true });
     expect(statuses(received)).toEqual(['200']);
   });
 
@@ -99,7 +99,7 @@ describe('requests that two readers could understand differently', () => {
     'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n',
     ask('Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2', '{}'),
   ])('no tunnel is opened and no protocol changed: %j', async (text) => {
-    const { received } = await talk(text);
+    const { received } = await exchange(text);
     expect(statuses(received)).not.toContain('101');
     expect(statuses(received)).not.toContain('200');
     await ok();
@@ -113,7 +113,7 @@ describe('requests that two readers could understand differently', () => {
     '//v1/kyverno',
     '/v1/kyverno/../../etc/passwd',
   ])('path %j: a 4xx without braces, and no internal error in the log', async (path) => {
-    const { received } = await talk(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    const { received } = await exchange(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
     expect(statuses(received)[0]).toMatch(/^4\d\d$/);
     expect(received).not.toContain('{{');
     expect(service.log.filter(({ level }) => level === 'error')).toEqual([]);

@@ -18,11 +18,18 @@ import { until } from '../../fakes/until.js';
 
 const PATH = '/apis/coordination.k8s.io/v1/namespaces/swapper/leases/image-swapper';
 /** About a third of the service's durations, so that a busy machine still renews in time. */
-const FAST: LeaseDurations = { lease: 4_000, renew: 1_000, giveUp: 3_000, retry: 100, request: 1_000, refused: 3_600 };
+const FAST_DURATIONS: LeaseDurations = {
+  lease: 4_000,
+  renew: 1_000,
+  giveUp: 3_000,
+  retry: 100,
+  request: 1_000,
+  refused: 3_600,
+};
 /** Durations for tests that block the thread. Renewals are as frequent, but a busy machine does not lose the Lease. */
-const LONG_LEASE: LeaseDurations = { ...FAST, lease: 60_000, giveUp: 50_000, request: 20_000 };
+const LONG_LEASE: LeaseDurations = { ...FAST_DURATIONS, lease: 60_000, giveUp: 50_000, request: 20_000 };
 
-const NOBODY = { resolve: async () => [] };
+const NO_CREDENTIALS = { resolve: async () => [] };
 
 let api: FakeObjectServer;
 let folder: string;
@@ -65,7 +72,7 @@ class Replica {
   }
 }
 
-async function start(identity: string, durations = FAST): Promise<Replica> {
+async function start(identity: string, durations = FAST_DURATIONS): Promise<Replica> {
   const cluster = await connectCluster({ KUBECONFIG: join(folder, 'kubeconfig') });
   if (cluster === undefined) throw new Error('KUBECONFIG was not read');
   const lease = await ClusterLease.connect(cluster, 'image-swapper');
@@ -95,7 +102,7 @@ describe('the Lease at the API server', () => {
     const time: unknown = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
     expect(first).toEqual({
       holderIdentity: 'a_1',
-      leaseDurationSeconds: FAST.lease / 1_000,
+      leaseDurationSeconds: FAST_DURATIONS.lease / 1_000,
       acquireTime: time,
       renewTime: time,
       leaseTransitions: 0,
@@ -129,7 +136,7 @@ describe('the Lease at the API server', () => {
   it('is contested with one create each, and won by one', async () => {
     const all = await Promise.all(['a_1', 'b_2', 'c_3'].map((identity) => start(identity)));
     await until('a leader', () => all.some(({ working }) => working));
-    await sleep(3 * FAST.renew);
+    await sleep(3 * FAST_DURATIONS.renew);
     expect(all.filter(({ working }) => working)).toHaveLength(1);
     const leader = all.find(({ working }) => working);
     await until('all know the leader', () => all.every(({ state }) => state.holder === spec()['holderIdentity']));
@@ -157,7 +164,7 @@ describe('an API server that', () => {
     await until('the end of leading', () => !replica.working);
     // The timer starts when the renewal is sent, but a busy machine records the request later. The test therefore
     // requires only half of the duration.
-    expect(performance.now() - last).toBeGreaterThan(FAST.giveUp / 2);
+    expect(performance.now() - last).toBeGreaterThan(FAST_DURATIONS.giveUp / 2);
     expect(replica.state.leading).toBe(false);
     api.fault = () => undefined;
     await until('leading again', () => replica.working);
@@ -216,7 +223,7 @@ describe('an API server that', () => {
 describe('the Lease of a replica that copies', () => {
   it('is kept while 20 manifests of brackets arrive: the same thread renews it', async () => {
     const image = buildImage({ layerSize: 100 });
-    const hostile = await HostileRegistry.start({ hole: 'brackets', image });
+    const hostile = await HostileRegistry.start({ attack: 'brackets', image });
     const target = await FakeRegistry.start();
     const factory = new RegistryFactory({
       endpoints: [hostile, target].map(({ host }) => ({ host, insecure: true })),
@@ -231,8 +238,14 @@ describe('the Lease of a replica that copies', () => {
       const watching = setInterval(() => (lost += replica.working ? 0 : 1), 50);
       const copies = Array.from({ length: 20 }, (_, n) =>
         copyImage({
-          source: { client: factory.client(hostile.host, NOBODY), reference: { repository: `a/${n}`, tag: 'v1' } },
-          target: { client: factory.client(target.host, NOBODY), reference: { repository: `b/${n}`, published: 'v1' } },
+          source: {
+            client: factory.client(hostile.host, NO_CREDENTIALS),
+            reference: { repository: `a/${n}`, tag: 'v1' },
+          },
+          target: {
+            client: factory.client(target.host, NO_CREDENTIALS),
+            reference: { repository: `b/${n}`, published: 'v1' },
+          },
         }).catch((error: unknown) => error),
       );
       const errors = await Promise.all(copies);

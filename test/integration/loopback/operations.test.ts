@@ -237,24 +237,18 @@ describe('the log', () => {
     ],
     // A 503 does not mean that the registry is down, so each image is tried separately.
     ['answers 503', 9, async () => source.fault({ action: { type: 'status', status: 503 } })],
-  ] as const)(
-    'has few lines while a source registry %s, and each Pod is admitted',
-    async (_what, failures, breakIt) => {
-      load(...numbered(30));
-      const service = await serve(KNOWN_CALLER);
-      await breakIt();
-      for (const name of numbered(30)) expect(await admit(service, images(name))).toEqual(images(name));
-      await until(
-        'copies have failed',
-        async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= failures,
-      );
-      const warned = service.log.filter(({ level }) => level === 'warn' || level === 'error');
-      expect(warned.length).toBeGreaterThan(0);
-      expect(warned.length).toBeLessThanOrEqual(3);
-      expect(service.log.length).toBeLessThan(10);
-      expect(warned[0]).toMatchObject({ host: source.host });
-    },
-  );
+  ] as const)('has few lines while a source registry %s, and each Pod is admitted', async (_what, failures, damage) => {
+    load(...numbered(30));
+    const service = await serve(KNOWN_CALLER);
+    await damage();
+    for (const name of numbered(30)) expect(await admit(service, images(name))).toEqual(images(name));
+    await until('copies have failed', async () => (await metric(service, 'image_swapper_copy_jobs_total')) >= failures);
+    const warned = service.log.filter(({ level }) => level === 'warn' || level === 'error');
+    expect(warned.length).toBeGreaterThan(0);
+    expect(warned.length).toBeLessThanOrEqual(3);
+    expect(service.log.length).toBeLessThan(10);
+    expect(warned[0]).toMatchObject({ host: source.host });
+  });
 });
 
 describe('image-swapper status', () => {
@@ -304,10 +298,10 @@ describe('image-swapper status', () => {
   });
 
   it('ends with 3 and says how to reach a service when there is none, and with 2 without a URL', async () => {
-    const nobody = `http://127.0.0.1:${await freePort()}`;
-    const { code, stderr, stdout } = await spawned('--server', nobody);
+    const unusedUrl = `http://127.0.0.1:${await freePort()}`;
+    const { code, stderr, stdout } = await spawned('--server', unusedUrl);
     expect([code, stdout]).toEqual([3, '']);
-    expect(stderr).toContain(`${nobody}/v1/mirrors`);
+    expect(stderr).toContain(`${unusedUrl}/v1/mirrors`);
     expect(stderr).toContain('kubectl -n image-swapper port-forward');
     const other = await status('--server', source.origin);
     expect([other.code, other.stderr]).toEqual([3, expect.stringContaining('not a response of image-swapper')]);

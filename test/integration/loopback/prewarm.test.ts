@@ -30,7 +30,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-function use(name: string, namespace: string): void {
+function addPod(name: string, namespace: string): void {
   loadImage(source, name, buildImage({ seed: 1 }), '1');
   cluster.collection(PODS).put(smallPod(name, `${source.host}/${name}:1`, namespace));
 }
@@ -51,9 +51,9 @@ async function plan(namespace: string | undefined, env: Record<string, string> =
 }
 
 it("mirrors what the kubeconfig's namespace uses, or default: only a Pod has a namespace of its own", async () => {
-  use('here', 'team-a');
-  use('there', 'default');
-  use('ours', 'platform');
+  addPod('here', 'team-a');
+  addPod('there', 'default');
+  addPod('ours', 'platform');
   const built: typeof runHere = (args, { env, cwd }) => runProgram(args, env, cwd);
   expect(await plan('team-a', {}, built)).toEqual(['here:1', 'ours:1', 'there:1']);
   expect(await plan(undefined, { POD_NAMESPACE: 'platform' })).toEqual(['here:1', 'there:1']);
@@ -64,9 +64,9 @@ it.each<[string, ClusterFault]>([
   ['cuts a connection', { type: 'cut', after: 100 }],
   ['forgets the list', { type: 'status', code: 410 }],
 ])('goes on when the API server %s between two pages', async (_, fault) => {
-  use('first', 'team-a');
+  addPod('first', 'team-a');
   cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, `${source.host}/first:1`));
-  use('last', 'team-a');
+  addPod('last', 'team-a');
   cluster.fault({ verb: 'list', path: PODS, after: 1, times: 1, fault });
   expect(await plan('team-a')).toEqual(['first:1', 'last:1']);
 });

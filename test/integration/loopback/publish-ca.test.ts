@@ -12,7 +12,7 @@ import { parse, target } from '../../unit/config/parsing.js';
 const PROVIDERS = '/apis/externaldata.gatekeeper.sh/v1beta1/providers/';
 /** A configuration that needs two mutators for each list of containers. */
 const SPLIT = "obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'";
-const OURS = 'https://image-swapper.tools.svc:8443';
+const SERVICE_URL = 'https://image-swapper.tools.svc:8443';
 
 let api: AnsweringApi;
 /** URLs of the Providers by name. */
@@ -47,7 +47,7 @@ describe('the CA certificate of the serving certificate, at Gatekeeper', () => {
   it('goes into the Provider of these filters, also where those take a name of their own', async () => {
     const name = providerName('image-swapper', [SPLIT]);
     expect(name).toMatch(/^image-swapper-[0-9a-f]{12}$/);
-    providers.set(name, `${OURS}/v1/gatekeeper/filters-x`).set('image-swapper-other', OURS);
+    providers.set(name, `${SERVICE_URL}/v1/gatekeeper/filters-x`).set('image-swapper-other', SERVICE_URL);
     expect(await publish(SPLIT)).toEqual({ complete: true, problems: [] });
     expect(patched.filter(({ path }) => path.startsWith(PROVIDERS))).toEqual([
       {
@@ -61,7 +61,7 @@ describe('the CA certificate of the serving certificate, at Gatekeeper', () => {
   });
 
   it('goes into the one of the plain name as well, which objects without filters have', async () => {
-    providers.set('image-swapper', OURS);
+    providers.set('image-swapper', SERVICE_URL);
     expect(await publish(SPLIT)).toEqual({ complete: true, problems: [] });
     expect(patched.map(({ path }) => path)).toContain(`${PROVIDERS}image-swapper`);
   });

@@ -17,7 +17,7 @@ let ended: Promise<void> | undefined;
 /** The objects of the reflector by name. */
 let present: Map<string, string>;
 let lists: number;
-let trouble: (string | undefined)[];
+let problems: (string | undefined)[];
 
 beforeEach(async () => {
   cluster = await FakeCluster.start();
@@ -25,7 +25,7 @@ beforeEach(async () => {
   ended = undefined;
   present = new Map();
   lists = 0;
-  trouble = [];
+  problems = [];
 });
 afterEach(async () => {
   running.abort();
@@ -33,7 +33,10 @@ afterEach(async () => {
   await cluster.close();
 });
 
-async function start({ silence = 60_000, largest }: { silence?: number; largest?: number } = {}): Promise<void> {
+async function start({
+  silence: idleTimeoutMs = 60_000,
+  largest,
+}: { silence?: number; largest?: number } = {}): Promise<void> {
   const config = new KubeConfig();
   config.loadFromString(cluster.kubeconfig());
   let generation = new Set<string>();
@@ -55,8 +58,8 @@ async function start({ silence = 60_000, largest }: { silence?: number; largest?
         for (const name of present.keys()) if (!generation.has(name)) present.delete(name);
       },
     },
-    onProblem: (error: ApiStatusError | undefined) => trouble.push(error && `${error.code} ${error.message}`),
-    times: { idleTimeoutMs: silence, watch: 240_000, pause: [20, 100] },
+    onProblem: (error: ApiStatusError | undefined) => problems.push(error && `${error.code} ${error.message}`),
+    times: { idleTimeoutMs, watch: 240_000, pause: [20, 100] },
   });
   ended = reflector.run(running.signal);
 }
@@ -89,7 +92,7 @@ describe('existing images', () => {
     await until('the late one', () => present.has('late'));
     cluster.collection(PODS).remove(uid('late'));
     await until('the late one is gone', () => !present.has('late'));
-    expect([lists, trouble]).toEqual([1, []]);
+    expect([lists, problems]).toEqual([1, []]);
   });
 
   it('is listed by smaller pages where objects are large', async () => {
@@ -97,7 +100,7 @@ describe('existing images', () => {
     cluster.collection(PODS).generate(60, (index) => smallPod(`pod-${index}`, 'app:1'));
     await start({ largest: large });
     await watching();
-    expect([present.size, lists, trouble]).toEqual([60, 1, []]);
+    expect([present.size, lists, problems]).toEqual([60, 1, []]);
     const limits = cluster.requests.filter(({ verb }) => verb === 'list').map(({ query }) => Number(query['limit']));
     expect(limits).toEqual([100, 20, ...Array<number>(15).fill(4)]);
   });
@@ -105,8 +108,8 @@ describe('existing images', () => {
   it('is not read without limit, even for one object', async () => {
     put('a');
     await start({ largest: 100 });
-    await until('the trouble', () => trouble.length > 0);
-    expect(trouble).toEqual([`0 ${PODS}: a page of the list has more than 100 bytes`]);
+    await until('the trouble', () => problems.length > 0);
+    expect(problems).toEqual([`0 ${PODS}: a page of the list has more than 100 bytes`]);
     expect(present.size).toBe(0);
   });
 
@@ -121,7 +124,7 @@ describe('existing images', () => {
     cluster.endWatches(PODS);
     put('c');
     await has('a', 'b', 'c');
-    expect(trouble).toEqual([`0 ${PODS}: the response is not a list`, undefined]);
+    expect(problems).toEqual([`0 ${PODS}: the response is not a list`, undefined]);
     expect(lists).toBe(2);
   });
 
@@ -188,23 +191,23 @@ describe('a watch that ends', () => {
   it('without any event is abandoned, because its other end is gone', async () => {
     await start({ silence: 300 });
     await watching();
-    cluster.goSilent(PODS);
+    cluster.stopSending(PODS);
     put('unheard');
     await has('unheard');
     expect(lists).toBe(1);
-    expect(trouble[0]).toContain('no data for 0.3 s');
+    expect(problems[0]).toContain('no data for 0.3 s');
   });
 
   it('is not given up while bookmarks come', async () => {
-    const silence = 2_000;
-    await start({ silence });
+    const idleTimeoutMs = 2_000;
+    await start({ silence: idleTimeoutMs });
     await watching();
     const started = performance.now();
-    while (performance.now() - started < 1.5 * silence) {
+    while (performance.now() - started < 1.5 * idleTimeoutMs) {
       await sleep(50);
       cluster.bookmark(PODS);
     }
-    expect([cluster.count('watch'), trouble]).toEqual([1, []]);
+    expect([cluster.count('watch'), problems]).toEqual([1, []]);
   });
 
   it('that hangs before it begins is given up', async () => {
@@ -225,7 +228,7 @@ describe('a server that has forgotten', () => {
     cluster.endWatches(PODS);
     cluster.collection(PODS).remove(uid('goes'), false);
     await has('stays');
-    expect([lists, trouble]).toEqual([2, []]);
+    expect([lists, problems]).toEqual([2, []]);
   });
 
   it('reports it between two pages', async () => {
@@ -242,11 +245,11 @@ describe('a server that has forgotten', () => {
       cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
       cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
       await start();
-      await until('the trouble', () => trouble.length > 0);
+      await until('the trouble', () => problems.length > 0);
       await sleep(1_000);
       // Each attempt reads two pages. Pauses are at most 100 ms in this test.
       expect(cluster.count('list')).toBeLessThan(50);
-      expect(trouble).toHaveLength(1);
+      expect(problems).toHaveLength(1);
     },
   );
 });
@@ -266,7 +269,7 @@ describe('a problem', () => {
     expect([present.size, lists]).toEqual([240, 1]);
     const starts = cluster.requests.map(({ query }) => query['continue']?.split('/')[1]);
     expect(starts.slice(0, 5)).toEqual([undefined, '100', '100', '100', '200']);
-    expect(trouble).toEqual([expect.any(String), undefined]);
+    expect(problems).toEqual([expect.any(String), undefined]);
   });
 
   it('that is asked to wait for waits', async () => {
@@ -284,23 +287,23 @@ describe('a problem', () => {
     cluster.fault({ fault: { type: 'status', code: 403 } });
     await start();
     await sleep(500);
-    expect(trouble).toEqual(['403 /api/v1/pods: status 403: injected 403']);
+    expect(problems).toEqual(['403 /api/v1/pods: status 403: injected 403']);
     cluster.clearFaults();
     await has('a');
-    expect(trouble).toEqual([expect.any(String), undefined]);
+    expect(problems).toEqual([expect.any(String), undefined]);
   });
 
   it('of a server that is down is reported once, and nothing is lost', async () => {
     put('a', 'b');
     await start();
     await watching();
-    await cluster.goDown();
+    await cluster.disconnect();
     cluster.collection(PODS).remove(uid('a'));
     put('c');
     await sleep(400);
-    await cluster.comeBack();
+    await cluster.reconnect();
     await has('b', 'c');
-    expect(trouble).toEqual([expect.any(String), undefined]);
+    expect(problems).toEqual([expect.any(String), undefined]);
   });
 
   it('is not what hostile objects make', async () => {
@@ -319,6 +322,6 @@ describe('a problem', () => {
     }
     put('a');
     await has('a');
-    expect([lists, trouble]).toEqual([1, []]);
+    expect([lists, problems]).toEqual([1, []]);
   });
 });

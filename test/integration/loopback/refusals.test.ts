@@ -7,33 +7,33 @@ import { buildImage, DOCKER_MANIFEST, loadImage, OCI_CONFIG, OCI_MANIFEST } from
 import { bytesContent } from '../../fakes/registry-content.js';
 import { pair } from './copy-pair.js';
 
-const said = (code: string, message: string): string => JSON.stringify({ errors: [{ code, message }] });
+const errorBody = (code: string, message: string): string => JSON.stringify({ errors: [{ code, message }] });
 
 describe('a target that refuses a manifest', () => {
   it.each([
     [
       'its quota',
       403,
-      said('DENIED', 'already has the maximum allowed number of images'),
+      errorBody('DENIED', 'already has the maximum allowed number of images'),
       'quota',
       /maximum allowed number.*quota is used up/,
     ],
     [
       'its policy',
       412,
-      said('PROJECTPOLICYVIOLATION', 'the image is not signed'),
+      errorBody('PROJECTPOLICYVIOLATION', 'the image is not signed'),
       'policy',
       /not signed.*does not release/,
     ],
     [
       'an immutable tag',
       409,
-      said('TAG_IMMUTABLE', 'tag v1 is immutable'),
+      errorBody('TAG_IMMUTABLE', 'tag v1 is immutable'),
       'conflict',
       /tag v1 is immutable.*refers to another image/,
     ],
     ['the size', 413, '<html><title>413 too large</title></html>', 'too-large', /413 too large/],
-    ['its rights', 403, said('DENIED', 'push access denied'), 'forbidden', /push access denied/],
+    ['its rights', 403, errorBody('DENIED', 'push access denied'), 'forbidden', /push access denied/],
   ])('for %s says so in its words, once', async (_, status, body, kind, message) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', buildImage(), 'v1');
@@ -95,7 +95,7 @@ describe('a source', () => {
   it('whose scan has not ended is tried again later', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', buildImage(), 'v1');
-    const body = said('PROJECTPOLICYVIOLATION', 'the vulnerability scan is Running');
+    const body = errorBody('PROJECTPOLICYVIOLATION', 'the vulnerability scan is Running');
     source.fault({ path: '/manifests/', action: { type: 'status', status: 412, body } });
     await expect(copy()).rejects.toMatchObject({ kind: 'policy', retryable: true, retryAfter: 30_000 });
   });

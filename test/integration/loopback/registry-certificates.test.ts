@@ -144,7 +144,7 @@ describe('a client certificate', () => {
 });
 
 describe('CA certificates of the environment', () => {
-  const trusts = async (env: Record<string, string>, host: string, more: object = {}): Promise<string[]> => {
+  const logInWith = async (env: Record<string, string>, host: string, more: object = {}): Promise<string[]> => {
     const problems: string[] = [];
     const added = addedCas(env, (problem) => problems.push(problem));
     const endpoints = Object.keys(more).length === 0 ? [] : [{ host, insecure: false, ...more }];
@@ -155,17 +155,17 @@ describe('CA certificates of the environment', () => {
   it('are trusted in addition to the others: SSL_CERT_FILE, SSL_CERT_DIR, and with a caFile also NODE_EXTRA_CA_CERTS', async () => {
     const registry = await start(false);
     const ca = await file('ca.pem', served.ca);
-    await expect(trusts({}, registry.host)).rejects.toThrow(
+    await expect(logInWith({}, registry.host)).rejects.toThrow(
       /not trusted .*set caFile to its CA certificate, NODE_EXTRA_CA_CERTS to one for all registries/,
     );
-    expect(await trusts({ SSL_CERT_FILE: ca }, registry.host)).toEqual([]);
-    expect(await trusts({ SSL_CERT_DIR: `/nowhere:${folder}` }, registry.host)).toEqual([
+    expect(await logInWith({ SSL_CERT_FILE: ca }, registry.host)).toEqual([]);
+    expect(await logInWith({ SSL_CERT_DIR: `/nowhere:${folder}` }, registry.host)).toEqual([
       'SSL_CERT_DIR: /nowhere is not used: ENOENT',
     ]);
-    expect(await trusts({ NODE_EXTRA_CA_CERTS: ca }, registry.host, { ca: ours.ca })).toEqual([]);
-    expect(await trusts({ SSL_CERT_FILE: await file('other.pem', ours.ca) }, registry.host, { ca: served.ca })).toEqual(
-      [],
-    );
+    expect(await logInWith({ NODE_EXTRA_CA_CERTS: ca }, registry.host, { ca: ours.ca })).toEqual([]);
+    expect(
+      await logInWith({ SSL_CERT_FILE: await file('other.pem', ours.ca) }, registry.host, { ca: served.ca }),
+    ).toEqual([]);
     expect(registry.seen).toHaveLength(4);
   });
 
@@ -181,7 +181,7 @@ describe('CA certificates of the environment', () => {
 
   it('that cannot be read are reported with their variable, and stop nothing', async () => {
     const registry = await start(false);
-    expect(await trusts({ SSL_CERT_FILE: '/nowhere/ca.pem' }, registry.host, { ca: served.ca })).toEqual([
+    expect(await logInWith({ SSL_CERT_FILE: '/nowhere/ca.pem' }, registry.host, { ca: served.ca })).toEqual([
       'SSL_CERT_FILE: /nowhere/ca.pem is not used: ENOENT',
     ]);
   });

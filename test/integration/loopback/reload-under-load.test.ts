@@ -92,7 +92,7 @@ async function start(config: object, image: (n: number) => string): Promise<Sett
 }
 
 /** Checks that every request got a 200 and that no keep-alive connection was cut. */
-async function expectUnharmed(load: SteadyLoad, service: RunningService): Promise<void> {
+async function expectNoFailures(load: SteadyLoad, service: RunningService): Promise<void> {
   await load.stop();
   expect(load.answers.filter(({ status, error }) => status !== 200 || error !== undefined)).toEqual([]);
   // This number of requests overlaps with the reload even on a busy machine.
@@ -150,7 +150,7 @@ describe('under a steady load', () => {
     clearInterval(look);
     expect(await metric(service, 'image_swapper_config_reload_success_total')).toBe(2);
     expect([...ready]).toEqual([200]);
-    await expectUnharmed(load, service);
+    await expectNoFailures(load, service);
   });
 
   it('a certificate swapped in by ..data is served to new connections, and old ones go on', async () => {
@@ -165,7 +165,7 @@ describe('under a steady load', () => {
     await tls.update({ 'tls.crt': second.cert, 'tls.key': first.key });
     await until('the pair that does not fit is refused', () => service.log.some(({ level }) => level === 'error'));
     expect(await metric(service, 'image_swapper_tls_reloads_total', { outcome: 'failure' })).toBe(1);
-    await expectUnharmed(load, service);
+    await expectNoFailures(load, service);
   });
 
   it('a rotated password is used within seconds, and until then Pods keep their images', async () => {
@@ -187,6 +187,6 @@ describe('under a steady load', () => {
     await until('the new password is used', async () => (await lookups('absent')) > refused + 5);
     expect(target.accessLog.filter(({ path }) => path.includes('/manifests/')).length).toBeGreaterThan(20);
     expect(JSON.stringify(service.log)).not.toMatch(/(?:first|second)-word/);
-    await expectUnharmed(load, service);
+    await expectNoFailures(load, service);
   });
 });

@@ -4,7 +4,7 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, loadImage, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, type BuiltImage } from '../../fakes/images.js';
-import { bytesContent, noise, piecesContent } from '../../fakes/registry-content.js';
+import { bytesContent, noise, chunkedContent } from '../../fakes/registry-content.js';
 import type { FakeRegistry, FaultAction, FaultRule } from '../../fakes/registry.js';
 import { expectComplete, pair } from './copy-pair.js';
 
@@ -138,7 +138,7 @@ describe('a target', () => {
     const { source, target, copy } = await pair();
     const bytes = noise(50_000, 7);
     const digest = `sha512:${createHash('sha512').update(bytes).digest('hex')}`;
-    source.putBlob('library/app', piecesContent([bytes], bytes.length, digest));
+    source.putBlob('library/app', chunkedContent([bytes], bytes.length, digest));
     const config = bytesContent(Buffer.from('{}'));
     source.putBlob('library/app', config);
     const manifest = {

@@ -65,11 +65,11 @@ function generate(text: fc.Arbitrary<string>): readonly Question[] {
 }
 
 function expectAgreement(questions: readonly Question[]): void {
-  const answers = askGo(questions);
+  const answers = evaluateInGo(questions);
   expect(answers).toHaveLength(questions.length);
   const differences = questions.flatMap((question, i) => {
     const go = answers[i] ?? {};
-    const ours = askOurs(question);
+    const ours = evaluateHere(question);
     return agrees(ours, go) ? [] : [{ ...question, ours, go }];
   });
   const shown = differences.slice(0, 5).map((difference) => JSON.stringify(difference));
@@ -79,7 +79,7 @@ function expectAgreement(questions: readonly Question[]): void {
   ).toEqual([]);
 }
 
-function askGo(questions: readonly Question[]): readonly GoAnswer[] {
+function evaluateInGo(questions: readonly Question[]): readonly GoAnswer[] {
   const input = questions.map((question) => JSON.stringify(question)).join('\n');
   const output = execFileSync(tool, { input, encoding: 'utf8', maxBuffer: 1 << 30 });
   return output
@@ -88,7 +88,7 @@ function askGo(questions: readonly Question[]): readonly GoAnswer[] {
     .map((line) => JSON.parse(line) as GoAnswer);
 }
 
-function askOurs({ expression: text, context }: Question): Answer {
+function evaluateHere({ expression: text, context }: Question): Answer {
   // Admission parses the document from JSON, which does not have a negative zero.
   const outcome = evaluateOver(text, JSON.parse(JSON.stringify(context)));
   return outcome.kind === 'value' ? { kind: 'value', value: encodable(outcome.value) } : outcome;

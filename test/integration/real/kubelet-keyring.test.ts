@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { goTool, goToolsAvailable } from '../../tools/tool.js';
-import { documents, keyringQuestion, ourAnswer } from '../../unit/credentials/keyring-questions.js';
+import { documents, keyringQuestion, answerOfKeyring } from '../../unit/credentials/keyring-questions.js';
 import type { KeyringQuestion } from '../../unit/credentials/keyring-questions.js';
 
 const QUESTIONS = 10_000;
@@ -14,7 +14,7 @@ describe.runIf(await goToolsAvailable('our keyring beside the kubelet’s'))('ou
     expect(questions.length).toBeGreaterThan(QUESTIONS / 3);
     const answers = await kubeletAnswers(questions);
     const different = questions.flatMap((question, index) => {
-      const [ours, kubelet] = [ourAnswer(question), answers[index]];
+      const [ours, kubelet] = [answerOfKeyring(question), answers[index]];
       return JSON.stringify(ours) === JSON.stringify(kubelet) ? [] : [{ ...question, ours, kubelet }];
     });
     expect(different.slice(0, 5), `KEYRING_SEED=${SEED}`).toEqual([]);

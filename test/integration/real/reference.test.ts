@@ -27,7 +27,7 @@ interface Answer {
 
 const source = fileURLToPath(new URL('../../tools/reference', import.meta.url));
 const binary = fileURLToPath(new URL('../../../.cache/tools/reference', import.meta.url));
-const hasGo = goIsThere();
+const hasGo = isGoInstalled();
 if (!hasGo && !process.env['CI']) {
   process.stderr.write('SKIPPED: the comparison with github.com/distribution/reference needs the go command\n');
 }
@@ -107,7 +107,7 @@ describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubel
   });
 });
 
-function goIsThere(): boolean {
+function isGoInstalled(): boolean {
   try {
     execFileSync('go', ['version'], { stdio: 'ignore' });
     return true;

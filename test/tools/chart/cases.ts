@@ -260,7 +260,7 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   {
-    name: 'of-the-anchor-chart',
+    name: 'values-of-k8s-image-swapper',
     values: {
       config: {
         dryRun: true,

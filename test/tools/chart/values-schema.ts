@@ -20,7 +20,7 @@ const choice = (...values: readonly unknown[]): JsonSchema => ({ enum: values })
  * Constraints that values.yaml does not show, by path: choices, limits and optional values. Any other value has the
  * type of its default. An empty mapping accepts any keys.
  */
-const TOLD: Readonly<Record<string, JsonSchema>> = {
+const DOCUMENTED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   replicaCount: COUNT,
   'image.pullPolicy': choice('Always', 'IfNotPresent', 'Never'),
   'image.digest': { type: 'string', pattern: '^(?:sha256:[0-9a-f]{64})?$' },
@@ -81,14 +81,14 @@ const TOLD: Readonly<Record<string, JsonSchema>> = {
 const OWN_TYPE = /(?:[sS]ecurityContext|[rR]esources|Probe|[aA]ffinity|Selector|[lL]abels|[aA]nnotations)$/;
 
 /** Values of the k8s-image-swapper chart that our chart accepts but ignores. NOTES.txt lists them. */
-const NO_MEANING = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
+const UNUSED_KEYS = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
 
 /** Content of values.schema.json, generated from values.yaml and the schema of the configuration. */
 export function valuesJsonSchema(valuesYaml: string): JsonSchema {
   const values = parse(valuesYaml) as Readonly<Record<string, unknown>>;
-  const unread = new Set(Object.keys(TOLD));
+  const unread = new Set(Object.keys(DOCUMENTED_SCHEMAS));
   const schemaOf = (value: unknown, path: string): JsonSchema => {
-    const told = TOLD[path];
+    const told = DOCUMENTED_SCHEMAS[path];
     if (told !== undefined) {
       unread.delete(path);
       return told;
@@ -127,7 +127,7 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
       config: configJsonSchema(),
       ...schema.properties,
       ...Object.fromEntries(
-        NO_MEANING.map((key) => [key, { description: 'Obsolete value of k8s-image-swapper; ignored.' }]),
+        UNUSED_KEYS.map((key) => [key, { description: 'Obsolete value of k8s-image-swapper; ignored.' }]),
       ),
     },
   };

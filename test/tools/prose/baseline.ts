@@ -13,13 +13,13 @@ export function countsOf(findings: readonly Finding[]): Baseline {
 }
 
 /** The findings of each file and rule that exceeds the baseline. */
-export function above(baseline: Baseline, findings: readonly Finding[]): readonly Finding[] {
+export function aboveBaseline(baseline: Baseline, findings: readonly Finding[]): readonly Finding[] {
   const counts = countsOf(findings);
   return findings.filter(({ path, rule }) => (counts[path]?.[rule] ?? 0) > (baseline[path]?.[rule] ?? 0));
 }
 
 /** The baseline with every count lowered to the actual count. Files without findings are removed. */
-export function shrunk(baseline: Baseline, findings: readonly Finding[]): Baseline {
+export function shrinkBaseline(baseline: Baseline, findings: readonly Finding[]): Baseline {
   const counts = countsOf(findings);
   const result: Record<string, Record<string, number>> = {};
   for (const [path, rules] of Object.entries(baseline)) {

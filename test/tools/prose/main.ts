@@ -9,14 +9,14 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { above, countsOf, shrunk, type Baseline } from './baseline.js';
+import { aboveBaseline, countsOf, shrinkBaseline, type Baseline } from './baseline.js';
 import { lintProse, type Finding } from './lint.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BASELINE = fileURLToPath(new URL('baseline.json', import.meta.url));
 const LINTED = /\.(?:md|ts|js|mjs|ya?ml|tpl|tf|sh)$|dashboards\/.*\.json$/;
 /** Files that are not linted: third-party or generated files, and the list of banned turns with its test. */
-const LEFT_OUT =
+const EXCLUDED_FILES =
   /^(?:policies\/(?!README)|test\/fixtures\/|cdk8s\/examples\/.*imports\/|LICENSE|test\/tools\/prose\/banned-turns\.ts|test\/unit\/tools\/prose\.test\.ts)/;
 const MAX_PRINTED = 60;
 
@@ -27,10 +27,10 @@ async function main(args: readonly string[]): Promise<number> {
   const findings = await findingsOf(git('ls-files'));
   const baseline = existsSync(BASELINE) ? (JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline) : countsOf(findings);
   if (args[0] === '--shrink') {
-    writeFileSync(BASELINE, `${JSON.stringify(sorted(shrunk(baseline, findings)), null, 1)}\n`);
+    writeFileSync(BASELINE, `${JSON.stringify(sorted(shrinkBaseline(baseline, findings)), null, 1)}\n`);
     return 0;
   }
-  const over = above(baseline, findings);
+  const over = aboveBaseline(baseline, findings);
   const code = print(over);
   const allowed = Object.values(baseline).flatMap((rules) => Object.values(rules));
   console.log(`prose: ${findings.length} findings, ${allowed.reduce((a, b) => a + b, 0)} allowed by the baseline`);
@@ -39,7 +39,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function findingsOf(paths: readonly string[]): Promise<readonly Finding[]> {
   const findings: Finding[] = [];
-  for (const path of paths.filter((name) => LINTED.test(name) && !LEFT_OUT.test(name))) {
+  for (const path of paths.filter((name) => LINTED.test(name) && !EXCLUDED_FILES.test(name))) {
     if (existsSync(`${ROOT}${path}`)) findings.push(...(await lintProse(path, readFileSync(`${ROOT}${path}`, 'utf8'))));
   }
   return findings;

@@ -87,10 +87,10 @@ describe('the file of complete images', () => {
   });
 
   it('is a warning when it cannot be written, or has no place', async () => {
-    const inTheWay = join(folder, 'file');
-    await writeFile(inTheWay, '');
-    await chmod(inTheWay, 0o400);
-    await (await open({ XDG_CACHE_HOME: inTheWay })).save([{ image: image('app'), at: 1 }]);
+    const blockingFile = join(folder, 'file');
+    await writeFile(blockingFile, '');
+    await chmod(blockingFile, 0o400);
+    await (await open({ XDG_CACHE_HOME: blockingFile })).save([{ image: image('app'), at: 1 }]);
     expect(warnings).toContain('cannot be written (');
     warnings = '';
     await (await open({})).save([{ image: image('app'), at: 1 }]);

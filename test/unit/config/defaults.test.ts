@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { describeKeys } from '../../../extension-service/src/config/reference.js';
 import type { configSchema } from '../../../extension-service/src/config/schema/config.js';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
-import { aws, parse, parseAnchor, target } from './parsing.js';
+import { aws, parse, parseLegacy, target } from './parsing.js';
 
 describe('a configuration with only a target', () => {
   it('has the documented defaults', () => {
@@ -143,7 +143,7 @@ describe('values', () => {
     ['123456789012', '123456789012'],
   ])('account %s stays %s, in both dialects', (written, expected) => {
     const text = `target: {type: aws, aws: {accountId: ${written}, region: eu-central-1}}\n`;
-    for (const { config, warnings } of [parse(text), parseAnchor(text)]) {
+    for (const { config, warnings } of [parse(text), parseLegacy(text)]) {
       expect(config.target).toMatchObject({ aws: { accountId: expected } });
       expect(warnings).toEqual([]);
     }

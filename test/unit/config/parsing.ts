@@ -20,7 +20,7 @@ export function parse(text: string, more: Partial<ConfigInput> = {}): LoadedConf
 }
 
 /** Parses a configuration file of k8s-image-swapper. */
-export function parseAnchor(text: string, more: Partial<ConfigInput> = {}): LoadedConfig {
+export function parseLegacy(text: string, more: Partial<ConfigInput> = {}): LoadedConfig {
   return parse(text, { file: '.k8s-image-swapper.yaml', ...more });
 }
 

@@ -1,32 +1,32 @@
 import { describe, expect, it } from 'vitest';
-import { parse, parseAnchor, problemsOf, target, warningsOf } from './parsing.js';
+import { parse, parseLegacy, problemsOf, target, warningsOf } from './parsing.js';
 
 describe('a wait for copies that is longer than the API server waits', () => {
   const refusal =
     'imageCopyDeadline: is longer than 28s, but imageCopyPolicy immediate or force waits this long, and the API server gives a webhook at most 30s: set 28s or less';
-  const waits = 'imageCopyPolicy: immediate\n';
+  const immediate = 'imageCopyPolicy: immediate\n';
   it.each<readonly [string, string, readonly string[]]>([
-    ['is refused', `${target}${waits}imageCopyDeadline: 28001ms\n`, [`3:20: ${refusal}`]],
+    ['is refused', `${target}${immediate}imageCopyDeadline: 28001ms\n`, [`3:20: ${refusal}`]],
     [
       'is refused where one target waits',
       'target: {imageCopyPolicy: force, oci: {registry: a.example}}\nimageCopyDeadline: 1m\n',
       [`2:20: ${refusal}`],
     ],
-    ['is fine up to that', `${target}${waits}imageCopyDeadline: 28s\n`, []],
+    ['is fine up to that', `${target}${immediate}imageCopyDeadline: 28s\n`, []],
     ['is none where nothing waits', `${target}imageCopyDeadline: 1m\n`, []],
     [
       'is none where every target says otherwise',
-      `target: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${waits}imageCopyDeadline: 1m\n`,
+      `target: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${immediate}imageCopyDeadline: 1m\n`,
       [],
     ],
-    ['is none under Gatekeeper', `${target}${waits}imageCopyDeadline: 1m\npolicies: {engine: gatekeeper}\n`, []],
+    ['is none under Gatekeeper', `${target}${immediate}imageCopyDeadline: 1m\npolicies: {engine: gatekeeper}\n`, []],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
   });
 
   it('is a warning in the dialect that starts with it', () => {
     const text = 'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1}}\n';
-    expect(warningsOf(parseAnchor(`${text}${waits}imageCopyDeadline: 1m\n`))).toContain(`3:20: ${refusal}`);
+    expect(warningsOf(parseLegacy(`${text}${immediate}imageCopyDeadline: 1m\n`))).toContain(`3:20: ${refusal}`);
   });
 });
 

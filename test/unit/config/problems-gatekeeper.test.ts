@@ -32,7 +32,7 @@ describe('filters and matches that no one would decide under Gatekeeper', () => 
   const NAME = "container.name == 'a'";
   const targets = (match: string): string =>
     `${engine}targets:\n  - name: a\n    match: ${JSON.stringify(match)}\n    oci: {registry: a.example}\n`;
-  const unmatchable =
+  const inexpressible =
     'reads more than container.image, but Gatekeeper sends nothing else, so no Pod would be swapped: use only container.image, or another engine (kyverno, webhook)';
   it.each<readonly [string, string, readonly RegExp[]]>([
     ['a filter about the image is for the service', filters(IMAGE), []],
@@ -49,7 +49,7 @@ describe('filters and matches that no one would decide under Gatekeeper', () => 
     [
       'a match about the Pod is refused, also one that filters could have',
       targets(NAMESPACE),
-      [new RegExp(`^4:12: targets\\[0\\]\\.match: ${unmatchable.replaceAll(/[.()]/g, '\\$&')}$`)],
+      [new RegExp(`^4:12: targets\\[0\\]\\.match: ${inexpressible.replaceAll(/[.()]/g, '\\$&')}$`)],
     ],
     ['the same match is fine with another engine', targets(NAMESPACE).replace('gatekeeper', 'webhook'), []],
     [

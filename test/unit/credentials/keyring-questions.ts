@@ -19,7 +19,7 @@ export function documents({ secrets }: KeyringQuestion): { readonly auths: Reado
 }
 
 /** The users in the order in which our code tries them. */
-export function ourAnswer(question: KeyringQuestion): string[] {
+export function answerOfKeyring(question: KeyringQuestion): string[] {
   const entries = documents(question).flatMap((document) => parseDockerConfig(JSON.stringify(document), 'test'));
   const { registry, repository } = parseReference(question.image);
   return matchDockerConfig(entries, registry, repository).map((found) => ('username' in found ? found.username : ''));

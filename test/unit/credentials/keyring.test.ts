@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyringQuestion, ourAnswer } from './keyring-questions.js';
+import { keyringQuestion, answerOfKeyring } from './keyring-questions.js';
 
-const matches = (key: string, image: string): boolean => ourAnswer({ secrets: [[key]], image }).length === 1;
+const matches = (key: string, image: string): boolean => answerOfKeyring({ secrets: [[key]], image }).length === 1;
 
 describe('a key of a Docker config', () => {
   it.each([
@@ -109,7 +109,7 @@ describe('the order of several keys', () => {
     ],
     ['all for index.docker.io', [['https://index.docker.io/v1/'], ['index.docker.io']], 'nginx', ['0.0', '1.0']],
   ])('%s', (_, secrets, image, users) => {
-    expect(ourAnswer({ secrets, image })).toEqual(users);
+    expect(answerOfKeyring({ secrets, image })).toEqual(users);
   });
 });
 
@@ -117,7 +117,7 @@ describe('for any keys and image', () => {
   it('a credential is tried once, for no other host, and a longer key before what it begins with', () => {
     fc.assert(
       fc.property(keyringQuestion, (question) => {
-        const users = ourAnswer(question);
+        const users = answerOfKeyring(question);
         expect(new Set(users).size).toBe(users.length);
         const keys = users.map((user) => {
           const [secret = 0, place = 0] = user.split('.').map(Number);

@@ -65,7 +65,7 @@ const keys = fc.constantFrom(
   '__proto__',
 );
 const labels = fc.dictionary(keys, fc.constantFrom('true', 'app', 'app, sidecar', 'eu', ''), { maxKeys: 1 });
-const seldom = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
+const rarely = (arbitrary: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: sometimes(arbitrary) });
 
 const pod = fc.record(
@@ -74,7 +74,7 @@ const pod = fc.record(
     kind: fc.constant('Pod'),
     metadata: sometimes(
       fc.record(
-        { name: fc.string(), namespace: sometimes(namespace), labels: seldom(labels), annotations: seldom(labels) },
+        { name: fc.string(), namespace: sometimes(namespace), labels: rarely(labels), annotations: rarely(labels) },
         { requiredKeys: [] },
       ),
     ),
@@ -82,16 +82,16 @@ const pod = fc.record(
       fc.record(
         {
           containers: containers(4),
-          initContainers: seldom(containers(2)),
-          ephemeralContainers: seldom(containers(2)),
-          volumes: seldom(fc.array(sometimes(volume), { maxLength: 3 })),
-          imagePullSecrets: seldom(fc.array(noise, { maxLength: 2 })),
-          serviceAccountName: seldom(fc.string()),
+          initContainers: rarely(containers(2)),
+          ephemeralContainers: rarely(containers(2)),
+          volumes: rarely(fc.array(sometimes(volume), { maxLength: 3 })),
+          imagePullSecrets: rarely(fc.array(noise, { maxLength: 2 })),
+          serviceAccountName: rarely(fc.string()),
         },
         { requiredKeys: ['containers'] },
       ),
     ),
-    status: seldom(noise),
+    status: rarely(noise),
   },
   { requiredKeys: ['kind', 'spec'] },
 );
@@ -107,7 +107,7 @@ export const admissionRequest = fc.record(
     namespace: sometimes(namespace),
     dryRun: fc.boolean(),
     object: sometimes(pod),
-    oldObject: seldom(pod),
+    oldObject: rarely(pod),
   },
   { requiredKeys: ['operation', 'object'] },
 );

@@ -124,13 +124,13 @@ describe('image volumes', () => {
     null,
   ];
   const both = podOf({ containers: [{ name: 'app', image: 'nginx' }], volumes });
-  const llama = 'mirror.test/quay.io/models/llama:3';
+  const modelImage = 'mirror.test/quay.io/models/llama:3';
 
   it('are decided as containers are; a container of the same name is another image', () => {
     const decisions = decide(rulesOf(), input(both));
     expect(decisions.map((one) => `${one.container.list}/${one.container.name} ${short(one)}`)).toEqual([
       'containers/app mirror.test/docker.io/library/nginx:latest',
-      `volumes/app ${llama}`,
+      `volumes/app ${modelImage}`,
       'volumes/bad invalid-image',
       'volumes/in in-target',
     ]);
@@ -138,20 +138,20 @@ describe('image volumes', () => {
       one.action === 'mirror' ? [{ container: one.container, image: one.reference.text }] : [],
     );
     expect(imagesAnswer(swaps)).toEqual({
-      images: { containers: { app: 'mirror.test/docker.io/library/nginx:latest' }, volumes: { app: llama } },
+      images: { containers: { app: 'mirror.test/docker.io/library/nginx:latest' }, volumes: { app: modelImage } },
       patches: [
         { op: 'replace', path: '/spec/containers/0/image', value: 'mirror.test/docker.io/library/nginx:latest' },
-        { op: 'replace', path: '/spec/volumes/1/image/reference', value: llama },
+        { op: 'replace', path: '/spec/volumes/1/image/reference', value: modelImage },
       ],
     });
   });
 
   it.each([
     ["container.kind == 'volume'", 'filtered'],
-    ["container.kind == 'container'", llama],
+    ["container.kind == 'container'", modelImage],
     ["container.name == 'app'", 'filtered'],
     ["starts_with(container.image, 'quay.io/')", 'filtered'],
-    ['container.resources', llama],
+    ['container.resources', modelImage],
     ['length(keys(container)) == `3`', 'filtered'],
   ])('are name, image and kind to a filter: %s -> %s', (filter, expected) => {
     const pod = podOf({ volumes: [{ name: 'app', image: { reference: 'quay.io/models/llama:3' } }] });
@@ -172,7 +172,7 @@ describe('image volumes', () => {
   });
 
   it.each([
-    ['app', ['opted-out', llama]],
+    ['app', ['opted-out', modelImage]],
     ['volumes/app', ['mirror.test/docker.io/library/nginx:latest', 'opted-out']],
     ['containers/app,volumes/app', ['opted-out', 'opted-out']],
   ])('opt out by their place and name: skip-containers %s', (names, expected) => {
@@ -433,7 +433,7 @@ describe('any JSON', () => {
           const before = JSON.stringify(object);
           const given = input(object, {
             operation,
-            ...(oldPod !== undefined && { oldPod: oldPod }),
+            ...(oldPod !== undefined && { oldPod }),
           });
           const swaps = decide(rules, given).flatMap((decision) =>
             decision.action === 'mirror' ? [{ container: decision.container, image: decision.reference.text }] : [],

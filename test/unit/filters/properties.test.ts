@@ -117,7 +117,7 @@ describe('any expression over any Pod', () => {
         start = child.end;
         check(text, child);
       }
-      if (node.end > node.start && !isHalf(node)) {
+      if (node.end > node.start && !isPartial(node)) {
         expect(shapeOf(parseExpression(text.slice(node.start, node.end)))).toEqual(shapeOf(node));
       }
     };
@@ -129,7 +129,7 @@ describe('any expression over any Pod', () => {
 });
 
 /** Whether the node's text is not an expression on its own, or is a different one: `a[1:2]` alone is a projection. */
-function isHalf(node: Node): boolean {
+function isPartial(node: Node): boolean {
   return ['index', 'slice', 'flatten'].includes(node.kind) || (node.kind === 'chain' && node.right.kind === 'slice');
 }
 

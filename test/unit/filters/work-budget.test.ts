@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { compileFilter } from '../../../extension-service/src/core/filters/compile.js';
 import { WorkBudget, WorkBudgetError, withinBudget } from '../../../extension-service/src/core/filters/work-budget.js';
 
-const TOO_MUCH = 'the expressions take too much work on an object of this size';
+const WORK_BUDGET_MESSAGE = 'the expressions take too much work on an object of this size';
 
 function evaluate(expression: string, obj: unknown = {}): unknown {
   const { filter } = compileFilter(expression, 0);
@@ -20,7 +20,7 @@ describe('expressions whose work doubles with each part', () => {
     ['comparison of shared parts', `[(${pipes(doubled, 60)}), ([@] | [0] | ${pipes(doubled, 60)})] | [0] == [1]`],
     ['projections in projections', `[@, @] | ${pipes('map(&[@, @], @)[][]', 60)} | length(@) > \`1\``],
   ])('%s: end with an error, not with the memory', (_, expression) => {
-    expect(evaluate(expression)).toEqual({ kind: 'error', message: TOO_MUCH });
+    expect(evaluate(expression)).toEqual({ kind: 'error', message: WORK_BUDGET_MESSAGE });
   });
 });
 
@@ -41,7 +41,7 @@ describe('an expression that walks a large Pod', () => {
     expect(evaluate(`(${times}) && \`true\``, { spec: { containers: [{ env: Array(60_000).fill(env[0]) }] } })).toEqual(
       {
         kind: 'error',
-        message: TOO_MUCH,
+        message: WORK_BUDGET_MESSAGE,
       },
     );
   });

@@ -314,7 +314,7 @@ function generator(seed: number): (below: number) => number {
  * out of use. The clocks are wrong by up to an hour. Clusters go down, their records are emptied or deleted, two
  * clusters have the same name, and one is removed from the list.
  */
-function history(seed: number): { readonly deleted: number; readonly refused: number } {
+function runHistory(seed: number): { readonly deleted: number; readonly refused: number } {
   const random = generator(seed);
   const after = (1 + random(6)) * DAY;
   const images = Array.from({ length: 12 }, (_, index) => {
@@ -324,9 +324,9 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
       children: index % 3 === 0 ? [`sha256:${'0123456789abcdef'.charAt(15 - index).repeat(63)}${index % 2}`] : [],
     });
   });
-  const twins = random(8) === 0;
+  const sharesDigest = random(8) === 0;
   const clusters = ['one', 'two', 'three'].map((name, index) => ({
-    name: twins && index === 2 ? 'two' : name,
+    name: sharesDigest && index === 2 ? 'two' : name,
     uid: `uid-${index}`,
     offset: (random(3) - 1) * random(HOUR + 1),
     using: new Map<string, string>(),
@@ -397,7 +397,7 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
       // A cluster that is down still runs its images. They are not protected when the cluster has been removed from the
       // list, or when another cluster writes under its name and so appears to replace it.
       const counts = ({ name, downUntil }: { name: string; downUntil: number }): boolean =>
-        downUntil <= time || (listed.includes(name) && !(twins && name === 'two'));
+        downUntil <= time || (listed.includes(name) && !(sharesDigest && name === 'two'));
       const users = clusters.filter((cluster) => cluster.using.has(gone) && counts(cluster));
       expect(
         users.map(({ name }) => name),
@@ -414,7 +414,7 @@ function history(seed: number): { readonly deleted: number; readonly refused: nu
 it('never deletes anything used in 1,000 histories over 3 clusters, and deletes what is not', () => {
   let [deleted, refused] = [0, 0];
   for (let seed = 1; seed <= 1_000; seed++) {
-    const result = history(seed);
+    const result = runHistory(seed);
     deleted += result.deleted;
     refused += result.refused;
   }

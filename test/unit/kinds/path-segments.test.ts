@@ -13,14 +13,14 @@ import { parse, problemsOf } from '../config/parsing.js';
 /** Texts that could change the resource or the host of a request when they are part of a path or an address. */
 const HOSTILE = ['..', 'a/../b', '../b', 'a?b=c', 'a#b', 'a%2fb', 'a%2e%2e', 'a b', 'a\nb', 'a@b', 'a\\b', 'a;b', 'ä'];
 
-const WHOLE: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+const COMPLETE_CONFIGS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   gcp: { location: 'europe-west4', projectId: 'my-project', repositoryId: 'mirror' },
   aws: { accountId: '123456789012', region: 'eu-central-1', prefix: 'mirror' },
   acr: { registry: 'example.azurecr.io', prefix: 'mirror' },
   oci: { registry: 'registry.example.com', prefix: 'mirror' },
 };
 const textOf = (type: string, more: object = {}): string =>
-  JSON.stringify({ target: { type, [type]: { ...WHOLE[type], ...more } } });
+  JSON.stringify({ target: { type, [type]: { ...COMPLETE_CONFIGS[type], ...more } } });
 const target = (type: string): RegistryConfig & { readonly name: string } =>
   parse(textOf(type)).config.target ?? expect.fail('no target');
 
@@ -47,14 +47,17 @@ describe('names that are made of them', () => {
     expect(arn('mirror/a')).toBe('arn:aws:ecr:eu-central-1:123456789012:repository/mirror/a');
   });
 
-  it.each(Object.keys(WHOLE))('of images in %s are legal paths below the place, whatever the source', (type) => {
-    const naming = namingTarget(target(type));
-    for (const source of ['quay.io:8443/a/b:c', `docker.io/${'a'.repeat(240)}:1`, 'localhost/x__y/z--w:1']) {
-      const { repository } = targetReference(naming, parseReference(source));
-      expect(repository.startsWith(`${naming.path}/`)).toBe(true);
-      expect(repositoryPath(naming.host, repository, 'manifests', '1')).toBe(`/v2/${repository}/manifests/1`);
-    }
-  });
+  it.each(Object.keys(COMPLETE_CONFIGS))(
+    'of images in %s are legal paths below the place, whatever the source',
+    (type) => {
+      const naming = namingTarget(target(type));
+      for (const source of ['quay.io:8443/a/b:c', `docker.io/${'a'.repeat(240)}:1`, 'localhost/x__y/z--w:1']) {
+        const { repository } = targetReference(naming, parseReference(source));
+        expect(repository.startsWith(`${naming.path}/`)).toBe(true);
+        expect(repositoryPath(naming.host, repository, 'manifests', '1')).toBe(`/v2/${repository}/manifests/1`);
+      }
+    },
+  );
 
   it.each(['..', '.', '', 'a b', 'ä', '\u0000'])('refuse %j as a segment of a request', (segment) => {
     expect(() => repositoryPath('r.test', `a/${segment}`, 'manifests', '1')).toThrow(/cannot be part of/);

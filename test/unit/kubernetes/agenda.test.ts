@@ -45,7 +45,7 @@ afterEach(() => {
 });
 
 /** Adds an object that uses the images, as the reconciler does. */
-function use(user: string, names: readonly string[], pull?: PullContext, more: Brought = {}): void {
+function addUser(user: string, names: readonly string[], pull?: PullContext, more: PodDetails = {}): void {
   const { rank = NEW_RANK, from = 'docker.io', uncertain = false } = more;
   const jobs = names.map((name) => imageJob(name, pull, { source: `${from}/library/${name}:1` }));
   const keys = jobs.map(({ key }) => key);
@@ -56,7 +56,7 @@ function use(user: string, names: readonly string[], pull?: PullContext, more: B
   agenda.prefer(keys, rank);
 }
 
-interface Brought {
+interface PodDetails {
   readonly rank?: Rank;
   readonly from?: string;
   /** True if the object's image is in the target and its name only looks like a mirror of the image. */
@@ -83,15 +83,15 @@ function ended(report: CopyReport): void {
 
 describe('scheduling of image requests', () => {
   it('at once if it is new, once for any number of users', async () => {
-    use('a', ['app', 'sidecar']);
-    use('b', ['app']);
+    addUser('a', ['app', 'sidecar']);
+    addUser('b', ['app']);
     expect(await after(1)).toEqual(['app', 'sidecar']);
-    use('c', ['app']);
+    addUser('c', ['app']);
     expect(await after(30 * MINUTE)).toEqual([]);
   });
 
   it('again each interval once it was there, and compared with its source each refresh', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
     const times: string[] = [];
@@ -104,7 +104,7 @@ describe('scheduling of image requests', () => {
   });
 
   it('is looked at as a whole once a day, in the middle of the first day at random, and an hour after a failure', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
     const audits: number[] = [];
@@ -125,7 +125,7 @@ describe('scheduling of image requests', () => {
   });
 
   it('is not audited when it may be no mirror', async () => {
-    use('a', ['app'], undefined, { uncertain: true });
+    addUser('a', ['app'], undefined, { uncertain: true });
     await after(1);
     ended(succeeded(last(), true));
     for (let minutes = 10; minutes <= 2 * 24 * 60; minutes += 10) {
@@ -139,7 +139,7 @@ describe('scheduling of image requests', () => {
 
   it('is audited with no more than one other image at a time', async () => {
     const names = Array.from({ length: 20 }, (_, index) => `app${index}`);
-    use('a', names);
+    addUser('a', names);
     await after(1);
     const first = asked;
     for (const job of first) ended(succeeded(job));
@@ -164,7 +164,7 @@ describe('scheduling of image requests', () => {
   });
 
   it('is reported once to have moved when what the source has is another by then', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
     expect(moved).toEqual([]);
@@ -177,7 +177,7 @@ describe('scheduling of image requests', () => {
   });
 
   it('has not moved when its first copy is one that a Pod forces', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     agenda.refresh([imageJob('app', undefined, { source: 'docker.io/library/app:1' }).key]);
     await after(1);
     ended(succeeded({ ...last(), force: true }));
@@ -185,23 +185,23 @@ describe('scheduling of image requests', () => {
   });
 
   it('stops requesting an image once nothing uses it', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
     images.remove('uid-of-a');
     expect(await after(60 * MINUTE)).toEqual([]);
-    use('b', ['app']);
+    addUser('b', ['app']);
     expect(await after(1)).toEqual(['app']);
   });
 
   it('never after its time has ended', async () => {
     running.abort();
-    use('a', ['app']);
+    addUser('a', ['app']);
     expect(await after(30 * MINUTE)).toEqual([]);
   });
 
   it('a hundred of a registry at a time, and a thousand in all', async () => {
-    for (let n = 0; n < 2_400; n += 1) use(`user-${n}`, [`app-${n}`], undefined, { from: `r${n % 12}.test` });
+    for (let n = 0; n < 2_400; n += 1) addUser(`user-${n}`, [`app-${n}`], undefined, { from: `r${n % 12}.test` });
     expect(await after(1)).toHaveLength(1_000);
     for (let n = 0; n < 12; n += 1) {
       expect(asked.filter(({ source }) => source.startsWith(`r${n}.test/`)).length).toBeLessThanOrEqual(100);
@@ -215,14 +215,14 @@ describe('scheduling of image requests', () => {
 
   it('of a namespace that has few outstanding, though another one has filled the whole limit', async () => {
     for (let host = 0; host < 1_500; host += 1) {
-      use(`evil-${host}`, [`e${host}`], pullOf('evil'), { from: `h${host}.test` });
+      addUser(`evil-${host}`, [`e${host}`], pullOf('evil'), { from: `h${host}.test` });
     }
     expect(await after(1)).toHaveLength(1_000);
     const names = Array.from({ length: 120 }, (_, n) => `g${n}`);
-    use('good', names, pullOf('good'));
+    addUser('good', names, pullOf('good'));
     expect(await after(1)).toEqual(names.slice(0, 100));
     // The same applies to one registry: docker.io has reached its limit of 100, and a third namespace gets 25 more.
-    use(
+    addUser(
       'other',
       names.map((name) => `o-${name}`),
       pullOf('other'),
@@ -231,23 +231,23 @@ describe('scheduling of image requests', () => {
   });
 
   it('before thousands of another registry that were listed', async () => {
-    for (let n = 0; n < 3_000; n += 1) use(`user-${n}`, [`app-${n}`], undefined, { rank: LISTED.pod });
+    for (let n = 0; n < 3_000; n += 1) addUser(`user-${n}`, [`app-${n}`], undefined, { rank: LISTED.pod });
     expect(await after(1)).toHaveLength(100);
-    use('new', ['other'], undefined, { from: 'quay.io' });
+    addUser('new', ['other'], undefined, { from: 'quay.io' });
     expect(await after(1)).toEqual(['other']);
   });
 
   it('as what has just come, before what is listed, and what runs before what may run', async () => {
-    use('template', ['t1', 't2', 't3'], undefined, { rank: LISTED.template });
-    use('pod', ['p1', 't3'], undefined, { rank: LISTED.pod });
-    use('new', ['n1', 't2'], undefined, { rank: NEW_RANK });
+    addUser('template', ['t1', 't2', 't3'], undefined, { rank: LISTED.template });
+    addUser('pod', ['p1', 't3'], undefined, { rank: LISTED.pod });
+    addUser('new', ['n1', 't2'], undefined, { rank: NEW_RANK });
     expect(await after(1)).toEqual(['n1', 't2', 'p1', 't3', 't1']);
   });
 });
 
 describe('the current image of a tag', () => {
   it('is requested once by many concurrent Pods, and again by later ones', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
     await after(MINUTE);
@@ -263,7 +263,7 @@ describe('the current image of a tag', () => {
   });
 
   it('is asked for after the copy that runs, which may have begun before', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     const first = last();
     agenda.refresh([first.key]);
@@ -275,7 +275,7 @@ describe('the current image of a tag', () => {
 
 describe('images in the target whose name only looks like a mirror', () => {
   it('is looked for, and never compared with what it reads like', async () => {
-    use('a', ['app'], undefined, { uncertain: true });
+    addUser('a', ['app'], undefined, { uncertain: true });
     expect(await after(1)).toEqual(['app']);
     ended(succeeded(last(), true));
     const found: string[] = [];
@@ -291,10 +291,10 @@ describe('images in the target whose name only looks like a mirror', () => {
   });
 
   it.each<readonly [string, () => void]>([
-    ['something names its source', () => use('b', ['app'])],
+    ['something names its source', () => addUser('b', ['app'])],
     ['we copied it there', () => agenda.copied(succeeded(last()))],
   ])('is compared once %s', async (_, learn) => {
-    use('a', ['app'], undefined, { uncertain: true });
+    addUser('a', ['app'], undefined, { uncertain: true });
     await after(1);
     ended(succeeded(last(), true));
     await after(MINUTE);
@@ -311,7 +311,7 @@ describe('images in the target whose name only looks like a mirror', () => {
 
 describe('after a failure', () => {
   it('waits until the queue itself tries again, and believes the try that the queue makes by itself', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     ended(failedBy(last(), 'unreachable', Date.now() + 3 * MINUTE));
     const job = last();
@@ -322,7 +322,7 @@ describe('after a failure', () => {
   });
 
   it('requests unchanged images less and less often, up to the interval', async () => {
-    use('a', ['app']);
+    addUser('a', ['app']);
     await after(1);
     const times: number[] = [];
     for (let tries = 0; tries < 7; tries += 1) {
@@ -337,41 +337,41 @@ describe('after a failure', () => {
 
   it('tries the pull secrets of every user in turn, five before a pause', async () => {
     const namespaces = Array.from({ length: 7 }, (_, index) => `team-${index}`);
-    namespaces.forEach((namespace) => use(`pod-of-${namespace}`, ['app'], pullOf(namespace, 'registry')));
+    namespaces.forEach((namespace) => addUser(`pod-of-${namespace}`, ['app'], pullOf(namespace, 'registry')));
     await after(1);
-    const tried: string[] = [];
+    const attempted: string[] = [];
     for (let tries = 0; tries < 5; tries += 1) {
-      tried.push(last().pull?.namespace ?? '');
+      attempted.push(last().pull?.namespace ?? '');
       ended(failedBy(last(), tries % 2 === 0 ? 'unauthorized' : 'absent'));
       expect(await after(1)).toHaveLength(tries < 4 ? 1 : 0);
     }
     expect(await after(MINUTE + 5_000)).toEqual(['app']);
-    tried.push(last().pull?.namespace ?? '');
+    attempted.push(last().pull?.namespace ?? '');
     ended(failedBy(last(), 'forbidden'));
     expect(await after(1)).toEqual(['app']);
-    tried.push(last().pull?.namespace ?? '');
-    expect(tried).toEqual(namespaces);
+    attempted.push(last().pull?.namespace ?? '');
+    expect(attempted).toEqual(namespaces);
     ended(succeeded(last()));
     expect(await after(10 * MINUTE + 5_000)).toEqual(['app']);
     expect(last().pull?.namespace).toBe('team-6');
   });
 
   it('forgets the secrets of namespaces that no longer use the image', async () => {
-    use('old', ['app'], pullOf('gone', 'registry'));
-    use('new', ['app'], pullOf('team-a', 'registry'));
+    addUser('old', ['app'], pullOf('gone', 'registry'));
+    addUser('new', ['app'], pullOf('team-a', 'registry'));
     images.remove('uid-of-old');
     await after(1);
     expect(last().pull?.namespace).toBe('team-a');
   });
 
   it('requests it at once when a new user may pull it with other credentials', async () => {
-    use('a', ['app'], pullOf('team-a'));
+    addUser('a', ['app'], pullOf('team-a'));
     await after(1);
     ended(failedBy(last(), 'unauthorized'));
     expect(await after(1)).toEqual([]);
-    use('b', ['app'], pullOf('team-a'));
+    addUser('b', ['app'], pullOf('team-a'));
     expect(await after(1)).toEqual([]);
-    use('c', ['app'], pullOf('team-b', 'registry'));
+    addUser('c', ['app'], pullOf('team-b', 'registry'));
     expect(await after(1)).toEqual(['app']);
     ended(failedBy(last(), 'unauthorized'));
     await after(1);

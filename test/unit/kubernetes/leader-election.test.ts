@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { LeaseWorld } from './lease-world.js';
-import type { Network, Replica } from './lease-world.js';
+import type { NetworkState, Replica } from './lease-world.js';
 
 let world: LeaseWorld;
 
@@ -98,7 +98,7 @@ describe('an election', () => {
 });
 
 describe('a leader that cannot renew', () => {
-  it.each<Network>(['refusing', 'losing requests', 'losing answers'])(
+  it.each<NetworkState>(['refusing', 'losing requests', 'losing answers'])(
     'gives up 6 s after its last renewal while the network is %s, before another can lead',
     async (network) => {
       const [one, other] = await leaderAndOther();
@@ -222,10 +222,10 @@ describe('a Lease that another client', () => {
 });
 
 /** An event that hits one replica at a given time. */
-const accident = fc.record({
+const faultArbitrary = fc.record({
   after: fc.integer({ min: 0, max: 15_000 }),
   replica: fc.nat(2),
-  what: fc.constantFrom<Network | 'crash' | 'restart' | 'stop'>(
+  what: fc.constantFrom<NetworkState | 'crash' | 'restart' | 'stop'>(
     ...(['up', 'up', 'refusing', 'losing requests', 'losing answers', 'crash', 'restart', 'stop'] as const),
   ),
 });
@@ -233,7 +233,7 @@ const accident = fc.record({
 describe('with random faults', () => {
   it('there are never two leaders at one moment, and one soon after they end', async () => {
     const property = fc.asyncProperty(
-      fc.array(accident, { minLength: 1, maxLength: 12 }),
+      fc.array(faultArbitrary, { minLength: 1, maxLength: 12 }),
       fc.array(fc.double({ min: 0.95, max: 1.05, noNaN: true }), { minLength: 3, maxLength: 3 }),
       fc.array(fc.integer({ min: 0, max: 4_000 }), { minLength: 3, maxLength: 3 }),
       fc.integer({ min: 1, max: 2 ** 31 - 1 }),

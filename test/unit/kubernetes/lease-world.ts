@@ -7,7 +7,7 @@ import type { StoredLease } from '../../../extension-service/src/kubernetes/leas
 import { VirtualTime } from '../../fakes/virtual-time.js';
 
 /** The effect of the network on a replica's requests. */
-export type Network = 'up' | 'refusing' | 'losing requests' | 'losing answers' | 'forbidding';
+export type NetworkState = 'up' | 'refusing' | 'losing requests' | 'losing answers' | 'forbidding';
 
 export interface ReplicaOptions {
   readonly pod: string;
@@ -98,7 +98,7 @@ export class Replica {
   /** True until the task has ended. */
   busy = false;
   elections = 0;
-  network: Network = 'up';
+  network: NetworkState = 'up';
   /** Reported states, newest last. */
   readonly states: LeaderState[] = [];
   ended = false;

@@ -18,21 +18,21 @@ function job(text: string): MirrorJob {
 
 /** Public images with a source whose requests the test answers, in order. */
 function table() {
-  const [told, asked]: [string[], { job: MirrorJob; digest: string; answer: (access: SourceAccess) => void }[]] = [
+  const [reported, asked]: [string[], { job: MirrorJob; digest: string; answer: (access: SourceAccess) => void }[]] = [
     [],
     [],
   ];
   const stop = new AbortController();
   const images = new PublicImages({
     images: {
-      present: ({ reference }) => told.push(`+${reference.text}`),
-      missing: ({ reference }) => told.push(`-${reference.text}`),
+      present: ({ reference }) => reported.push(`+${reference.text}`),
+      missing: ({ reference }) => reported.push(`-${reference.text}`),
     },
     ask: (one, digest) => new Promise((answer) => asked.push({ job: one, digest, answer })),
     signal: stop.signal,
     retry: 0,
   });
-  return { told, asked, images, stop };
+  return { told: reported, asked, images, stop };
 }
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5));

@@ -58,12 +58,12 @@ describe('a certificate that the service makes', () => {
 });
 
 describe('the next step', () => {
-  const usual: StepInput = { names: NAMES, published: true };
+  const defaultInput: StepInput = { names: NAMES, published: true };
   const step = (material: CertificateMaterial, at: number, more: Partial<StepInput> = {}): string => {
-    const taken = nextStep(material, at, { ...usual, ...more });
+    const taken = nextStep(material, at, { ...defaultInput, ...more });
     return 'reason' in taken ? `${taken.kind}: ${taken.reason}` : taken.kind;
   };
-  const nexted = (rollover: CertificateMaterial['rollover']): CertificateMaterial => ({
+  const nextStepFor = (rollover: CertificateMaterial['rollover']): CertificateMaterial => ({
     ...settled,
     next: other,
     ...(rollover !== undefined && { rollover }),
@@ -89,28 +89,28 @@ describe('the next step', () => {
     ['when the names are in another order', () => step(settled, NOW, { names: [...NAMES].reverse() }), 'none'],
     ['asked for a certificate', () => step(settled, NOW, { asked: 'leaf' }), 'issue: requested'],
     ['asked for an authority', () => step(settled, NOW, { asked: 'ca' }), 'announce: asked'],
-    ['asked for it again', () => step(nexted({ reason: 'due' }), NOW, { asked: 'ca' }), 'hasten'],
+    ['asked for it again', () => step(nextStepFor({ reason: 'due' }), NOW, { asked: 'ca' }), 'hasten'],
     [
       'after two thirds of the authority',
       () => step({ ...settled, leaf: fresh }, NOW + 3.4 * 365 * DAY),
       'announce: due',
     ],
-    ['once the next authority is published', () => step(nexted({ reason: 'due' }), NOW), 'confirm'],
-    ['while it is not published', () => step(nexted({ reason: 'due' }), NOW, { published: false }), 'none'],
-    ['before its overlap has passed', () => step(nexted({ reason: 'due', signFrom: NOW + 1 }), NOW), 'none'],
+    ['once the next authority is published', () => step(nextStepFor({ reason: 'due' }), NOW), 'confirm'],
+    ['while it is not published', () => step(nextStepFor({ reason: 'due' }), NOW, { published: false }), 'none'],
+    ['before its overlap has passed', () => step(nextStepFor({ reason: 'due', signFrom: NOW + 1 }), NOW), 'none'],
     [
       'after its overlap',
-      () => step(nexted({ reason: 'due', signFrom: NOW }), NOW),
+      () => step(nextStepFor({ reason: 'due', signFrom: NOW }), NOW),
       'sign: every caller trusts the next CA',
     ],
     [
       'after its overlap, when somebody took the bundle away again',
-      () => step(nexted({ reason: 'due', signFrom: NOW }), NOW, { published: false }),
+      () => step(nextStepFor({ reason: 'due', signFrom: NOW }), NOW, { published: false }),
       'none',
     ],
     [
       'when the CA expired before the next one could be published',
-      () => step(nexted({ reason: 'due' }), notAfter(authority.cert), { published: false }),
+      () => step(nextStepFor({ reason: 'due' }), notAfter(authority.cert), { published: false }),
       'sign: the CA expired',
     ],
     [

@@ -162,7 +162,7 @@ describe('the vanished sources', () => {
     });
     expect(news).toEqual([false, false, false, true, false]);
     expect(sources.counts()).toEqual({ default: 1 });
-    expect(sources.recordCopy(done(true, true))).toMatchObject({ isNews: true, hasVanished: false });
+    expect(sources.recordCopy(done(true, true))).toMatchObject({ isNew: true, hasVanished: false });
     expect(sources.counts()).toEqual({});
     [0, 31, 62].forEach((minute) => {
       now = 1_000 * MINUTE + minute * MINUTE;

@@ -15,7 +15,7 @@ const OUTCOME: CopyOutcome = {
 };
 
 const wish = (waits: boolean): CopyRequest => ({ isAwaited: waits, swapped: false });
-const WAITS = wish(true);
+const AWAITED_REQUEST = wish(true);
 const DELAYED = wish(false);
 
 /** A gate and its queue, in which copies end only when the test ends them. */
@@ -95,9 +95,9 @@ describe('when the Lease is lost', () => {
       const { gate, queue, started, ends, broken } = world('leader');
       const running = gate.enqueue(imageJob('running'), DELAYED);
       const queued = gate.enqueue(imageJob('queued'), DELAYED);
-      const awaited = gate.enqueue(imageJob('awaited'), WAITS);
+      const awaited = gate.enqueue(imageJob('awaited'), AWAITED_REQUEST);
       const joined = gate.enqueue(imageJob('joined'), DELAYED);
-      gate.enqueue(imageJob('joined'), WAITS);
+      gate.enqueue(imageJob('joined'), AWAITED_REQUEST);
       const system = gate.enqueue(imageJob('system', pullOf('kube-system')), DELAYED);
       const sources = ['running', 'queued'].map((name) => imageJob(name).source);
       expect(gate.setRole(role).map(({ source }) => source)).toEqual(sources);
@@ -119,7 +119,7 @@ describe('when the Lease is lost', () => {
   it('lets an awaited copy that runs go on', () => {
     const { gate, broken } = world('leader');
     gate.enqueue(imageJob('app'), DELAYED);
-    gate.enqueue(imageJob('app'), WAITS);
+    gate.enqueue(imageJob('app'), AWAITED_REQUEST);
     gate.setRole('follower');
     expect(broken).toEqual([]);
   });
@@ -148,10 +148,10 @@ describe('as a follower', () => {
   it('leaves what has not begun to the leader once nobody waits for it, and what runs goes on', async () => {
     const { gate, queue, started, ends, broken } = world('starting');
     gate.setRole('follower');
-    const running = gate.enqueue(imageJob('running'), WAITS);
-    const queued = gate.enqueue(imageJob('queued'), WAITS);
-    const twice = [1, 2].map(() => gate.enqueue(imageJob('twice'), WAITS));
-    const system = gate.enqueue(imageJob('system', pullOf('kube-system')), WAITS);
+    const running = gate.enqueue(imageJob('running'), AWAITED_REQUEST);
+    const queued = gate.enqueue(imageJob('queued'), AWAITED_REQUEST);
+    const twice = [1, 2].map(() => gate.enqueue(imageJob('twice'), AWAITED_REQUEST));
+    const system = gate.enqueue(imageJob('system', pullOf('kube-system')), AWAITED_REQUEST);
     for (const start of [running, queued, twice[0], system]) start?.release?.();
     expect(await queued.result).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
     // `system` uses the slot that is reserved for other namespaces.
@@ -164,8 +164,8 @@ describe('as a follower', () => {
 
   it('keeps as leader what nobody waits for any more', () => {
     const { gate, queue } = world('leader');
-    gate.enqueue(imageJob('running'), WAITS);
-    gate.enqueue(imageJob('queued'), WAITS).release?.();
+    gate.enqueue(imageJob('running'), AWAITED_REQUEST);
+    gate.enqueue(imageJob('queued'), AWAITED_REQUEST).release?.();
     expect(queue.counts()).toMatchObject({ running: 1, queued: 1 });
   });
 });

@@ -104,8 +104,8 @@ describe('targetReference of images whose names are not valid paths', () => {
       const named = checkNaming(target, everyTarget, parseReference(image));
       expect(isShort(target, named)).toBe(true);
       expect(targetReference(target, parseReference(image))).toEqual(named);
-      const neighbour = targetReference(target, parseReference(`${image.slice(0, -1)}d`));
-      expect(neighbour.repository).not.toBe(named.repository);
+      const neighbor = targetReference(target, parseReference(`${image.slice(0, -1)}d`));
+      expect(neighbor.repository).not.toBe(named.repository);
     }
   });
 

@@ -73,9 +73,9 @@ describe('policies with source.directTarget: refuse', () => {
   it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
     'of %s send every Pod, opt-outs and images of targets included, and carry another hash',
     (engine) => {
-      const spared = /image-swapper\.io\/skip|metadata\.namespace|outside-targets|\?!image/;
-      expect(render(engine, keep)).toMatch(spared);
-      expect(render(engine)).not.toMatch(spared);
+      const skipConditions = /image-swapper\.io\/skip|metadata\.namespace|outside-targets|\?!image/;
+      expect(render(engine, keep)).toMatch(skipConditions);
+      expect(render(engine)).not.toMatch(skipConditions);
       const hash = (text: string): string | undefined => /"image-swapper.io\/config-hash":"(\w+)"/.exec(text)?.[1];
       expect(hash(render(engine))).not.toBe(hash(render(engine, keep)));
     },

@@ -13,21 +13,21 @@ async function admit(more: Partial<Config>, present: boolean, result: CopyStart[
   const existence: Existence = present
     ? { state: 'present', digest: OUTCOME.digest, from: 'memory' }
     : { state: 'absent', from: 'memory' };
-  const wishes: CopyRequest[] = [];
-  let letGo = 0;
+  const requests: CopyRequest[] = [];
+  let releases = 0;
   const admission = new Admission({
     current: () => ({ config, rules: rulesOf(more) }),
     existence: { known: () => existence, find: async () => existence },
     access: async () => ({ state: 'granted', to: 'everybody', freshFor: 1 }),
     enqueue: (_job, wish) => {
-      wishes.push(wish);
-      return { handedOver: false, result, release: () => void (letGo += 1) };
+      requests.push(wish);
+      return { handedOver: false, result, release: () => void (releases += 1) };
     },
     now: Date.now,
   });
   const pod = { spec: { containers: [{ name: 'app', image: 'app', imagePullPolicy: 'Always' }] } };
   const answer = await admission.review({ pod, namespace: 'team-a', operation: 'CREATE', uid: 'u', dryRun: false });
-  return { wishes, letGo, copy: answer.containers[0]?.copy };
+  return { wishes: requests, letGo: releases, copy: answer.containers[0]?.copy };
 }
 
 const never = new Promise<never>(() => undefined);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { above, countsOf, shrunk } from '../../tools/prose/baseline.js';
+import { aboveBaseline, countsOf, shrinkBaseline } from '../../tools/prose/baseline.js';
 import { lintProse, type Finding } from '../../tools/prose/lint.js';
 
 const finding = (path: string, rule: string, line = 1): Finding => ({ path, rule, line, message: '' });
@@ -49,19 +49,19 @@ describe('the baseline', () => {
 
   it('allows as many findings of a rule as a file had, and no more', () => {
     const two = [finding('a.ts', 'banned-turns', 1), finding('a.ts', 'banned-turns', 9)];
-    expect(above(baseline, two)).toEqual([]);
+    expect(aboveBaseline(baseline, two)).toEqual([]);
     const three = [...two, finding('a.ts', 'banned-turns', 12)];
-    expect(above(baseline, three)).toEqual(three);
+    expect(aboveBaseline(baseline, three)).toEqual(three);
   });
 
   it('allows no finding in a new file, nor of another rule', () => {
     const findings = [finding('new.ts', 'banned-turns'), finding('a.ts', 'max-comma')];
-    expect(above(baseline, findings)).toEqual(findings);
+    expect(aboveBaseline(baseline, findings)).toEqual(findings);
   });
 
   it('shrinks and never grows', () => {
     const findings = [finding('a.ts', 'banned-turns'), finding('a.ts', 'max-comma'), finding('new.ts', 'max-comma')];
-    expect(shrunk(baseline, findings)).toEqual({ 'a.ts': { 'banned-turns': 1 } });
+    expect(shrinkBaseline(baseline, findings)).toEqual({ 'a.ts': { 'banned-turns': 1 } });
     expect(countsOf(findings)).toEqual({
       'a.ts': { 'banned-turns': 1, 'max-comma': 1 },
       'new.ts': { 'max-comma': 1 },

@@ -23,7 +23,7 @@ export function checkEngine(context: RuleContext): void {
   checkSourceAccess(context, engine);
   checkDirectTarget(context, engine);
   checkAdditions(context, engine);
-  if (engine.decides.sees === 'images') warnOfUnseen(context, engine);
+  if (engine.decides.sees === 'images') warnOfHiddenExclusions(context, engine);
 }
 
 /** Only an engine that decides without the service can leave something undecided. */
@@ -50,7 +50,7 @@ function checkAdditions(context: RuleContext, { name, title, decides }: Engine):
 }
 
 /** Pods that the service excludes if it sees them. */
-function warnOfUnseen(context: RuleContext, { name, title }: Engine): void {
+function warnOfHiddenExclusions(context: RuleContext, { name, title }: Engine): void {
   const { source, policies } = context.config;
   if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
   context.warn(

@@ -120,7 +120,7 @@ function noCall({ engine, ...given }: TransportOptions): Transport {
 
 function checkChoice(
   { engine, caBundle, caConfigMap }: TransportOptions,
-  { plainHttp, ca: authority }: EngineTransport,
+  { plainHttp, ca: engineCa }: EngineTransport,
   tls: Tls,
 ): void {
   const refuse = (option: string, reason: string): never => {
@@ -130,7 +130,7 @@ function checkChoice(
   if (!choices.includes(tls)) refuse('tls', `${JSON.stringify(tls)} is not one of ${choices.join(', ')}`);
   if (tls === 'plain-http' && plainHttp === 'refused')
     refuse('tls', `${engine} does not support "plain-http"; choose "private-ca"`);
-  if (tls === 'public' && authority.required)
+  if (tls === 'public' && engineCa.required)
     refuse(
       'tls',
       `${engine} does not support "public", because it trusts only the caBundle of the policy; choose "private-ca"`,
@@ -139,14 +139,14 @@ function checkChoice(
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   if (tls !== 'private-ca' && hasCa) refuse(ca, `has no effect under tls "${tls}"; leave it out`);
   if (tls === 'private-ca' && !hasCa)
-    refuse('caBundle', `is required under tls "private-ca": ${authority.configMap ? CA_OR_CONFIG_MAP : CA_ALONE}`);
-  if (caConfigMap !== undefined && !authority.configMap)
+    refuse('caBundle', `is required under tls "private-ca": ${engineCa.configMap ? CA_SOURCES_HINT : CA_BUNDLE_HINT}`);
+  if (caConfigMap !== undefined && !engineCa.configMap)
     refuse('caConfigMap', `is not supported by ${engine}; set caBundle`);
 }
 
-const CA_ALONE =
+const CA_BUNDLE_HINT =
   'the CA certificate of the service, in PEM (ca.crt in its ConfigMap image-swapper-ca, where it makes its certificate itself)';
-const CA_OR_CONFIG_MAP = `${CA_ALONE}; or give caConfigMap, the ConfigMap that holds it`;
+const CA_SOURCES_HINT = `${CA_BUNDLE_HINT}; or give caConfigMap, the ConfigMap that holds it`;
 
 /** A public CA signs no names under `.svc`, and a default install's certificate is signed by its own CA. */
 function untrusted({ ca: authority }: EngineTransport, url: string): string[] {

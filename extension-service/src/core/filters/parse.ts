@@ -71,7 +71,7 @@ class TreeReader {
     if (++this.#depth > MAX_DEPTH) {
       throw new ExpressionSyntaxError(this.#next.start, TOO_DEEP);
     }
-    let node = this.readBareExpression(ast);
+    let node = this.#readBareExpression(ast);
     this.#depth--;
     // The tree has no groups; a group belongs to the outermost node that began at or before its parenthesis.
     while (this.#next.kind === ')' && (this.#groups.at(-1) ?? -1) >= first) {
@@ -81,7 +81,7 @@ class TreeReader {
     return node;
   }
 
-  readBareExpression(ast: Ast): Node {
+  #readBareExpression(ast: Ast): Node {
     switch (ast.type) {
       case 'Field':
         return this.#readLeaf(ast.name);
@@ -167,7 +167,7 @@ class TreeReader {
       return this.#from(source, { kind: 'flatten', source });
     }
     if (ast.type === 'IndexExpression' && ast.children[1].type === 'Slice') {
-      return this.readBareExpression(ast);
+      return this.#readBareExpression(ast);
     }
     const source = this.#read(ast);
     this.#take('[');
@@ -179,7 +179,7 @@ class TreeReader {
   /** The right side of a projection. */
   #readElement(ast: Ast): Node {
     if (ast.type === 'Identity') {
-      return implicit(this.previousTokenEnd);
+      return implicit(this.#previousTokenEnd);
     }
     this.#skip('.');
     return this.#read(ast);
@@ -248,10 +248,10 @@ class TreeReader {
 
   /** A node from the start of `first` to the last consumed token. */
   #from(first: { readonly start: number }, shape: NodeShape): Node {
-    return { ...shape, start: first.start, end: this.previousTokenEnd };
+    return { ...shape, start: first.start, end: this.#previousTokenEnd };
   }
 
-  get previousTokenEnd(): number {
+  get #previousTokenEnd(): number {
     return this.tokens[this.#position - 1]?.end ?? 0;
   }
 

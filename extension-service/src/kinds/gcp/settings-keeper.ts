@@ -30,7 +30,7 @@ export interface SettingsKeeperOptions {
  */
 export class SettingsKeeper {
   readonly #stop = new AbortController();
-  check: Promise<void> | undefined;
+  #check: Promise<void> | undefined;
   #next = 0;
   #failures = 0;
 
@@ -68,7 +68,7 @@ export class SettingsKeeper {
 
   /** Resolves when no check is running any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
-    await Promise.race([this.check, sleep(milliseconds, undefined, { ref: false })]);
+    await Promise.race([this.#check, sleep(milliseconds, undefined, { ref: false })]);
   }
 
   stop(): void {
@@ -76,8 +76,8 @@ export class SettingsKeeper {
   }
 
   #checkOnce(): Promise<void> {
-    this.check ??= this.#try().finally(() => (this.check = undefined));
-    return this.check;
+    this.#check ??= this.#try().finally(() => (this.#check = undefined));
+    return this.#check;
   }
 
   async #try(): Promise<void> {

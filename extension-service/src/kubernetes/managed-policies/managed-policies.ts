@@ -12,7 +12,7 @@ import type { LivePolicy, PolicyObjects } from './policy-objects.js';
 import { wantedPolicies } from './wanted-policies.js';
 import type { MirroredImages } from '../image-table/mirrored-images.js';
 import { adoptTables } from '../image-table/adopt.js';
-import { usesImageTable } from '../image-table/holds-table.js';
+import { usesImageTable } from '../image-table/uses-image-table.js';
 import { createHash } from 'node:crypto';
 import { messageOf } from '../../util/message-of.js';
 

@@ -28,14 +28,17 @@ function instanceOf(lease: string): string {
 }
 
 /** The Lease (`NAMESPACE/NAME`) of another install that manages the object; undefined if there is none. */
-export function otherOwner({ metadata: { labels = {}, annotations = {} } }: Labelled, own: Owner): string | undefined {
+export function otherOwner(
+  { metadata: { labels = {}, annotations = {} } }: LabeledObject,
+  own: Owner,
+): string | undefined {
   const lease = annotations[LEASE_ANNOTATION];
   if (lease === undefined || lease === own.annotations[LEASE_ANNOTATION]) return undefined;
   // If another install took over, it changed the labels as well. An annotation that was changed alone is corrected.
   return labels[MANAGED_BY] === FIELD_MANAGER && labels[INSTANCE] === instanceOf(lease) ? lease : undefined;
 }
 
-interface Labelled {
+interface LabeledObject {
   readonly metadata: {
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;

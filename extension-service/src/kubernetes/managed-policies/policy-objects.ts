@@ -76,16 +76,16 @@ export class PolicyObjects {
     return new PolicyObjects(cluster.config.makeApiClient(CustomObjectsApi));
   }
 
-  /** Objects that have the labels and were applied by the service. Parameters as for `labelled`. */
+  /** Objects that have the labels and were applied by the service. Parameters as for `withLabels`. */
   async managedObjects(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
-    return (await this.labelled(kind, labels, policyName)).filter(isOurs);
+    return (await this.withLabels(kind, labels, policyName)).filter(isOurs);
   }
 
   /**
    * Objects that have the labels, regardless of who applied them; none if the kind is not installed. The chart does not
    * grant `list`, which RBAC cannot limit to labels: without it, only objects with the names of `policyName` are found.
    */
-  async labelled(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
+  async withLabels(kind: PolicyKind, labels: Labels, policyName: string): Promise<readonly LivePolicy[]> {
     const labelSelector = Object.entries(labels)
       .map(([key, value]) => `${key}=${value}`)
       .join(',');

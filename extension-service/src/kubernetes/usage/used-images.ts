@@ -9,7 +9,7 @@ import type { Reference } from '../../core/image/reference.js';
 /** Last uses in milliseconds since the epoch: by target, then by the key of a usage record. */
 export type LastUses = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
-interface User {
+interface ImageUser {
   readonly kind: string;
   /** The list in which it was last seen. */
   readonly generation: number;
@@ -21,7 +21,7 @@ interface User {
  * mirror, these include images of every namespace, of opted-out Pods and of manually written names.
  */
 export class UsedImages {
-  private readonly users = new Map<string, User>();
+  private readonly users = new Map<string, ImageUser>();
   private readonly counts = new Map<string, number>();
   /** The time when the last user of an image disappeared. */
   private readonly ended = new Map<string, number>();

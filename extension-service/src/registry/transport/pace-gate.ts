@@ -30,7 +30,7 @@ export class PaceGate {
   async waitForTurn(signal: AbortSignal | undefined): Promise<ReportAnswer> {
     signal?.throwIfAborted();
     while (this.#mustWait()) {
-      await this.waitTurn(signal);
+      await this.#waitTurn(signal);
       if (signal?.aborted !== true) continue;
       // The unused turn goes to another request.
       this.#wake();
@@ -68,7 +68,7 @@ export class PaceGate {
   }
 
   /** Waits for an answer, or until the delay between two requests is over. */
-  async waitTurn(signal: AbortSignal | undefined): Promise<void> {
+  async #waitTurn(signal: AbortSignal | undefined): Promise<void> {
     const pause = this.#notBefore - this.now();
     if (this.#pace !== undefined && this.#room() > 0 && pause > 0) return sleep(pause, signal);
     await new Promise<void>((resolve) => {
@@ -113,7 +113,7 @@ export class PaceGates {
     signal: AbortSignal | undefined,
     send: () => Promise<T>,
   ): Promise<T> {
-    if (action === 'send-upload') return this.sendUnpaced(host, send);
+    if (action === 'send-upload') return this.#sendUnpaced(host, send);
     const leave = await this.#gate(host, action).waitForTurn(signal);
     try {
       const response = await send();
@@ -135,7 +135,7 @@ export class PaceGates {
     if (remaining !== undefined) this.#gate(host, 'get-manifest').limitTo(Math.floor(remaining / this.replicas()));
   }
 
-  async sendUnpaced<T extends PacedResponse>(host: string, send: () => Promise<T>): Promise<T> {
+  async #sendUnpaced<T extends PacedResponse>(host: string, send: () => Promise<T>): Promise<T> {
     const startedAt = this.now();
     const response = await send();
     // Makes fewer uploads start.

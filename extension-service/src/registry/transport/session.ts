@@ -70,14 +70,14 @@ export class Session {
   async send(request: SessionRequest, context: RequestContext = {}): Promise<SessionAnswer> {
     const { signal } = context;
     const base = await this.#base.find(context).catch((error: unknown) => {
-      this.reportRequest(request);
+      this.#reportRequest(request);
       throw error;
     });
     let url = this.#resolve(base, request);
     let response = await this.#sendTo(url, base, request, context);
     for (let hops = 0; isRedirect(response, request); hops += 1) {
       const from = this.#registryAt(url, base);
-      const policy = this.#options.guard.redirectPolicy(this.peerOf(response, url));
+      const policy = this.#options.guard.redirectPolicy(this.#peerOf(response, url));
       discard(response);
       url = redirectTarget(response, request, this.#asked(request.method, url, from), hops);
       response = await this.#sendTo(url, base, request, context, policy);
@@ -141,7 +141,7 @@ export class Session {
       now,
       hidesFromAnonymous,
       hop: (url, request, authorization, context) =>
-        this.sendOnce(url, request, authorization, context, { policy, registry }),
+        this.#sendOnce(url, request, authorization, context, { policy, registry }),
       asked: (method, url) => this.#asked(method, url, registry),
       challengeOrigin: (response, url) => ({
         host: this.host,
@@ -149,7 +149,7 @@ export class Session {
         url,
         verified,
         tls,
-        redirectPolicy: guard.redirectPolicy(this.peerOf(response, url)),
+        redirectPolicy: guard.redirectPolicy(this.#peerOf(response, url)),
         isOtherRegistry: (other) => guard.isTrusted(other),
         tokenHosts,
       }),
@@ -161,7 +161,7 @@ export class Session {
     return login;
   }
 
-  async sendOnce(
+  async #sendOnce(
     url: URL,
     request: SessionRequest,
     authorization: string | undefined,
@@ -184,11 +184,11 @@ export class Session {
           ...(context.signal && { signal: context.signal }),
         });
       });
-      this.reportRequest(request, response);
-      if (registry.isOwn) this.#party = this.peerOf(response, url);
+      this.#reportRequest(request, response);
+      if (registry.isOwn) this.#party = this.#peerOf(response, url);
       return response;
     } catch (error) {
-      if (context.signal?.aborted !== true) this.reportRequest(request);
+      if (context.signal?.aborted !== true) this.#reportRequest(request);
       throw networkError(error, this.#asked(request.method, url, registry), context.signal);
     }
   }
@@ -198,7 +198,7 @@ export class Session {
   }
 
   /** Counts a request; without an answer as an error. */
-  reportRequest({ method, target }: SessionRequest, response?: IncomingMessage): void {
+  #reportRequest({ method, target }: SessionRequest, response?: IncomingMessage): void {
     const { onRequest } = this.#options;
     if (onRequest === undefined) return;
     const remaining = response && remainingOf(response);
@@ -216,7 +216,7 @@ export class Session {
    * The party that sends us elsewhere with this answer. Registries that it redirects to may do no more than it may
    * itself.
    */
-  peerOf(response: IncomingMessage, url: URL): Peer {
+  #peerOf(response: IncomingMessage, url: URL): Peer {
     return { host: this.host, address: this.#options.http.peerClass(response, url) };
   }
 }

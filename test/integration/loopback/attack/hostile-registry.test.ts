@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { copyImage } from '../../../../extension-service/src/registry/copy.js';
 import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
 import { RegistryFactory } from '../../../../extension-service/src/registry/factory.js';
-import { HostileRegistry, type Hole, type HostileOptions } from '../../../fakes/hostile-registry.js';
+import { HostileRegistry, type Attack, type HostileOptions } from '../../../fakes/hostile-registry.js';
 import { buildImage, loadImage } from '../../../fakes/images.js';
 import { FakeRegistry, type FaultRule } from '../../../fakes/registry.js';
 import { until } from '../../../fakes/until.js';
@@ -22,7 +22,7 @@ const login = { username: 'tenant-a', password: 'CONFPW77' };
 const image = buildImage({ layerSize: 500 });
 const othersImage = buildImage({ layerSize: 700, seed: 9 });
 
-interface Attack {
+interface AttackedCopy {
   readonly hostile: HostileRegistry;
   readonly target: FakeRegistry;
   /** The result of the copy. */
@@ -34,13 +34,13 @@ interface Attack {
 }
 
 /** Copies from a hostile registry to a target with a login that also has another tenant's image. */
-async function attack(
-  hole: Hole,
+async function copyFrom(
+  attack: Attack,
   more: Partial<HostileOptions> = {},
   timeouts: { readonly headers?: number } = {},
   fault?: FaultRule,
-): Promise<Attack> {
-  const hostile = await HostileRegistry.start({ hole, image, ...more });
+): Promise<AttackedCopy> {
+  const hostile = await HostileRegistry.start({ attack, image, ...more });
   cleanups.push(() => hostile.close());
   const target = await FakeRegistry.start({ auth: { type: 'basic', users: { pusher: 'push' } } });
   cleanups.push(() => target.close());
@@ -78,16 +78,16 @@ async function attack(
  * Checks that requests to the target were only for the source's own repository, and that the other tenant's image is
  * unchanged.
  */
-function expectUntouched({ target }: Attack): void {
-  const strayed = target.accessLog.filter(
+function expectUntouched({ target }: AttackedCopy): void {
+  const otherRequests = target.accessLog.filter(
     ({ path }) => path !== '/v2/' && path !== '/token' && !path.startsWith(`/v2/${REPOSITORY}/`),
   );
-  expect(strayed.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+  expect(otherRequests.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
   expect(target.manifest(OTHERS, '1')?.digest).toBe(othersImage.digest);
 }
 
 describe('a hostile registry', () => {
-  it.each<readonly [Hole, RegExp]>([
+  it.each<readonly [Attack, RegExp]>([
     ['digest-is-a-path', /the Docker-Content-Digest "\.\.\/\.\.\/\.\.\/others\/app\/manifests\/1" is not a digest/],
     ['digest-without-digits', /the Docker-Content-Digest "sha256:" is not a digest/],
     ['digest-of-another-algorithm', /algorithm md5 is not supported/],
@@ -101,8 +101,8 @@ describe('a hostile registry', () => {
     ['blobs-at-metadata', /169\.254\.169\.254 is not an allowed address for images/],
     ['realm-at-metadata', /169\.254\.169\.254/],
     ['echo-of-the-login', /DENIED/],
-  ])('%s: nothing is published, and the error says why', async (hole, message) => {
-    const seen = await attack(hole);
+  ])('%s: nothing is published, and the error says why', async (attack, message) => {
+    const seen = await copyFrom(attack);
     expect(seen.error?.message).toMatch(message);
     expect(seen.error?.host).toBe(seen.hostile.host);
     expect(seen.target.tags(REPOSITORY)).toEqual([]);
@@ -110,26 +110,26 @@ describe('a hostile registry', () => {
   });
 
   it('digest-is-a-command: the error holds no control character', async () => {
-    const { error } = await attack('digest-is-a-command');
+    const { error } = await copyFrom('digest-is-a-command');
     expect(error?.message).not.toMatch(/\p{Cc}/u);
   });
 
   it('echo-of-the-login: the error holds neither the password nor its base64', async () => {
-    const { error } = await attack('echo-of-the-login');
+    const { error } = await copyFrom('echo-of-the-login');
     const text = `${error?.message ?? ''} ${error?.stack ?? ''} ${JSON.stringify(error)}`;
     expect(text).not.toContain(login.password);
     expect(text).not.toContain(Buffer.from(`${login.username}:${login.password}`).toString('base64'));
   });
 
   it('never-answers: it is given up, and the target is not asked for an upload', async () => {
-    const { error, hostile, target } = await attack('never-answers', {}, { headers: 100 });
+    const { error, hostile, target } = await copyFrom('never-answers', {}, { headers: 100 });
     expect({ kind: error?.kind, host: error?.host }).toEqual({ kind: 'unreachable', host: hostile.host });
     expect(target.accessLog.filter(({ method }) => method === 'POST')).toEqual([]);
   });
 
   it('layer-drips: the source is blamed when the target ends the upload', async () => {
     const fault = { method: 'PUT', path: '/blobs/uploads/', action: { type: 'cut', milliseconds: 1_500 } } as const;
-    const { error, hostile, target } = await attack(
+    const { error, hostile, target } = await copyFrom(
       'layer-drips',
       { image: buildImage({ layerSize: 200_000 }) },
       {},
@@ -141,14 +141,14 @@ describe('a hostile registry', () => {
   });
 
   it('brackets: cost little CPU', async () => {
-    const { cpu, hostile } = await attack('brackets');
+    const { cpu, hostile } = await copyFrom('brackets');
     // The copier reads 4 MB once, without retries, and does not parse them.
     expect(hostile.log.filter(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(1);
     expect(cpu).toBeLessThan(2_000);
   });
 
   it('refusal-without-end: the connections end', async () => {
-    const { hostile, error, target } = await attack('refusal-without-end');
+    const { hostile, error, target } = await copyFrom('refusal-without-end');
     expect(error?.kind).toBe('forbidden');
     expect(target.tags(REPOSITORY)).toEqual([]);
     await until('no connection is open', async () => (await hostile.connections()) === 0);
@@ -156,7 +156,9 @@ describe('a hostile registry', () => {
 
   it('layers-of-others: a layer that the registry does not have is not taken from another repository', async () => {
     const [layer] = othersImage.blobs;
-    const seen = await attack('layers-of-others', { others: { digest: layer?.digest ?? '', size: layer?.size ?? 0 } });
+    const seen = await copyFrom('layers-of-others', {
+      others: { digest: layer?.digest ?? '', size: layer?.size ?? 0 },
+    });
     expect(seen.error).toBeDefined();
     expect(seen.target.tags(REPOSITORY)).toEqual([]);
     expect(seen.target.blob(layer?.digest ?? '', REPOSITORY)).toBeUndefined();
@@ -165,14 +167,14 @@ describe('a hostile registry', () => {
   });
 
   it('platform-is-null: the image is copied whole', async () => {
-    const seen = await attack('platform-is-null');
+    const seen = await copyFrom('platform-is-null');
     expect([seen.error, seen.digest]).toEqual([undefined, seen.hostile.digest]);
     expect(seen.target.manifest(REPOSITORY, 'v1')?.digest).toBe(seen.hostile.digest);
     expectUntouched(seen);
   });
 
   it('referrers-without-end: the image is copied, with a bounded number of manifests', async () => {
-    const seen = await attack('referrers-without-end');
+    const seen = await copyFrom('referrers-without-end');
     expect(seen.target.manifest(REPOSITORY, 'v1')?.digest).toBe(image.digest);
     // The number includes each referrer, and the list that a registry without the API needs.
     expect(seen.manifestsPushed).toBeLessThan(image.manifests.length + 6 * MAX_REFERRERS);
@@ -189,7 +191,7 @@ describe('a hostile registry', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.2', resolve));
     cleanups.push(() => void other.close());
     const { port } = other.address() as { port: number };
-    const seen = await attack('realm-of-another-site', { realm: `http://127.0.0.2:${port}/token` });
+    const seen = await copyFrom('realm-of-another-site', { realm: `http://127.0.0.2:${port}/token` });
     expect(seen.error).toBeDefined();
     expect(seen.target.tags(REPOSITORY)).toEqual([]);
     expect(logins.join('')).not.toMatch(/authorization/i);

@@ -9,7 +9,7 @@ import { anonymousKeychain } from '../../../../extension-service/src/credentials
 import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
 import { RegistryFactory } from '../../../../extension-service/src/registry/factory.js';
 import { ADDRESS_CASES } from './address-cases.js';
-import { PROXIES, WAYS, type Report, type Visit, type Way } from './protocol.js';
+import { PROXIES, ROUTES_TO_ADDRESS, type Report, type Visit, type Way } from './protocol.js';
 
 /**
  * Runs in a network namespace where every address is local: a hostile registry and a target at public addresses,
@@ -24,7 +24,7 @@ const TRIPWIRE_PORTS = [80, 443, 8443];
 const PROXY_PORT = 3128;
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
-let touched: string[] = [];
+let tripwireHits: string[] = [];
 let connects: string[] = [];
 let resumedSessions = 0;
 let connections = 0;
@@ -53,7 +53,7 @@ function resolve(
 }
 
 /** Sends requests for `/v2/<way>/<case>/…` to that case's host. */
-function beHostile(request: IncomingMessage, response: ServerResponse): void {
+function answerHostile(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   const [, , way = '', index = ''] = (request.url ?? '').split('/');
   const host = index === 'rebinding' ? REBINDING : (ADDRESS_CASES[Number(index)]?.host ?? '');
@@ -64,7 +64,7 @@ function beHostile(request: IncomingMessage, response: ServerResponse): void {
   response.end();
 }
 
-function beTarget(request: IncomingMessage, response: ServerResponse): void {
+function answerTarget(request: IncomingMessage, response: ServerResponse): void {
   request.resume();
   const [, , , index = ''] = (request.url ?? '').split('/');
   if (request.method !== 'POST') response.writeHead(200).end();
@@ -82,7 +82,7 @@ function proxy(): Server {
     const url = new URL(request.url ?? '');
     request.resume();
     if (url.hostname === TARGET.name) {
-      beTarget(Object.assign(request, { url: url.pathname }), response);
+      answerTarget(Object.assign(request, { url: url.pathname }), response);
       return;
     }
     connects.push(url.host);
@@ -150,13 +150,13 @@ async function kindOf(work: Promise<void>): Promise<string> {
 async function visitAll(): Promise<Visit[]> {
   const visits: Visit[] = [];
   for (const proxyAddress of PROXIES) {
-    for (const way of WAYS) {
+    for (const way of ROUTES_TO_ADDRESS) {
       const through = factory(proxyAddress);
       for (const [index, { host }] of ADDRESS_CASES.entries()) {
-        touched = [];
+        tripwireHits = [];
         connects = [];
         const kind = await kindOf(send(through, way, index));
-        visits.push({ way, proxy: proxyAddress, host, touched, connects, kind });
+        visits.push({ way, proxy: proxyAddress, host, tripwireHits, connects, kind });
       }
       through.close();
     }
@@ -167,7 +167,7 @@ async function visitAll(): Promise<Visit[]> {
 /** A name that is public at the first check, and later resolves to this machine or the metadata service. */
 async function rebind(): Promise<Pick<Report, 'rebound' | 'reboundKinds'>> {
   const reboundKinds: string[] = [];
-  touched = [];
+  tripwireHits = [];
   for (const second of ['127.0.0.1', '169.254.169.254', '10.0.0.5', '64:ff9b:1::a9fe:a9fe']) {
     for (const way of ['realm', 'manifest-redirect'] as const) {
       rebindingAnswers = [REGISTRY.address, second];
@@ -177,22 +177,22 @@ async function rebind(): Promise<Pick<Report, 'rebound' | 'reboundKinds'>> {
       through.close();
     }
   }
-  return { rebound: touched, reboundKinds };
+  return { rebound: tripwireHits, reboundKinds };
 }
 
 const tls = { cert: readFileSync(certFile), key: readFileSync(keyFile) };
-const registry = createHttpsServer(tls, beHostile);
+const registry = createHttpsServer(tls, answerHostile);
 registry.on('secureConnection', (socket: TLSSocket) => {
   connections++;
   if (socket.isSessionReused()) resumedSessions++;
 });
 await listen(registry, REGISTRY.port, REGISTRY.address);
-await listen(createHttpServer(beTarget), TARGET.port, TARGET.address);
+await listen(createHttpServer(answerTarget), TARGET.port, TARGET.address);
 for (const address of PROXIES) if (address !== '') await listen(proxy(), PROXY_PORT, address);
 for (const port of TRIPWIRE_PORTS) {
   const tripwire = createServer((socket) => {
     socket.on('error', () => undefined);
-    touched.push((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''));
+    tripwireHits.push((socket.localAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''));
     socket.destroy();
   });
   await listen(tripwire, port, '::');

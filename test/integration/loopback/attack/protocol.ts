@@ -1,6 +1,6 @@
 /** How a case reaches the service: in a Pod, or in a registry's response. */
-export const WAYS = ['reference', 'manifest-redirect', 'blob-redirect', 'realm', 'location'] as const;
-export type Way = (typeof WAYS)[number];
+export const ROUTES_TO_ADDRESS = ['reference', 'manifest-redirect', 'blob-redirect', 'realm', 'location'] as const;
+export type Way = (typeof ROUTES_TO_ADDRESS)[number];
 
 /** The address that the proxy listens on, or none. */
 export const PROXIES = ['', '127.0.0.1', '10.0.0.9'] as const;
@@ -11,7 +11,7 @@ export interface Visit {
   readonly proxy: string;
   readonly host: string;
   /** Addresses with direct connections. */
-  readonly touched: readonly string[];
+  readonly tripwireHits: readonly string[];
   /** Hosts in requests to the proxy, except the hostile registry. */
   readonly connects: readonly string[];
   /** Kind of the error. The cleanup of an upload does not report one. */

@@ -31,7 +31,7 @@ describe.skipIf(!available)('the chart', () => {
   /** Returns null for every value that is a mapping or list from the user. */
   async function allNull(): Promise<object> {
     const values = parse(await readFile(join(CHART, 'values.yaml'), 'utf8')) as Readonly<Record<string, unknown>>;
-    const nulled = (value: unknown, path: string): unknown => {
+    const withNulls = (value: unknown, path: string): unknown => {
       if (typeof value !== 'object' || value === null || Array.isArray(value))
         return Array.isArray(value) ? null : undefined;
       const isUsers =
@@ -39,12 +39,12 @@ describe.skipIf(!available)('the chart', () => {
       if (isUsers) return null;
       return Object.fromEntries(
         Object.entries(value).flatMap(([key, child]) => {
-          const result = nulled(child, `${path}.${key}`);
+          const result = withNulls(child, `${path}.${key}`);
           return result === undefined ? [] : [[key, result]];
         }),
       );
     };
-    return nulled(values, '') as object;
+    return withNulls(values, '') as object;
   }
 
   it.each(ENGINES)('takes null for every mapping and list of the user, with engine %s', async (engine) => {

@@ -4,7 +4,7 @@ import { Helm, objectOf } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
 
 const available = await goToolsAvailable("the chart's NetworkPolicy");
-const USUAL = [80, 443, 6443, 8443, 16443, 988];
+const DEFAULT_PORTS = [80, 443, 6443, 8443, 16443, 988];
 
 interface Rule {
   readonly from?: readonly object[];
@@ -23,7 +23,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
     const objects = await helm.objects({ values: { config: { target: AWS }, ...values } });
     return objectOf(objects, 'NetworkPolicy')['spec'] as Awaited<ReturnType<typeof rules>>;
   }
-  async function portsOut(values: object): Promise<number[]> {
+  async function egressPorts(values: object): Promise<number[]> {
     const { egress } = await rules(values);
     return egress[1]?.ports.map(({ port }) => port) ?? [];
   }
@@ -51,7 +51,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
     ],
     ['more ports', { networkPolicy: { egress: { extraPorts: [8445] } } }, [8445]],
   ])('lets out to %s', async (_name, values, more) => {
-    expect(await portsOut(values)).toEqual([...USUAL, ...more]);
+    expect(await egressPorts(values)).toEqual([...DEFAULT_PORTS, ...more]);
   });
 
   it("lets out to DNS, also to OpenShift's", async () => {

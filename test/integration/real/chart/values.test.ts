@@ -359,19 +359,19 @@ describe.skipIf(!available)("the chart's values", () => {
       /timeoutSeconds: (\d+)/.exec(
         (await helm.template({ values })).stdout.replace(/.*kind: MutatingPolicy/s, ''),
       )?.[1];
-    const waits = { ...good.config, imageCopyPolicy: 'immediate' };
+    const immediate = { ...good.config, imageCopyPolicy: 'immediate' };
 
     it.each([
       ['no copy is waited for', { ...good.config, imageCopyDeadline: '20s' }, '3'],
-      ['a short deadline', { ...waits, imageCopyDeadline: '200ms' }, '3'],
-      ['the usual deadline', waits, '10'],
-      ['a longer one', { ...waits, imageCopyDeadline: '20s' }, '22'],
-      ['a part of a second', { ...waits, imageCopyDeadline: '19.2s' }, '22'],
-      ['several units', { ...waits, imageCopyDeadline: '0m12s1ms' }, '15'],
-      ['the longest', { ...waits, imageCopyDeadline: '28s' }, '30'],
+      ['a short deadline', { ...immediate, imageCopyDeadline: '200ms' }, '3'],
+      ['the usual deadline', immediate, '10'],
+      ['a longer one', { ...immediate, imageCopyDeadline: '20s' }, '22'],
+      ['a part of a second', { ...immediate, imageCopyDeadline: '19.2s' }, '22'],
+      ['several units', { ...immediate, imageCopyDeadline: '0m12s1ms' }, '15'],
+      ['the longest', { ...immediate, imageCopyDeadline: '28s' }, '30'],
       [
         'every target has its own policy',
-        { ...waits, imageCopyDeadline: '20s', target: { ...AWS, imageCopyPolicy: 'delayed' } },
+        { ...immediate, imageCopyDeadline: '20s', target: { ...AWS, imageCopyPolicy: 'delayed' } },
         '3',
       ],
       [
@@ -390,13 +390,13 @@ describe.skipIf(!available)("the chart's values", () => {
     });
 
     it('is what is given, where it is longer than the deadline or nothing waits', async () => {
-      const config = { ...waits, imageCopyDeadline: '9.9s' };
+      const config = { ...immediate, imageCopyDeadline: '9.9s' };
       expect(await timeout({ config, policies: { timeoutSeconds: 10 } })).toBe('10');
       expect(await timeout({ ...good, policies: { timeoutSeconds: 3 } })).toBe('3');
     });
 
     it('of Gatekeeper, which waits for no copy, stays short', async () => {
-      const config = { ...waits, imageCopyDeadline: '20s' };
+      const config = { ...immediate, imageCopyDeadline: '20s' };
       for (const policies of [{ engine: 'gatekeeper' }, { engine: 'gatekeeper', timeoutSeconds: 3 }]) {
         const provider = objectOf(await helm.objects({ values: { config, policies } }), 'Provider');
         expect(provider['spec']).toMatchObject({ timeout: 'timeoutSeconds' in policies ? 3 : 1 });

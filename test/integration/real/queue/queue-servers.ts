@@ -10,7 +10,7 @@ export interface QueueServer {
   restart(): Promise<void>;
   stop(): Promise<void>;
   /** Reads the queue of copies through another client. */
-  see<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
+  read<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
 }
 
 export const SERVERS = {
@@ -22,7 +22,7 @@ export const SERVERS = {
       kill: () => server.kill(),
       restart: () => server.restart(),
       stop: () => server.stop(),
-      see: (prefix, look) => seen(new Queue('copies', { connection: { url }, prefix }), look),
+      read: (prefix, look) => readQueue(new Queue('copies', { connection: { url }, prefix }), look),
     };
   },
   postgres: async (): Promise<QueueServer> => {
@@ -33,16 +33,16 @@ export const SERVERS = {
       kill: () => server.kill(),
       restart: () => server.restart(),
       stop: () => server.stop(),
-      see: (prefix, look) => {
+      read: (prefix, look) => {
         const connection = { host: folder, user: 'postgres', database: 'postgres', schema: prefix } as object;
         const backend = createPostgresBackend as unknown as BackendFactory;
-        return seen(new Queue('copies', { connection }, backend) as unknown as Queue, look);
+        return readQueue(new Queue('copies', { connection }, backend) as unknown as Queue, look);
       },
     };
   },
 } as const;
 
-async function seen<T>(queue: Queue, look: (queue: Queue) => Promise<T>): Promise<T> {
+async function readQueue<T>(queue: Queue, look: (queue: Queue) => Promise<T>): Promise<T> {
   queue.on('error', () => undefined);
   try {
     return await look(queue);

@@ -62,12 +62,12 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await until('the slots are used', () => names().length === 2);
     await until(
       'the others are stored',
-      async () => (await server.see(prefix, (queue) => queue.getWaitingCount())) === 18,
+      async () => (await server.read(prefix, (queue) => queue.getWaitingCount())) === 18,
     );
     // No copy ends, so the replica looks for images of other registries.
     await until(
       'it has taken jobs in advance',
-      async () => (await server.see(prefix, (queue) => queue.getActiveCount())) === 8,
+      async () => (await server.read(prefix, (queue) => queue.getActiveCount())) === 8,
     );
     expect(names()).toHaveLength(2);
     await endAll(replicas, Promise.all(asked));
@@ -86,7 +86,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       else copy?.end();
       expect(await asked).toBe(expected);
     }
-    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
+    expect(await server.read(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
   });
 
   it("ends copies of a registry on all replicas while its Retry-After lasts, and no other's", async () => {
@@ -97,7 +97,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     other?.held.started[0]?.fail(failure('throttled', true, { host: 'docker.io', retryAfter: 60_000 }));
     // One copy has begun before.
     await until('the others have ended', async () => {
-      return (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 1;
+      return (await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 1;
     });
     expect(names()).toHaveLength(2);
     expect(await endAll(replicas, Promise.all(asked))).toEqual(
@@ -114,7 +114,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     await until('the first is begun', () => names().length === 1);
     // This is long enough for a second check.
     await new Promise((resolve) => setTimeout(resolve, 3_000));
-    expect(await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(1);
+    expect(await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(1);
     expect(names()).toHaveLength(1);
     await endAll(replicas, Promise.all(asked));
     const tags = replicas.flatMap(({ held }) => held.started.map((copy) => copy.job.reference.tag));
@@ -124,11 +124,11 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
   it('hands back at the end what has not begun, and what does not finish in time', async () => {
     const [leaving] = await start(1, { concurrency: 1 });
     const jobs = Array.from({ length: 4 }, (_, index) => imageJob(`app-${index}`));
-    await server.see(prefix, (queue) =>
+    await server.read(prefix, (queue) =>
       queue.addBulk(jobs.map((one) => ({ name: 'copy', data: bodyOf(one), opts: { jobId: jobId(one) } }))),
     );
     await until('one job runs and the others are taken, because no job ends', async () => {
-      const taken = await server.see(prefix, (queue) => queue.getActiveCount());
+      const taken = await server.read(prefix, (queue) => queue.getActiveCount());
       return taken === 4 && names().length === 1;
     });
     const [other] = await more(1);
@@ -139,7 +139,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     for (const copy of other?.held.started ?? []) copy.end();
     await until(
       'nothing is left',
-      async () => (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 0,
+      async () => (await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 0,
     );
   });
 
@@ -159,7 +159,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       ['c9', { ...body, source: 'x'.repeat(70_000) }, /over 65536 characters/],
       ['c10', body, /its id is not that of/],
     ];
-    await server.see(prefix, async (queue) => {
+    await server.read(prefix, async (queue) => {
       for (const [name, data] of bodies) await queue.add('copy', data, { jobId: name });
     });
     await until('all jobs are taken', () =>
@@ -168,7 +168,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(names()).toEqual([]);
     await until(
       'none is left',
-      async () => (await server.see(prefix, (queue) => queue.getJobCountByTypes('wait', 'active', 'failed'))) === 0,
+      async () => (await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active', 'failed'))) === 0,
     );
     expect(await endAll(replicas, replica?.ask(imageJob('app')) ?? Promise.resolve(''))).toBe(OUTCOME.digest);
   });

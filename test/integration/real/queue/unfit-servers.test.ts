@@ -123,11 +123,11 @@ describe('Redis', () => {
     ['it is a cluster', { 'cluster-enabled': 'yes' }, /is a Redis Cluster, which is not supported/],
     ['it is a replica', { replicaof: '127.0.0.1 1' }, /is a replica, which stores nothing/],
   ])('is refused because %s', async (_, settings, words) => {
-    const unfit = await RedisServer.start(settings);
+    const unsuitable = await RedisServer.start(settings);
     try {
-      expect(await refusal({ type: 'redis', url: unfit.url })).toMatch(words);
+      expect(await refusal({ type: 'redis', url: unsuitable.url })).toMatch(words);
     } finally {
-      await unfit.stop();
+      await unsuitable.stop();
     }
   });
 

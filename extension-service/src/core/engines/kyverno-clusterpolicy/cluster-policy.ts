@@ -250,11 +250,13 @@ function imagesOutside(
   targets: readonly string[],
   { container }: SkippedPods,
 ): { readonly key: string; readonly operator: 'GreaterThan'; readonly value: number } {
-  const leftAlone = container
+  const skippedContainers = container
     // A filter over containers cannot access the Pod around them.
     .filter(({ predicate }) => fieldsOf(predicate).every(({ of }) => of === 'container'))
     .map(({ text }) => text);
-  const settled = [hasTargetPrefix('image', targets), "(imagePullPolicy || '') == 'Never'", ...leftAlone].join(' || ');
+  const settled = [hasTargetPrefix('image', targets), "(imagePullPolicy || '') == 'Never'", ...skippedContainers].join(
+    ' || ',
+  );
   const outside = `${containers} | [?!image || !(${settled})]`;
   return { key: `{{ length(${outside}) }}`, operator: 'GreaterThan', value: 0 };
 }

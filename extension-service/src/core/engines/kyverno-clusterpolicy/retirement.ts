@@ -1,9 +1,9 @@
 import type { EngineVersion, Retirement } from '../engine.js';
 
 /** From this version on, Kyverno rejects creating or changing a ClusterPolicy. */
-const FROZEN: EngineVersion = [1, 20];
+const FIRST_REJECTING_VERSION: EngineVersion = [1, 20];
 /** From this version on, Kyverno has the MutatingPolicy that the engine `kyverno` needs. */
-const SUCCESSOR: EngineVersion = [1, 18];
+const FIRST_MUTATING_POLICY_VERSION: EngineVersion = [1, 18];
 
 const SUMMARY =
   'Kyverno 1.20 refuses to create or change a ClusterPolicy, and its chart refuses the upgrade to 1.20 while one exists';
@@ -16,10 +16,10 @@ export const clusterPolicyRetirement: Retirement = {
   judge(version) {
     if (version === undefined) return { isRefused: false, message: `${SUMMARY}: before that, ${MIGRATION_ADVICE}` };
     const found = `this cluster has Kyverno ${version.join('.')}`;
-    if (isBefore(version, SUCCESSOR)) {
+    if (isBefore(version, FIRST_MUTATING_POLICY_VERSION)) {
       return { isRefused: false, message: `${SUMMARY}; ${found}: upgrade it to 1.19, then ${MIGRATION_ADVICE}` };
     }
-    if (isBefore(version, FROZEN)) {
+    if (isBefore(version, FIRST_REJECTING_VERSION)) {
       return { isRefused: false, message: `${SUMMARY}; ${found}: before you upgrade it, ${MIGRATION_ADVICE}` };
     }
     const refusal = 'which refuses to create or change a ClusterPolicy; an existing ClusterPolicy stays unchanged';

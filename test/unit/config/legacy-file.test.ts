@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parse, parseAnchor, problemsOf, warningsOf } from './parsing.js';
+import { parse, parseLegacy, problemsOf, warningsOf } from './parsing.js';
 import type { AwsConfig } from '../../../extension-service/src/kinds/aws/config.js';
 import { REGISTRY_TYPES as TYPES } from '../../../extension-service/src/kinds/kinds.js';
 
 function fixture(name: string): string {
-  return readFileSync(new URL(`./anchor/${name}`, import.meta.url), 'utf8');
+  return readFileSync(new URL(`./legacy-file/${name}`, import.meta.url), 'utf8');
 }
 
 const filters = [{ jmespath: "obj.metadata.namespace == 'kube-system'" }];
@@ -14,7 +14,7 @@ const shortAccount = (line: number, column: number) =>
 
 describe("k8s-image-swapper's documented files", () => {
   it('loads the example of its repository', () => {
-    const loaded = parseAnchor(fixture('example.yaml'));
+    const loaded = parseLegacy(fixture('example.yaml'));
     expect(loaded.config).toMatchObject({
       dryRun: true,
       logLevel: 'trace',
@@ -69,7 +69,7 @@ describe("k8s-image-swapper's documented files", () => {
       ],
     ],
   ])('loads %s', (_, text, warnings) => {
-    const loaded = parseAnchor(text);
+    const loaded = parseLegacy(text);
     expect(loaded.config.target).toMatchObject({
       type: 'aws',
       aws: { accountId: '123456789', region: 'ap-southeast-2' },
@@ -78,7 +78,7 @@ describe("k8s-image-swapper's documented files", () => {
   });
 
   it('loads a target in Artifact Registry', () => {
-    const loaded = parseAnchor(
+    const loaded = parseLegacy(
       'target:\n  type: gcp\n  gcp:\n    location: us-central1\n    projectId: gcp-project-123\n    repositoryId: main\n',
     );
     expect(loaded.config.target).toEqual({
@@ -99,7 +99,7 @@ describe("k8s-image-swapper's documented files", () => {
   });
 
   it('loads source registries', () => {
-    const { config } = parseAnchor(
+    const { config } = parseLegacy(
       `source:
   registries:
     - type: aws
@@ -156,13 +156,13 @@ describe("k8s-image-swapper's dialect", () => {
       ['2:32: source.filters[0].jmespath: there is no function items()'],
     ],
   ])('takes %s', (_, text, expected, warnings) => {
-    const loaded = parseAnchor(`${target}${text}`);
+    const loaded = parseLegacy(`${target}${text}`);
     expect(loaded.config).toMatchObject(expected);
     expect(warningsOf(loaded)).toEqual(warnings);
   });
 
   it('takes a tag that is a number, and leaves out the types that are not asked for', () => {
-    const loaded = parseAnchor(
+    const loaded = parseLegacy(
       `target:
   type: aws
   aws: {accountId: "123456789012", region: eu-west-1, ecrOptions: {tags: [{key: cost, value: 0042}]}}
