@@ -1,5 +1,4 @@
 import { installEngine, uninstallEngine } from './engine-install.js';
-import { TIMEOUT } from './engines.js';
 import type { Engine } from './engines.js';
 import { create, debug, imagesOf, label, pod, stored, volumesOf } from './pods.js';
 import type { PodObject } from './pods.js';
@@ -9,17 +8,14 @@ import type { World } from './world.js';
 /** A row of docs/engines.md → the observed result, in the words of that table. */
 export type CoreRows = Readonly<Record<string, string>>;
 
-/** Time limit in seconds for an engine to start swapping: some versions never do, which is also a result. */
-const INSTALL_SECONDS = 30;
-
 /**
  * The rows of docs/engines.md that differ between versions, as observed in this world, with one Pod for each. It does
  * not assert anything.
  */
 export async function observeCoreRows(world: World, engine: Engine): Promise<CoreRows> {
   const rows: Record<string, string> = {};
-  await installEngine(world, engine, { failClosed: false, timeoutSeconds: TIMEOUT, withinSeconds: INSTALL_SECONDS });
   try {
+    await installEngine(world, engine, { failClosed: false });
     rows['new Pod: containers, init containers, sidecars'] = await newPod(world, engine);
     rows['new Pod: image volumes'] = await imageVolume(world);
     rows['Pod of an excluded namespace'] = await excluded(world, engine);
@@ -28,7 +24,8 @@ export async function observeCoreRows(world: World, engine: Engine): Promise<Cor
     rows['ephemeral containers'] = await ephemeral(world);
     rows['sidecar of a later webhook'] = await laterSidecar(world);
     await outage(world, engine, 'fail open', rows);
-    await installEngine(world, engine, { failClosed: true, timeoutSeconds: TIMEOUT, withinSeconds: INSTALL_SECONDS });
+    await uninstallEngine(world, engine);
+    await installEngine(world, engine, { failClosed: true });
     await outage(world, engine, 'fail closed', rows);
   } finally {
     await uninstallEngine(world, engine);
@@ -113,13 +110,14 @@ async function laterSidecar(world: World): Promise<string> {
 }
 
 async function outage(world: World, engine: Engine, mode: string, rows: Record<string, string>): Promise<void> {
-  const image = await world.probe();
   try {
     await world.fronts[engine.scheme].disconnect();
+    const image = await world.probe();
     rows[`service down, ${mode}`] = await admit(world, pod(image), image);
   } finally {
     await world.restore();
   }
+  const image = await world.probe();
   rows[`service back, ${mode}`] = await admit(world, pod(image), image);
 }
 

@@ -3,7 +3,7 @@ import { makeCertificates } from '../../fakes/certificates.js';
 import { get } from '../../fakes/https-client.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { installEngine, uninstallEngine } from './engine-install.js';
-import { ENGINES, TIMEOUT } from './engines.js';
+import { ENGINES, SHORT_TIMEOUT } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
 import { Outcomes } from './outcomes.js';
 import { expectOk } from './kube-api.js';
@@ -30,7 +30,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
   describe.each(ENGINES)('$name', (engine) => {
     const saw = (what: string, outcome: string): void => outcomes.record(engine.name, what, outcome);
 
-    describe('with default values', () => {
+    describe('with a service that works', () => {
       beforeAll(async () => installEngine(world, engine, { failClosed: false }));
       afterAll(async () => uninstallEngine(world, engine));
 
@@ -260,7 +260,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       beforeAll(async () => {
         image = await world.probe();
-        await installEngine(world, engine, { failClosed, timeoutSeconds: TIMEOUT });
+        await installEngine(world, engine, { failClosed, timeoutSeconds: SHORT_TIMEOUT });
       });
       afterAll(async () => {
         await world.restore();
@@ -339,6 +339,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
 
       it('and works again once the service does', async () => {
         await world.restore();
+        await world.probe();
         expect(await admit()).toBe(world.swapped(image));
         saw(`service back, ${mode}`, 'swapped');
       });

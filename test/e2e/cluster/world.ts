@@ -7,12 +7,12 @@ import { gatekeeperChartValues } from '../../../extension-service/src/core/engin
 import { pushImage } from '../../bench/push-image.js';
 import type { Certificates } from '../../fakes/certificates.js';
 import { freePort } from '../../fakes/free-port.js';
-import { get } from '../../fakes/https-client.js';
+import { get, post } from '../../fakes/https-client.js';
 import { buildImage } from '../../fakes/images.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
 import { BUNDLE, RunningService } from '../../fakes/service.js';
 import { ControlPlane } from './control-plane.js';
-import { CA_CONFIG_MAP, TIMEOUT } from './engines.js';
+import { CA_CONFIG_MAP, LONG_TIMEOUT } from './engines.js';
 import { Front } from './front.js';
 import { startGatekeeper } from './gatekeeper-manager.js';
 import { startKyverno } from './kyverno-controller.js';
@@ -89,7 +89,7 @@ export class World {
       startKyverno(plane, { trusted: service.ca, version: versions.kyverno ?? KYVERNO }),
     );
     await world.#start('gatekeeper', versions, async () => {
-      const values = gatekeeperChartValues({ timeoutSeconds: TIMEOUT });
+      const values = gatekeeperChartValues({ timeoutSeconds: LONG_TIMEOUT });
       return (await startGatekeeper(plane, values)).program;
     });
     return world;
@@ -141,13 +141,35 @@ export class World {
   async mirroredImages(count: number): Promise<MirroredImages> {
     const images = await Promise.all(Array.from({ length: count }, () => this.image()));
     await this.mirror(...images);
+    await this.#knows(images);
     return images as string[] & MirroredImages;
   }
 
-  /** Returns a mirrored image, always the same one. */
+  /** Returns a mirrored image, always the same one, which the service remembers for the next seconds. */
   async probe(): Promise<string> {
     this.#probe ??= this.mirroredImages(1);
-    return (await this.#probe)[0];
+    const images = await this.#probe;
+    await this.#knows(images);
+    return images[0];
+  }
+
+  /**
+   * Waits until the service answers that the target has these images. It then answers the next requests from memory: on
+   * a busy machine, a request to the target can take longer than `answerBudget`. This asks the service itself, whatever
+   * the fronts do, and counts as requests of the route `webhook`.
+   */
+  async #knows(images: readonly string[]): Promise<void> {
+    const containers = images.map((image, index) => ({ name: `c-${index}`, image }));
+    const object = { metadata: { name: 'known' }, spec: { containers } };
+    const request = { uid: 'known', operation: 'CREATE', namespace: NAMESPACE, dryRun: true, object };
+    const review = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request });
+    const url = `https://127.0.0.1:${this.ports.https}/webhook`;
+    await until('the service knows the images', async () => {
+      const answer = (await post(url, review, { ca: this.service.ca })).json();
+      const { patch = '' } = (answer as { readonly response: { readonly patch?: string } }).response;
+      const patches = Buffer.from(patch, 'base64').toString('utf8');
+      return images.every((image) => patches.includes(`"${this.swapped(image)}"`));
+    });
   }
 
   /** Copies images with the service's command. */
