@@ -216,6 +216,9 @@ describe('check --online', () => {
     const result = await run(['check', '--online'], acr, { env });
     expect(result).toMatchObject({ code: 1 });
     for (const text of texts) expect(result.stdout).toContain(text);
+    // Without a login, nothing is known about objects of the registry.
+    expect(result.stdout).toMatch(/^FAILED {2}.* login /m);
+    expect(result.stdout).not.toContain('MISSING');
   });
 
   it('names host, tenant and client when the federated credential is for another ServiceAccount', async () => {

@@ -17,6 +17,7 @@ describe('expressions that do not compile', () => {
       29,
       'unexpected character "/": put such a key in double quotes, as in obj.metadata.labels."app.kubernetes.io/name"',
     ],
+    ['obj.metadata.namespace == kube-system', 31, "'-' must be followed by a digit: write a string as '…'"],
     ['contains(a, b', 14, "the expression ends too early: expected ',' or ')'"],
     ['a[?b == `1`', 12, "the expression ends too early: expected ']'"],
     ['a\n  ]', 5, "unexpected ']': expected an operator or the end of the expression"],

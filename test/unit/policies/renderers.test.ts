@@ -18,6 +18,7 @@ import {
 } from '../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { MutatingWebhookObject } from '../../../extension-service/src/core/policies/objects.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { IMAGE_PLACES } from '../../../extension-service/src/core/decide/image-places.js';
 import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import { policyTargets } from '../../../extension-service/src/core/policies/targets.js';
 import { crdProblems } from './crd-schema.js';
@@ -298,6 +299,20 @@ describe('source.volumes', () => {
       webhook: [renderMutatingWebhook(options)],
     };
   };
+  it('is on by default: both policies of Kyverno apply answers for every place where a Pod names an image', () => {
+    const { MutatingPolicy, ClusterPolicy } = render(true);
+    const patches = MutatingPolicy[0]?.spec.mutations[0]?.jsonPatch.expression ?? '';
+    // The guard of the rule for new Pods is the first of the policy.
+    const [, guard = ''] = /regex_match\('(\^\/spec\/[^']+)', path\)/.exec(JSON.stringify(ClusterPolicy)) ?? [];
+    for (const { list, key, image } of IMAGE_PLACES) {
+      expect(patches).toContain(`"path": "/spec/${list}/" + string(index) + "/${image.join('/')}"`);
+      expect(patches).toContain(`variables.images[?"${key}"]`);
+      expect(`/spec/${list}/12/${image.join('/')}`).toMatch(new RegExp(guard));
+    }
+    expect('/spec/volumes/0/image').not.toMatch(new RegExp(guard));
+    expect('/spec/volumes/0/image/pullPolicy').not.toMatch(new RegExp(guard));
+  });
+
   it('keeps the policies from volumes, and gives them another hash', () => {
     const [on, off] = [render(true), render(false)];
     for (const kind of ['MutatingPolicy', 'ClusterPolicy', 'Gatekeeper'] as const) {
