@@ -126,9 +126,8 @@ export class TableWorld {
           excludedNamespaces: [EXCLUDED_NAMESPACE],
           ...called?.policies,
         },
-        ...(called && { tls: called.tls }),
       }),
-      ...(called && { listen: called.listen }),
+      ...(called && { listen: called.listen, flags: called.flags }),
       env: { KUBECONFIG: this.kubeconfig },
       plain: true,
     });
@@ -145,7 +144,7 @@ export class TableWorld {
     return {
       listen,
       policies: { undecidable: 'webhook', url: `https://${listen}`, caFile: await file('service-ca.crt', ca) },
-      tls: { certFile: await file('service.crt', cert), keyFile: await file('service.key', key) },
+      flags: ['--tls-cert-file', await file('service.crt', cert), '--tls-key-file', await file('service.key', key)],
     };
   }
 
