@@ -239,6 +239,56 @@ describe('PostgreSQL', () => {
     expect(await refusal({ type: 'postgres', url: at() })).toMatch(words);
   });
 
+  it.each([
+    {
+      what: 'is read-only, as providers make it when the disk is nearly full',
+      prefix: 'readonly',
+      breaks: ['ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()'],
+      repairs: ['ALTER SYSTEM RESET default_transaction_read_only', 'SELECT pg_reload_conf()'],
+      words: /read-only/,
+    },
+    {
+      what: 'has no space left for a new job',
+      prefix: 'nospace',
+      // PostgreSQL reports a full disk with this error, and goes on to answer.
+      breaks: [
+        `CREATE FUNCTION nospace.full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           RAISE EXCEPTION 'could not extend file "base/5/16384": No space left on device' USING ERRCODE = '53100';
+         END $$`,
+        'CREATE TRIGGER full_disk BEFORE INSERT ON nospace.job FOR EACH ROW EXECUTE FUNCTION nospace.full_disk()',
+      ],
+      repairs: ['DROP TRIGGER full_disk ON nospace.job'],
+      words: /No space left on device/,
+    },
+  ])('$what: the copies are made without it until it stores again, and the reason is shown', async (fault) => {
+    const { prefix, breaks, repairs, words } = fault;
+    const replica = new Replica({ type: 'postgres', url: url(), prefix });
+    const query = async (statements: readonly string[]): Promise<void> => {
+      for (const statement of statements) await server.query(statement);
+    };
+    const jobs = (): Promise<string> => server.query(`SELECT count(*) FROM ${prefix}.job WHERE queue = 'copies'`);
+    try {
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('before')))).toBe(OUTCOME.digest);
+      await query(breaks);
+      expect(await endAll([replica], replica.ask(imageJob('first')))).toBe(OUTCOME.digest);
+      await until('the report', () => replica.report?.isUp === false);
+      const before = await jobs();
+      expect(await endAll([replica], replica.ask(imageJob('meanwhile')))).toBe(OUTCOME.digest);
+      expect(JSON.stringify(replica.report)).toMatch(words);
+      expect(replica.log.filter((line) => line.startsWith('error')).join('\n')).toMatch(words);
+      expect(await jobs()).toBe(before);
+      await query(repairs);
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('after')))).toBe(OUTCOME.digest);
+      expect(await jobs()).not.toBe(before);
+      expect(new Set(replica.held.names)).toEqual(new Set(['before', 'first', 'meanwhile', 'after']));
+    } finally {
+      await query(repairs).catch(() => undefined);
+      await replica.drain();
+    }
+  });
+
   it('is refused while foreign tables are where the jobs should be', async () => {
     await server.query('CREATE SCHEMA garbage');
     await server.query('CREATE TABLE garbage.job (x text)');
