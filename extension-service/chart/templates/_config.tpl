@@ -43,7 +43,33 @@
 {{- $_ := set $config "auth" (mergeOverwrite ("kyverno: {token: true, tokenRequired: false}" | fromYaml) ($config.auth | default dict)) }}
 {{- end }}
 {{- $_ := set $config "policies" (include "image-swapper.configPolicies" . | fromYaml) }}
+{{- if .Values.queue.existingSecret }}
+{{- $_ := set $config "queue" (mergeOverwrite ($config.queue | default dict) (include "image-swapper.queueFiles" . | fromJson)) }}
+{{- end }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* The folder in which the Secret of the queue server is mounted. */}}
+{{- define "image-swapper.queueFolder" -}}
+/etc/image-swapper-queue
+{{- end }}
+
+{{/* The keys of `config.queue` that name files of queue.existingSecret, as JSON. */}}
+{{- define "image-swapper.queueFiles" -}}
+{{- $queue := (.Values.config | default dict).queue | default dict }}
+{{- if eq ($queue.type | default "memory") "memory" }}
+{{- fail (printf "queue.existingSecret is %s, but config.queue.type is memory, which has no server: set config.queue, or leave out queue.existingSecret" .Values.queue.existingSecret) }}
+{{- end }}
+{{- $files := dict }}
+{{- $keys := dict "passwordFile" "passwordKey" "caFile" "caKey" "sentinelPasswordFile" "sentinelPasswordKey" }}
+{{- range $name := keys $keys | sortAlpha }}
+{{- $key := get $keys $name }}
+{{- with get $.Values.queue $key }}
+{{- if hasKey $queue $name }}{{ fail (printf "config.queue.%s: leave it out, or queue.%s, which names the same file in Secret %s" $name $key $.Values.queue.existingSecret) }}{{ end }}
+{{- $_ := set $files $name (printf "%s/%s" (include "image-swapper.queueFolder" $) .) }}
+{{- end }}
+{{- end }}
+{{- $files | toJson }}
 {{- end }}
 
 {{/*

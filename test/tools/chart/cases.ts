@@ -116,6 +116,14 @@ export const CASES: readonly ChartCase[] = [
     },
   },
   {
+    name: 'queue-server',
+    values: {
+      config: { ...config, queue: { type: 'redis', url: 'rediss://mirror@redis.queue.svc:6380/0' } },
+      queue: { existingSecret: 'redis-login', passwordKey: 'redis-password', caKey: 'ca.crt' },
+      networkPolicy: { enabled: true },
+    },
+  },
+  {
     name: 'aws-irsa',
     values: {
       config,

@@ -718,6 +718,65 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(code).toBe(1);
   });
 
+  describe('of a queue server', () => {
+    const queue = { type: 'redis', url: 'redis://redis.queue.svc/0' };
+    const withQueue = (more: object, of: object = queue): object => ({
+      ...good,
+      config: { ...good.config, queue: of },
+      ...more,
+    });
+
+    it.each<readonly [string, object, Readonly<Record<string, string>>]>([
+      ['a password', {}, { passwordFile: '/etc/image-swapper-queue/password' }],
+      [
+        'everything under other keys',
+        { passwordKey: 'pass', caKey: 'ca.crt', sentinelPasswordKey: 'sentinel' },
+        {
+          passwordFile: '/etc/image-swapper-queue/pass',
+          caFile: '/etc/image-swapper-queue/ca.crt',
+          sentinelPasswordFile: '/etc/image-swapper-queue/sentinel',
+        },
+      ],
+    ])('mount an existing Secret with %s, and name its files in the configuration', async (_name, keys, files) => {
+      const values = withQueue({ queue: { existingSecret: 'redis-login', ...keys } });
+      expect((await configOf({ values }))['queue']).toEqual({ ...queue, ...files });
+      const pod = (objectOf(await helm.objects({ values }), 'Deployment') as unknown as Deployment).spec.template.spec;
+      expect(pod.volumes).toContainEqual({ name: 'queue', secret: { secretName: 'redis-login' } });
+      const mount = { name: 'queue', mountPath: '/etc/image-swapper-queue', readOnly: true };
+      expect(pod.containers[0]?.volumeMounts).toContainEqual(mount);
+    });
+
+    it('let the service read the Secret that config.queue.secretName names, and no other', async () => {
+      const values = withQueue({}, { type: 'postgres', secretName: 'database' });
+      const role = objectOf(await helm.objects({ values }), 'Role', 'image-swapper') as unknown as {
+        readonly rules: readonly {
+          readonly resources: readonly string[];
+          readonly resourceNames?: readonly string[];
+        }[];
+      };
+      const named = role.rules.filter(({ resourceNames = [] }) => resourceNames.includes('database'));
+      expect(named).toEqual([{ apiGroups: [''], resources: ['secrets'], resourceNames: ['database'], verbs: ['get'] }]);
+    });
+
+    it.each<readonly [string, object, string]>([
+      [
+        'a Secret without a server',
+        { ...good, queue: { existingSecret: 'redis-login' } },
+        'queue.existingSecret is redis-login, but config.queue.type is memory',
+      ],
+      [
+        'two passwords',
+        withQueue({ queue: { existingSecret: 'redis-login' } }, { ...queue, passwordFile: '/etc/password' }),
+        'config.queue.passwordFile: leave it out, or queue.passwordKey',
+      ],
+      ['a misspelt key', withQueue({ queue: { existingSecrets: 'redis-login' } }), 'existingSecrets'],
+    ])('are refused in words that help: %s', async (_name, values, message) => {
+      const { code, stderr } = await helm.template({ values: values as RenderOptions['values'] & object });
+      expect(stderr).toContain(message);
+      expect(code).toBe(1);
+    });
+  });
+
   describe("Node's heap", () => {
     it.each<readonly [string, object, readonly string[]]>([
       ['the memory limit of the chart', {}, ['--max-old-space-size=341']],

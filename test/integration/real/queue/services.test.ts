@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -48,11 +48,15 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function start(name: string, env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
+async function start(
+  name: string,
+  env: Readonly<Record<string, string>> = {},
+  queue: object = { url: redis.url },
+): Promise<RunningService> {
   const config = stringify({
     target: { type: 'oci', oci: { registry: target.host, insecure: true } },
     source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
-    queue: { type: 'redis', url: redis.url },
+    queue: { type: 'redis', ...queue },
   });
   const service = await RunningService.start({
     config,
@@ -132,6 +136,38 @@ describe('three services with a queue in Redis', () => {
     });
     await until('all are copied', () => images.every(isMirrored));
     expect(refused()).toBe(0);
+  });
+
+  it('use a rotated password without a restart, from a Secret that the kubelet mounts', async () => {
+    const guarded = await RedisServer.start({ requirepass: 'before' });
+    const mount = join(folder, 'queue');
+    /** Writes a version of the Secret, and switches to it as the kubelet does. */
+    const write = async (version: string, password: string): Promise<void> => {
+      await mkdir(join(mount, version), { recursive: true });
+      await writeFile(join(mount, version, 'password'), password);
+      await symlink(version, join(mount, 'new'));
+      await rename(join(mount, 'new'), join(mount, '..data'));
+    };
+    try {
+      await write('..1', 'before');
+      await symlink('..data/password', join(mount, 'password'));
+      const one = await start('a', {}, { url: guarded.url, passwordFile: join(mount, 'password') });
+      const isUp = async (): Promise<boolean> => (await metric(one, 'image_swapper_queue_server_up')) === 1;
+      await until('it is connected', isUp);
+      await guarded.ask((client) => client.config('SET', 'requirepass', 'after'));
+      await guarded.ask((client) => client.call('CLIENT', 'KILL', 'TYPE', 'normal'), 'after');
+      await until('it is rejected', async () => !(await isUp()));
+      await write('..2', 'after');
+      await until('it is connected again', isUp);
+      loadImage(source, 'app', buildImage(), '1');
+      cluster.collection('/api/v1/pods').put(smallPod('app', `${source.host}/app:1`, 'team-a'));
+      await until('it copies', () => isMirrored('app'));
+      const stored = await guarded.ask((client) => client.keys('image_swapper:copies:*'), 'after');
+      expect(stored.length).toBeGreaterThan(0);
+      expect(JSON.stringify(one.log)).not.toMatch(/"(?:before|after)"/);
+    } finally {
+      await guarded.stop();
+    }
   });
 
   it('go on when Redis is lost, ready all the while, and say so', async () => {

@@ -277,7 +277,7 @@ function guardedPatches(places: readonly ImagePlace[], targets: readonly string[
   const paths = places.map(({ list, image }) => `${list}/(0|[1-9][0-9]*)/${image.join('/')}`);
   const path = `^/spec/(${paths.join('|')})$`;
   return (
-    `map(&{op, path, value}, ${ANSWER_VARIABLE}.patches) | ` +
+    `map(&{op: op, path: path, value: value}, ${ANSWER_VARIABLE}.patches) | ` +
     `[?op == 'replace' && regex_match('${path}', path) && ` +
     `regex_match('^[A-Za-z0-9._:/@+-]+$', value) && (${hasTargetPrefix('value', targets)})]`
   );
