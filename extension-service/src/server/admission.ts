@@ -162,11 +162,11 @@ export class Admission {
     let hasWaited = false;
     let denied: CopyFailure | undefined;
     if (copies && (!present || copyPolicy === 'force' || needsFreshLookup(decision))) {
-      const waits = waitsForImage(copyPolicy, present);
+      const isAwaited = waitsForImage(copyPolicy, present);
       const swapped = swapPolicy === 'always' || present;
-      const { handedOver, result: copying, release } = this.copy(decision, pull, { isAwaited: waits, swapped });
+      const { handedOver, result: copying, release } = this.copy(decision, pull, { isAwaited, swapped });
       state = handedOver ? 'handed-over' : 'started';
-      if (waits) {
+      if (isAwaited) {
         hasWaited = true;
         const waited = await Promise.race([copying, clock.deadline().then(() => undefined)]);
         if (waited === undefined) release?.();

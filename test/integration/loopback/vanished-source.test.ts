@@ -117,7 +117,7 @@ describe('a tag that its source has lost', () => {
     await until('the line', () => lines.some((line) => line.includes('gone from its registry')));
     expect(lines.filter((line) => line.includes('gone from its registry'))).toEqual([
       expect.stringContaining(
-        `warn ${app} has been gone from its registry since 2026-03-01T12:31:00.000Z (3 looks); ${mirrored} is kept. It is used by Pod team-a/web: `,
+        `warn ${app} has been gone from its registry since 2026-03-01T12:31:00.000Z (3 lookups); ${mirrored} is kept. It is used by Pod team-a/web: `,
       ),
     ]);
     const last = news.at(-1);

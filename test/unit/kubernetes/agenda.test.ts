@@ -50,9 +50,9 @@ function addUser(user: string, names: readonly string[], pull?: PullContext, mor
   const jobs = names.map((name) => imageJob(name, pull, { source: `${from}/library/${name}:1` }));
   const keys = jobs.map(({ key }) => key);
   const uses = { jobs, uncertain: new Set(uncertain ? keys : []) };
-  const { fresh, hasOtherPull: otherPull } = images.put(objectReference(user), undefined, uses, 1);
+  const { fresh, otherPullKeys } = images.put(objectReference(user), undefined, uses, 1);
   agenda.add(fresh, rank);
-  agenda.retry(otherPull, rank);
+  agenda.retry(otherPullKeys, rank);
   agenda.prefer(keys, rank);
 }
 

@@ -156,9 +156,9 @@ describe('the vanished sources', () => {
     let now = 0;
     const sources = new VanishedSources(() => now);
     const news = [done(false, false), failed({}), failed({}), failed({}), failed({})].map((report) => {
-      const { isNew: isNews } = sources.recordCopy(report);
+      const { isNew } = sources.recordCopy(report);
       now += 31 * MINUTE;
-      return isNews;
+      return isNew;
     });
     expect(news).toEqual([false, false, false, true, false]);
     expect(sources.counts()).toEqual({ default: 1 });

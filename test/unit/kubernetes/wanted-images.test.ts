@@ -81,12 +81,15 @@ describe('WantedImages', () => {
     const pulls = () => images.get(way('x').key)?.pulls() ?? [];
     expect(images.put(objectReference('a'), undefined, certain([way('x')]), 1)).toEqual({
       fresh: [way('x').key],
-      otherPull: [],
+      otherPullKeys: [],
     });
-    expect(images.put(objectReference('b'), undefined, certain([way('x')]), 1)).toEqual({ fresh: [], otherPull: [] });
+    expect(images.put(objectReference('b'), undefined, certain([way('x')]), 1)).toEqual({
+      fresh: [],
+      otherPullKeys: [],
+    });
     expect(images.put(objectReference('c'), undefined, certain([way('y')]), 1)).toEqual({
       fresh: [],
-      otherPull: [way('x').key],
+      otherPullKeys: [way('x').key],
     });
     expect(pulls().map(({ namespace }) => namespace)).toEqual(['x', 'y']);
     images.remove('uid-of-a');

@@ -37,7 +37,7 @@ describe('reports of watches', () => {
     const seen = { up: { Pod: true }, images: 1, unknown: 0, vanished: {} };
     reports.report(seen);
     reports.report(seen);
-    expect(sent).toEqual([{ ...seen, restarts: {}, moved: {} }]);
+    expect(sent).toEqual([{ ...seen, restarts: {}, movedTags: {} }]);
     reports.restarted('Pod');
     reports.restarted('Pod');
     reports.report(seen);
@@ -45,9 +45,9 @@ describe('reports of watches', () => {
     reports.report(seen);
     reports.report({ ...seen, images: 2 });
     expect(sent.slice(1)).toEqual([
-      { ...seen, restarts: { Pod: 2 }, moved: {} },
-      { ...seen, restarts: {}, moved: { default: 1 } },
-      { ...seen, images: 2, restarts: {}, moved: {} },
+      { ...seen, restarts: { Pod: 2 }, movedTags: {} },
+      { ...seen, restarts: {}, movedTags: { default: 1 } },
+      { ...seen, images: 2, restarts: {}, movedTags: {} },
     ]);
   });
 

@@ -22,17 +22,17 @@ export interface AcrProbe {
 
 /** Logs in, and tries the rights to push and to delete; nothing is changed. */
 export async function probeAcr(probe: AcrProbe): Promise<readonly Probe[]> {
-  const { registry, isTarget, deletes, path, principal: who, login, client, signal } = probe;
+  const { registry, isTarget, deletes, path, principal, login, client, signal } = probe;
   try {
     const { expires } = await login.get();
-    const message = `${who}, until ${new Date(expires).toISOString()}`;
+    const message = `${principal}, until ${new Date(expires).toISOString()}`;
     const repository = path === '' ? PROBE_REPOSITORY : `${path}/${PROBE_REPOSITORY}`;
     const push = (): Promise<unknown> => client.probePush(repository, { signal });
     const remove = (): Promise<unknown> => client.deleteManifest(repository, ABSENT_DIGEST, { signal });
     return [
       { registry, check: 'login', ok: true, message },
-      ...(isTarget ? [await probeRole({ registry, principal: who, right: 'push', attempt: push })] : []),
-      ...(deletes ? [await probeRole({ registry, principal: who, right: 'delete', attempt: remove })] : []),
+      ...(isTarget ? [await probeRole({ registry, principal, right: 'push', attempt: push })] : []),
+      ...(deletes ? [await probeRole({ registry, principal, right: 'delete', attempt: remove })] : []),
     ];
   } catch (error) {
     return [{ registry, check: 'login', ok: false, message: messageOf(error) }];
@@ -47,7 +47,7 @@ const ROLES = {
 
 async function probeRole({
   registry,
-  principal: who,
+  principal,
   right,
   attempt,
 }: {
@@ -63,7 +63,7 @@ async function probeRole({
     const refused = error instanceof RegistryError && (error.kind === 'unauthorized' || error.kind === 'forbidden');
     if (!refused) return { registry, check: 'role', ok: false, message: messageOf(error) };
     const { role, abac } = ROLES[right];
-    const message = `${who} may not ${right}: assign it the role ${role} on the registry, or, for a registry in ABAC mode, ${abac}`;
+    const message = `${principal} may not ${right}: assign it the role ${role} on the registry, or, for a registry in ABAC mode, ${abac}`;
     return { registry, check: 'role', ok: false, message };
   }
 }

@@ -46,11 +46,11 @@ export class AcrRegistry implements CloudRegistry {
     const { acr, registry, login } = this;
     const isTarget = isTargetName(registry);
     const identity = identityOf(acr, this.options.env);
-    const who = 'missing' in identity ? '' : `client ${identity.clientId} of tenant ${identity.tenantId}`;
+    const principal = 'missing' in identity ? '' : `client ${identity.clientId} of tenant ${identity.tenantId}`;
     const { path } = acrNaming.place(acr);
     const name = isTarget ? `${registry} (${this.#host})` : registry;
     return probeAcr({
-      ...{ registry: name, path, principal: who, login, client, signal },
+      ...{ registry: name, path, principal, login, client, signal },
       isTarget: isTarget && uses.pushes,
       deletes: isTarget && uses.deletes,
     });

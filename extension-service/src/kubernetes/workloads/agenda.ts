@@ -110,7 +110,7 @@ export class CopyAgenda {
     if (result.ok) this.note(report);
     else if (this.options.images.get(job.key) === undefined) this.progress.delete(job.key);
     else if (!mayBeCredentials(result.failure)) this.pause(job.key, result.nextTry);
-    else if (this.hasOtherPull(job.key)) this.ask(job.key, job.force, NEW_RANK);
+    else if (this.otherPullKeys(job.key)) this.ask(job.key, job.force, NEW_RANK);
     else this.pause(job.key, undefined);
     this.schedule();
   }
@@ -209,7 +209,7 @@ export class CopyAgenda {
   }
 
   /** Continues with the next pull context; false if there is none, or enough were tried for now. */
-  private hasOtherPull(key: string): boolean {
+  private otherPullKeys(key: string): boolean {
     const progress = this.of(key);
     const length = this.options.images.get(key)?.pulls().length ?? 0;
     progress.pull = (progress.pull + 1) % Math.max(length, 1);
@@ -267,11 +267,11 @@ export class CopyAgenda {
       this.outstanding.add(key, due);
       const pull = this.pullOf(key, image);
       const force = due.force && this.mayOverwrite(image);
-      const { presenceCheck: look, ...job } = image.job;
+      const { presenceCheck, ...job } = image.job;
       jobs.push({
         ...job,
         // With `imageCopyPolicy: force`, new Pods cause a complete check, but intervals do not.
-        ...(force && look !== undefined && { presenceCheck: look }),
+        ...(force && presenceCheck !== undefined && { presenceCheck }),
         ...(due.audit === true && { presenceCheck: 'tree' as const, allReferrers: true as const }),
         force,
         ...(pull !== undefined && { pull }),

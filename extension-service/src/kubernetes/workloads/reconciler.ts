@@ -148,13 +148,13 @@ export class Reconciler implements LeaderTask {
   private processReport(report: CopyReport): number | undefined {
     const { job, result } = report;
     if (this.wanted.get(job.key) === undefined) return undefined;
-    const { hasVanished, since = 0, lookups: looks, isNew: isNews } = this.vanished.recordCopy(report);
-    if (isNews && hasVanished && !result.ok) {
+    const { hasVanished, since = 0, lookups, isNew } = this.vanished.recordCopy(report);
+    if (isNew && hasVanished && !result.ok) {
       const users = this.wanted.topUsers(job.key, MAX_USERS).map(titleOf).join(', ');
-      const gone = `has been gone from its registry since ${new Date(since).toISOString()} (${looks} looks)`;
+      const gone = `has been gone from its registry since ${new Date(since).toISOString()} (${lookups} lookups)`;
       const message = `${job.source} ${gone}; ${job.reference.text} is kept. It is used by ${users}: ${result.failure.message}`;
       this.options.log('warn', message);
-    } else if (isNews && !hasVanished) this.options.log('info', `${job.source} is back at its registry`);
+    } else if (isNew && !hasVanished) this.options.log('info', `${job.source} is back at its registry`);
     return hasVanished ? since : undefined;
   }
 
@@ -305,10 +305,10 @@ export class Reconciler implements LeaderTask {
           return;
         }
         const isNew = !wanted.has(reference.uid);
-        const { fresh, hasOtherPull: otherPull } = wanted.put(reference, owner, uses, generation);
+        const { fresh, otherPullKeys } = wanted.put(reference, owner, uses, generation);
         const rank = listing ? LISTED[kind.kind === 'Pod' ? 'pod' : 'template'] : NEW_RANK;
         agenda?.add(fresh, rank);
-        agenda?.retry(otherPull, rank);
+        agenda?.retry(otherPullKeys, rank);
         if (isNew)
           agenda?.prefer(
             uses.jobs.map(({ key }) => key),

@@ -43,14 +43,14 @@ export function afterLookup(state: SourceState, look: SourceLookup, now: number)
 }
 
 function afterMissing(state: SourceState, now: number): SourceState {
-  const { since, last, lookups: looks } = state;
+  const { since, last, lookups } = state;
   // After a clock was set back, counting starts again.
   if (since === undefined || last === undefined || now < last) {
     return { ...state, lookups: 1, since: now, last: now };
   }
   if (now - last < LOOKUP_INTERVAL_MS) return state;
-  const hasVanished = state.hasVanished || (looks + 1 >= MIN_LOOKUPS && now - since >= MIN_MISSING_MS);
-  return { ...state, lookups: looks + 1, last: now, hasVanished };
+  const hasVanished = state.hasVanished || (lookups + 1 >= MIN_LOOKUPS && now - since >= MIN_MISSING_MS);
+  return { ...state, lookups: lookups + 1, last: now, hasVanished };
 }
 
 /** The evidence of a report. A copy only requests from the source what the target lacks, unless it compares the two. */

@@ -31,7 +31,7 @@ export interface AddResult {
   /** Keys of images that nothing used before. */
   readonly fresh: readonly string[];
   /** Keys of images that were already used, but may now be pulled with other credentials. */
-  readonly hasOtherPull: readonly string[];
+  readonly otherPullKeys: readonly string[];
 }
 
 interface Entry extends WorkloadObject {
@@ -78,7 +78,7 @@ class Image implements WantedImage {
   }
 }
 
-const UNCHANGED: AddResult = { fresh: [], hasOtherPull: [] };
+const UNCHANGED: AddResult = { fresh: [], otherPullKeys: [] };
 
 /**
  * Which images the cluster's objects use, and which objects use an image. Only names are kept: a hundred thousand Pods
@@ -120,7 +120,7 @@ export class WantedImages {
     }
     const pull = context && this.contexts.hold(context);
     const fresh: string[] = [];
-    const otherPull: string[] = [];
+    const otherPullKeys: string[] = [];
     const images = jobs.map((job) => {
       const known = this.images.get(job.key);
       if (known === undefined) fresh.push(job.key);
@@ -128,11 +128,11 @@ export class WantedImages {
     });
     const entry: Entry = { reference, owner, pull, generation, images, uncertain };
     for (const image of images) {
-      if (image.add(entry) && !fresh.includes(image.job.key)) otherPull.push(image.job.key);
+      if (image.add(entry) && !fresh.includes(image.job.key)) otherPullKeys.push(image.job.key);
     }
     if (before !== undefined) this.release(before);
     this.objects.set(reference.uid, entry);
-    return { fresh, hasOtherPull: otherPull };
+    return { fresh, otherPullKeys };
   }
 
   remove(uid: string): void {
