@@ -25,6 +25,11 @@ export class AppliedObjects {
     this.paths.add(path);
   }
 
+  /** Whether the object at this path exists. */
+  has(path: string): boolean {
+    return this.objects.has(path);
+  }
+
   /** @returns whether the request was for such an object */
   answer(method: string, path: string, text: string, response: ServerResponse): boolean {
     if (![...this.paths].some((prefix) => path.startsWith(prefix))) return false;

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
 import { garbageOf } from '../../../extension-service/src/background/garbage.js';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
+import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { Sources } from '../../../extension-service/src/kubernetes/workloads/sources.js';
@@ -73,24 +74,24 @@ function startSide(config: Config) {
     await side.stop();
     registries.close();
   };
-  return { side, log, stop };
+  return { side, config, log, stop };
 }
 
-/** Runs a leader until the table has both tags, as after their copies. */
-async function fillTable(tags: readonly string[], digest: string): Promise<void> {
-  const config = configured({});
-  const rules = compileRules(config, namingTarget);
-  const { side, stop } = startSide(config);
+function jobOf(config: Config, tag: string): MirrorJob {
+  const pod = { spec: { containers: [{ name: 'a', image: `app:${tag}` }] } };
+  const [job] = usesOf(compileRules(config, namingTarget), new Sources(), pod, 'team-a').jobs;
+  if (job === undefined) throw new Error('no job');
+  return job;
+}
+
+/** Waits until the leader's table has the tags, as after their copies. */
+async function fillTable({ side, config }: ReturnType<typeof startSide>, tags: readonly string[], digest: string) {
   for (const tag of tags) {
-    const pod = { spec: { containers: [{ name: 'a', image: `app:${tag}` }] } };
-    const [job] = usesOf(rules, new Sources(), pod, 'team-a').jobs;
-    if (job === undefined) throw new Error('no job');
     await until(`${tag} is in the table`, () => {
-      side.copied({ job, result: { ok: true, upToDate: true, digest } });
+      side.copied({ job: jobOf(config, tag), result: { ok: true, upToDate: true, digest } });
       return isInTable(tag);
     });
   }
-  await stop();
 }
 
 it("takes an image out of the API server's table five seconds before it is deleted", async () => {
@@ -102,7 +103,9 @@ it("takes an image out of the API server's table five seconds before it is delet
   pods.put(smallPod('web', 'docker.io/library/app:used-tag', 'team-a'));
   const last = smallPod('old', 'docker.io/library/app:left-tag', 'team-a');
   pods.put(last);
-  await fillTable(['left-tag', 'used-tag'], unused.digest);
+  const before = startSide(configured({}));
+  await fillTable(before, ['left-tag', 'used-tag'], unused.digest);
+  await before.stop();
   pods.remove(last.metadata.uid);
 
   // According to the usage records, the last use is long ago.
@@ -132,4 +135,42 @@ it("takes an image out of the API server's table five seconds before it is delet
   // millisecond or two.
   expect((deletions()[0]?.time ?? 0) - (withdrawal?.time ?? Infinity)).toBeGreaterThanOrEqual(4_990);
   expect(isInTable('used-tag')).toBe(true);
+});
+
+it('keeps images in the table while a registry gives no answer, and after the leader has stopped', async () => {
+  const pods = cluster.collection('/api/v1/pods');
+  const digest = `sha256:${'a'.repeat(64)}`;
+  for (const tag of ['first-tag', 'second-tag', 'third-tag'])
+    pods.put(smallPod(tag, `docker.io/library/app:${tag}`, 'team-a'));
+  const leader = startSide(configured({}));
+  const failed = (job: MirrorJob, host?: string): void =>
+    leader.side.copied({
+      job,
+      result: {
+        ok: false,
+        failure: { reason: 'unreachable', message: 'no answer', retryable: true, ...(host && { host }) },
+      },
+    });
+  const first = jobOf(leader.config, 'first-tag');
+  try {
+    await fillTable(leader, ['first-tag'], digest);
+    // The target gives no answer, or it is unknown which registry gives none, or the source of a mirrored image gives none.
+    failed(first, target.host);
+    failed(first);
+    failed({ ...first, force: true }, 'docker.io');
+    // The next write contains all changes so far.
+    await fillTable(leader, ['second-tag'], digest);
+    expect(isInTable('first-tag')).toBe(true);
+    // Only an image that the target lacks is requested from its source.
+    failed(first, 'docker.io');
+    await until('the image left the table', () => !isInTable('first-tag'));
+    await fillTable(leader, ['third-tag'], digest);
+  } finally {
+    await leader.stop();
+  }
+  expect([isInTable('second-tag'), isInTable('third-tag')]).toEqual([true, true]);
+  for (const name of ['image-swapper', 'image-swapper-recent']) {
+    expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicies/${name}`)).toBe(true);
+    expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicybindings/${name}`)).toBe(true);
+  }
 });
