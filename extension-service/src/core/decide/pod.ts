@@ -42,14 +42,14 @@ export function podContainers(pod: JsonObject): PodContainer[] {
       if (typeof image !== 'string' || image === '') return;
       const name = entry[place.name];
       const imagePullPolicy = readPath(entry, place.pullPolicy);
-      containers.push({
+      const container = {
         list: place.key,
         index,
         name: typeof name === 'string' ? name : '',
         image,
-        ...(typeof imagePullPolicy === 'string' && { imagePullPolicy }),
         object: place.kind === 'container' ? entry : { name: name ?? '', image, kind: place.kind },
-      });
+      };
+      containers.push(typeof imagePullPolicy === 'string' ? { ...container, imagePullPolicy } : container);
     });
   }
   return containers;

@@ -115,12 +115,8 @@ export function parseReference(text: string): Reference {
     throw fail('the tag must be 1 to 128 letters, digits, _, . or -, and begin with a letter, a digit or _');
   }
 
-  return {
-    registry,
-    repository,
-    ...(tag !== undefined ? { tag } : digest === undefined ? { tag: DEFAULT_TAG } : {}),
-    ...(digest !== undefined && { digest }),
-  };
+  if (digest === undefined) return { registry, repository, tag: tag ?? DEFAULT_TAG };
+  return tag === undefined ? { registry, repository, digest } : { registry, repository, tag, digest };
 }
 
 /** The reference for requests to a registry: the digest, or the tag if there is none. */

@@ -57,13 +57,17 @@ export function targetReference(target: NamingTarget, source: Reference): Target
   const repository = targetRepository(target, source);
   const { tag, digest } = source;
   const shownAs = referenceName(source);
-  if (digest === undefined) {
-    const named = { registry, repository, ...(tag !== undefined && { tag }) };
-    return { ...named, shownAs, published: shownAs, text: formatReference(named) };
+  // Literals: with spreads of objects, this function took a sixth of the time of a decision.
+  if (digest !== undefined) {
+    const hex = digest.slice(digest.indexOf(':') + 1);
+    const text = formatReference({ registry, repository, digest });
+    return { registry, repository, digest, shownAs, published: `keep-${hex.slice(0, 12)}`, text };
   }
-  const hex = digest.slice(digest.indexOf(':') + 1);
-  const named = { registry, repository, digest };
-  return { ...named, shownAs, published: `keep-${hex.slice(0, 12)}`, text: formatReference(named) };
+  if (tag === undefined) {
+    return { registry, repository, shownAs, published: shownAs, text: formatReference({ registry, repository }) };
+  }
+  const text = formatReference({ registry, repository, tag });
+  return { registry, repository, tag, shownAs, published: shownAs, text };
 }
 
 /**
