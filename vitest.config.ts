@@ -7,6 +7,7 @@ import { defineConfig } from 'vitest/config';
  * The first loads our modules once per worker (`isolate: false`): its tests leave nothing behind in their process.
  */
 const build = './test/setup/build-bundle.ts';
+const cpu = './test/setup/cpu-seconds.ts';
 
 /** Guards against tests that hang; a busy machine never reaches them. Speed is measured in test/bench. */
 const HANG_MS = 180_000;
@@ -22,7 +23,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          setupFiles: './test/setup/warnings.ts',
+          setupFiles: [cpu, './test/setup/warnings.ts'],
           isolate: false,
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
@@ -32,7 +33,7 @@ export default defineConfig({
         test: {
           name: 'loopback',
           include: ['test/integration/loopback/**/*.test.ts'],
-          setupFiles: './test/setup/fresh-modules.ts',
+          setupFiles: [cpu, './test/setup/fresh-modules.ts'],
           isolate: false,
           globalSetup: build,
           testTimeout: HANG_MS,
@@ -42,6 +43,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          setupFiles: cpu,
           include: ['test/integration/{real,emulators}/**/*.test.ts'],
           globalSetup: build,
           testTimeout: 600_000,
@@ -51,6 +53,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          setupFiles: cpu,
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: build,
           // Engines have deadlines, which other suites must not make them miss.

@@ -2,14 +2,14 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 
-/** Number of files that the summary lists for each tier, slowest first. */
-const SLOWEST_FILES = 8;
+/** Number of files that the summary lists for each tier, those with most CPU time first. */
+const LISTED_FILES = 10;
 
 /** Tests that may be skipped: our scripts cannot install the program they need. The summary lists them. */
 const MAY_SKIP = ['test/integration/real/terraform-plan.test.ts'];
 
 /** Maximum length of a failure message in the summary, in characters. */
-const MAX_MESSAGE = 600;
+const MAX_MESSAGE = 3_000;
 
 /** Lists the failed tests of a tier with the beginning of their messages. The summary prints them last. */
 function failuresOf({ testResults }) {
@@ -24,6 +24,19 @@ function failuresOf({ testResults }) {
   });
 }
 
+/** Returns the seconds of CPU by file of a tier, as test/setup/cpu-seconds.ts writes them. */
+function cpuSecondsOf(tier) {
+  const lines = files.includes(`${tier}.cpu`) ? read(`${tier}.cpu`).trim().split('\n') : [];
+  const seconds = new Map();
+  for (const line of lines) {
+    const [, value, name] = /^(\S+) (.*)$/.exec(line) ?? [];
+    seconds.set(name, (seconds.get(name) ?? 0) + Number(value));
+  }
+  return (name) => seconds.get(name) ?? 0;
+}
+
+const whole = (value) => String(Math.round(value)).padStart(5);
+
 const [directory] = process.argv.slice(2);
 const files = readdirSync(directory).sort();
 const read = (file) => readFileSync(join(directory, file), 'utf8');
@@ -34,7 +47,6 @@ const steps = { passed: 0, failed: 0 };
 console.log('step, exit code, seconds, of them seconds of CPU');
 for (const file of files.filter((name) => name.endsWith('.step'))) {
   const [code, seconds, user, system] = read(file).trim().split(' ');
-  const whole = (value) => String(Math.round(value)).padStart(6);
   console.log(
     `  ${basename(file, '.step').padEnd(14)} ${code.padStart(3)} ${whole(seconds)} ${whole(Number(user) + Number(system))}`,
   );
@@ -50,9 +62,10 @@ for (const file of files.filter((name) => name.endsWith('.json'))) {
   for (const { fullName } of excused) console.log(`NOT RUN, for want of its program: ${fullName}`);
   const skipped = result.numPendingTests + result.numTodoTests - excused.length;
   const seconds = ({ startTime, endTime }) => Math.round((endTime - startTime) / 1000);
-  const slowest = result.testResults.sort((a, b) => seconds(b) - seconds(a)).slice(0, SLOWEST_FILES);
-  for (const one of slowest)
-    console.log(`  ${String(seconds(one)).padStart(5)} s ${relative(process.cwd(), one.name)}`);
+  const cpu = cpuSecondsOf(basename(file, '.json'));
+  const busiest = result.testResults.sort((a, b) => cpu(b.name) - cpu(a.name)).slice(0, LISTED_FILES);
+  for (const one of busiest)
+    console.log(`  ${whole(seconds(one))} s, of CPU ${whole(cpu(one.name))} s ${relative(process.cwd(), one.name)}`);
   console.log(`${file}: ${result.numPassedTests} passed, ${result.numFailedTests} failed, ${skipped} skipped`);
   failures.push(...failuresOf(result));
   total.passed += result.numPassedTests;
