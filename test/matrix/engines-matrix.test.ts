@@ -9,7 +9,7 @@ import {
   VERIFICATION_TABLE,
   verificationLines,
 } from '../e2e/cluster/verification.js';
-import { FORMER_KUBERNETES, GATEKEEPER, KUBERNETES, KYVERNO } from '../e2e/cluster/versions.js';
+import { FORMER_KUBERNETES, GATEKEEPER, KUBERNETES, KYVERNO, OLDEST_KYVERNO } from '../e2e/cluster/versions.js';
 import { World } from '../e2e/cluster/world.js';
 import type { WorldVersions } from '../e2e/cluster/world.js';
 import { goToolsAvailable } from '../tools/tool.js';
@@ -28,6 +28,7 @@ const VERSIONS: readonly Required<Pick<WorldVersions, 'kubernetes' | 'kyverno'>>
   { kubernetes: '1.28.15', kyverno: '1.19.1' },
   { kubernetes: KUBERNETES, kyverno: '1.18.2' },
   { kubernetes: KUBERNETES, kyverno: '1.17.2' },
+  { kubernetes: KUBERNETES, kyverno: OLDEST_KYVERNO },
 ];
 /** Columns that name the versions of a line. */
 const VERSION_CELLS = [1, 4] as const;

@@ -6,7 +6,7 @@ import type { ControlPlane } from './control-plane.js';
 import { installCrds } from './crds.js';
 import { withHosts } from './hosts.js';
 import { Program } from './program.js';
-import { KYVERNO_MODULE, kyvernoController, kyvernoModule } from './versions.js';
+import { KYVERNO_MODULE, kyvernoController, kyvernoModule, OLDEST_KYVERNO } from './versions.js';
 import type { KyvernoVersion } from './versions.js';
 
 const NAMESPACE = 'kyverno';
@@ -21,6 +21,9 @@ const CONFIGURATION = {
   webhooks:
     '{"namespaceSelector":{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["kube-system","kyverno"]}]}}',
 };
+
+/** Flags that the oldest version does not have. Without the first, it listens at every address. */
+const LATER_FLAGS = ['--webhookServerHost=127.0.0.1', '--controllerRuntimeMetricsAddress=0', '--disableLogColor'];
 
 export interface KyvernoOptions {
   /** CA certificates in Kyverno's trust store, PEM. */
@@ -39,9 +42,10 @@ export async function startKyverno(
   { trusted, hosts, exceptions, version }: KyvernoOptions,
 ): Promise<Program> {
   const command = await kyvernoController(version);
+  const isOld = version === OLDEST_KYVERNO;
   const { api, folder } = plane;
   const crds = join(await goModule(kyvernoModule(version), KYVERNO_MODULE), 'config', 'crds');
-  const groups = ['kyverno', 'policies.kyverno.io', 'policyreport', 'reports'];
+  const groups = ['kyverno', ...(isOld ? [] : ['policies.kyverno.io']), 'policyreport', 'reports'];
   await installCrds(
     api,
     groups.map((group) => join(crds, group)),
@@ -57,15 +61,13 @@ export async function startKyverno(
     `--kubeconfig=${plane.kubeconfig}`,
     `--serverIP=127.0.0.1:${port}`,
     `--webhookServerPort=${port}`,
-    '--webhookServerHost=127.0.0.1',
     `--caSecretName=${CA_SECRET}`,
     `--tlsSecretName=${PAIR_SECRET}`,
-    '--controllerRuntimeMetricsAddress=0',
     '--disableMetrics=true',
     // Another Kyverno on this machine may use the default port.
     `--metricsPort=${await freePort()}`,
     '--admissionReports=false',
-    '--disableLogColor',
+    ...(isOld ? [] : LATER_FLAGS),
     ...(exceptions === undefined ? [] : ['--enablePolicyException=true', `--exceptionNamespace=${exceptions}`]),
   ];
   const kyverno = Program.start('kyverno', {

@@ -2,7 +2,12 @@ import { join } from 'node:path';
 import { goTool, goTools } from '../../tools/tool.js';
 
 /** Each version is in a folder of test/tools, whose go.mod pins it. */
-const KYVERNO_MODULES = { '1.19.1': 'kyverno', '1.18.2': 'kyverno-1.18', '1.17.2': 'kyverno-1.17' } as const;
+const KYVERNO_MODULES = {
+  '1.19.1': 'kyverno',
+  '1.18.2': 'kyverno-1.18',
+  '1.17.2': 'kyverno-1.17',
+  '1.13.4': 'kyverno-1.13',
+} as const;
 const KUBERNETES_MODULES = {
   '1.37.2': 'kubernetes-1.37',
   '1.36.3': 'kubernetes',
@@ -18,6 +23,8 @@ export const KUBERNETES: KubernetesVersion = '1.37.2';
 /** The previous version, for which the core rows also run. */
 export const FORMER_KUBERNETES: KubernetesVersion = '1.36.3';
 export const KYVERNO: KyvernoVersion = '1.19.1';
+/** Only the matrix runs this version, which has no MutatingPolicy yet. */
+export const OLDEST_KYVERNO: KyvernoVersion = '1.13.4';
 /** The version that test/tools/gatekeeper pins. */
 export const GATEKEEPER = '3.23.1';
 

@@ -35,6 +35,7 @@ const SOURCES = [
   { tool: 'kyverno', module: 'github.com/kyverno/kyverno', crds: KYVERNO },
   { tool: 'kyverno-1.18', module: 'github.com/kyverno/kyverno', crds: KYVERNO, suffix: '-kyverno-1.18' },
   { tool: 'kyverno-1.17', module: 'github.com/kyverno/kyverno', crds: KYVERNO.slice(1), suffix: '-kyverno-1.17' },
+  { tool: 'kyverno-1.13', module: 'github.com/kyverno/kyverno', crds: KYVERNO.slice(1), suffix: '-kyverno-1.13' },
   { tool: 'gatekeeper', module: 'github.com/open-policy-agent/gatekeeper/v3', crds: GATEKEEPER },
   {
     tool: 'gatekeeper-3.23',

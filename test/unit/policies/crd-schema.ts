@@ -7,7 +7,12 @@ import { Ajv, type ValidateFunction } from 'ajv';
  */
 const SCHEMAS: Readonly<Record<string, readonly string[]>> = {
   'policies.kyverno.io/v1 MutatingPolicy': ['mutatingpolicy-v1', 'mutatingpolicy-v1-kyverno-1.18'],
-  'kyverno.io/v1 ClusterPolicy': ['clusterpolicy-v1', 'clusterpolicy-v1-kyverno-1.18', 'clusterpolicy-v1-kyverno-1.17'],
+  'kyverno.io/v1 ClusterPolicy': [
+    'clusterpolicy-v1',
+    'clusterpolicy-v1-kyverno-1.18',
+    'clusterpolicy-v1-kyverno-1.17',
+    'clusterpolicy-v1-kyverno-1.13',
+  ],
   'externaldata.gatekeeper.sh/v1beta1 Provider': ['provider-v1beta1', 'provider-v1beta1-gatekeeper-3.23'],
   'mutations.gatekeeper.sh/v1 Assign': ['assign-v1', 'assign-v1-gatekeeper-3.23'],
   'admissionregistration.k8s.io/v1 MutatingWebhookConfiguration': [
