@@ -94,7 +94,7 @@ describe('the packed cdk8s package', () => {
     expect(parse(yaml)).toMatchObject({ kind: 'MutatingPolicy', metadata: { name: 'image-swapper' } });
   });
 
-  it('takes a whole configuration that is written inline in TypeScript', () => {
+  it('accepts a complete configuration written inline in TypeScript', () => {
     writeFileSync(join(app, 'inline.ts'), INLINE);
     const tsc = require.resolve('typescript/bin/tsc');
     const flags = ['--strict', '--exactOptionalPropertyTypes', '--noEmit', '--skipLibCheck', '--types', 'node'];

@@ -19,7 +19,7 @@ describe.skipIf(!available)("values for the engines' own charts", () => {
       'charts/gatekeeper/values.yaml',
       gatekeeperChartValues(),
     ],
-  ])('%s lists every one', async (module, path, file, values) => {
+  ])('%s lists every value', async (module, path, file, values) => {
     const chart = parse(await readFile(join(await goModule(module, path), file), 'utf8')) as unknown;
     expect(unlisted(values, chart)).toEqual([]);
     expect(unlisted({ ...values, misspelt: true }, chart)).toEqual(['misspelt']);

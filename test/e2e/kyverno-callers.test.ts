@@ -5,7 +5,7 @@ import { AdmissionStub } from '../fakes/admission-stub.js';
 import { goToolsAvailable } from '../tools/tool.js';
 import { KyvernoCli, type Pod } from './kyverno.js';
 
-const available = await goToolsAvailable('the proof of identity that the real Kyverno engine sends');
+const available = await goToolsAvailable('the caller credential that the real Kyverno engine sends');
 const targets = ['mirror.example.com/'];
 const token = 'kyverno-token';
 const pod: Pod = {
@@ -15,7 +15,7 @@ const pod: Pod = {
   spec: { containers: [{ name: 'a', image: 'nginx:1' }] },
 };
 
-describe.skipIf(!available)('the proof of identity that the real Kyverno engine sends', () => {
+describe.skipIf(!available)('the caller credential that the real Kyverno engine sends', () => {
   let kyverno: KyvernoCli;
   let stub: AdmissionStub;
   beforeAll(async () => {
@@ -24,7 +24,7 @@ describe.skipIf(!available)('the proof of identity that the real Kyverno engine 
   });
   afterAll(async () => stub?.close());
 
-  it('is its token from a ClusterPolicy, which auth.kyverno.token takes', async () => {
+  it('is the ServiceAccount token with a ClusterPolicy, which auth.kyverno.token accepts', async () => {
     stub.authorizations.length = 0;
     await kyverno.apply({ policy: renderKyvernoClusterPolicy({ url: stub.url, targets }), pod, token });
     expect(stub.authorizations).toEqual([`Bearer ${token}`]);
@@ -32,7 +32,7 @@ describe.skipIf(!available)('the proof of identity that the real Kyverno engine 
 
   // When this fails, CEL sends the token. Then auth.kyverno.token can also support MutatingPolicies (`proves` of the
   // engine).
-  it('is nothing from a MutatingPolicy, which therefore needs auth.kyverno.secret', async () => {
+  it('is absent with a MutatingPolicy, which therefore needs auth.kyverno.secret', async () => {
     stub.authorizations.length = 0;
     await kyverno.apply({ policy: renderKyvernoMutatingPolicy({ url: stub.url, targets }), pod, token });
     expect(stub.authorizations).toEqual([undefined]);

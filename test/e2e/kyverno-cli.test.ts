@@ -93,7 +93,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     });
 
     it.each(['a{b', 'a}}', "it's }{ ${x}", 'a $(./note)'])(
-      'decides a filter about the text %j by itself, though it looks like a template',
+      'evaluates a filter on the text %j itself, although it looks like a template',
       async (text) => {
         const quoted = text.replaceAll("'", "\\'");
         const filters = [`obj.metadata.annotations.note == '${quoted}'`, `obj.metadata.annotations."${text}" == 'x'`];
@@ -173,7 +173,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
           { x: 'kept', [key]: '{"a":"nginx"}' },
           [{ name: 'own' }, { name: 'mirror-login' }],
         ],
-      ])('adds exactly these to a Pod %s', async (_, before, annotations, secrets) => {
+      ])('adds exactly these fields to a Pod %s', async (_, before, annotations, secrets) => {
         service.answer = answer({ pullSecret: 'mirror-login', originalImages: '{"a":"nginx"}' });
         const result = await apply(policyOf(entry, { failClosed: true, pods }), { pod: before });
         expect(result.error).toBeUndefined();
@@ -183,7 +183,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
         expect(result.pod?.spec.containers[0]?.image).toBe(`${TARGET}nginx`);
       });
 
-      it('takes nothing else from a forged answer, and nothing at all without the configuration', async () => {
+      it('accepts nothing else from a forged answer, and nothing without the configuration', async () => {
         const swapped: Pod = { ...bare, spec: { containers: [{ name: 'a', image: `${TARGET}nginx` }] } };
         service.answer = answer({ pullSecret: 'other', originalImages: '{"a":"{{ request }}"}', hostNetwork: true });
         expect(await apply(policyOf(entry, { failClosed: true, pods }), { pod: bare })).toEqual({
@@ -241,14 +241,14 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
         },
         1,
       ],
-    ])('for a Pod %s makes the calls that it needs', async (_, other, calls) => {
+    ])('makes the required calls for a Pod %s', async (_, other, calls) => {
       service.answer = () => ({ body: { images: {}, patches: [] } });
       const policy = policyOf(entry, { failClosed: true, pods: { operators: DEFAULT_OPERATORS } });
       expect(await apply(policy, { pod: other })).toEqual({ error: undefined, pod: other });
       expect(service.calls).toHaveLength(calls);
     });
 
-    it('makes the call if one image of many is outside, or missing', async () => {
+    it('makes the call if one of many images is outside the targets or missing', async () => {
       const [first, ...others] = mirrored(pod).spec.containers;
       const containers = [{ ...first, name: 'a', image: 'registry.example.com/mirror' }, ...others, { name: 'none' }];
       const result = await apply(policyOf(entry), { pod: { ...pod, spec: { containers } } });
@@ -260,7 +260,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       expect(service.calls).toHaveLength(1);
     });
 
-    it('takes from a forged answer only images in a target', async () => {
+    it('accepts only images in a target from a forged answer', async () => {
       service.answer = forged;
       const result = await apply(policyOf(entry));
       const [a, b] = pod.spec.containers;
@@ -270,7 +270,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       });
     });
 
-    it('never patches an ephemeral container that exists, nor at an update anything else', async () => {
+    it('never patches an existing ephemeral container, or anything else in an update', async () => {
       // The conditions that avoid this call are removed, because the patches themselves must be correct.
       const policy = forEphemeralPods(policyOf(entry), { matchConditions: [] });
       const result = await kyverno.apply({ policy, pod, operation: 'UPDATE', trusted: certificates.ca });
@@ -304,7 +304,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
         expect(result.error).toMatch(/connection refused/);
       });
 
-      it(`the Pod is ${outcome} when the certificate is another authority's`, async () => {
+      it(`the Pod is ${outcome} when another CA signed the certificate`, async () => {
         const other = await makeCertificates({ hosts: ['localhost'] });
         const impostor = await AdmissionStub.start({ answer: mirrorInto(TARGET), tls: other });
         try {
@@ -340,7 +340,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
     const swapped = [{ ...added, image: `${TARGET}${added?.image}` }, before];
     const expected = { error: undefined, pod: { ...pod, spec: { ...pod.spec, ephemeralContainers: swapped } } };
 
-    it('ClusterPolicy patches the new one alone', async () => {
+    it('ClusterPolicy patches only the new container', async () => {
       const policy = forEphemeralPods(
         renderKyvernoClusterPolicy({ url: service.url, targets, caBundle: certificates.ca }),
       );
@@ -348,7 +348,7 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       expect(await kyverno.apply({ policy, pod: debugged, operation: 'UPDATE', values })).toEqual(expected);
     });
 
-    it('MutatingPolicy patches the new one alone', async () => {
+    it('MutatingPolicy patches only the new container', async () => {
       const rendered = renderKyvernoMutatingPolicy({ url: service.url, targets });
       // The command line uses the Pod itself as the old object. The test therefore replaces the variable with the old
       // names.
@@ -392,13 +392,13 @@ describe.skipIf(!available)('generated policies in the real Kyverno engine', () 
       )
       .filter((text) => !text.includes('{{'));
 
-    it('are read by Kyverno as JMESPath for what they say', async () => {
+    it('are read by Kyverno as the same JMESPath value', async () => {
       const sayable = texts.filter((text) => !text.includes('\\'));
       const literals = sayable.map((text) => jmespathString(text, 'targets'));
       expect(await kyverno.query(`[${literals.join(', ')}]`)).toEqual(sayable);
     });
 
-    it('are read by Kyverno as CEL for what they say', async () => {
+    it('are read by Kyverno as the same CEL value', async () => {
       const { spec, ...policy } = renderKyvernoMutatingPolicy({ url: service.url, targets });
       const args = texts.map(
         (text) => `JSONPatch{op: "add", path: "/spec/containers/0/args/-", value: ${celString(text, 'targets')}}`,

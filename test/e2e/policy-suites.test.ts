@@ -44,13 +44,13 @@ const namesIn = (folder: string): string[] =>
     .filter((file) => file.endsWith('.yaml'))
     .map((file) => `${folder}/${file.slice(0, -'.yaml'.length)}`);
 
-describe.skipIf(!available)("the suites of Kyverno's policies", () => {
+describe.skipIf(!available)("the test suites of Kyverno's policies", () => {
   let KYVERNO: string;
   beforeAll(async () => {
     KYVERNO = await goTool({ module: 'kyverno', package: 'github.com/kyverno/kyverno/cmd/cli/kubectl-kyverno' });
   });
 
-  it('pass, one for each policy', async () => {
+  it('pass for each policy', async () => {
     const { code, output } = await runSuites([], { KYVERNO });
     expect(code, output).toBe(0);
     const names = [...namesIn('kyverno/mutatingpolicy'), ...namesIn('kyverno/clusterpolicy')];

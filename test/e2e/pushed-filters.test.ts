@@ -25,7 +25,7 @@ const SEED = Number(process.env['FILTERS_SEED'] ?? Date.now() % 2 ** 31);
  * equivalent to the predicate.
  */
 describe.skipIf(!available)("filters in the engines' own languages", () => {
-  it('CEL gives what the filter says, and never an error', async () => {
+  it('CEL returns the result of the filter and never an error', async () => {
     const cases = generated(4000);
     const answers = await evaluateCel(
       cases.map(({ filter, pod, container }) => ({
@@ -42,7 +42,7 @@ describe.skipIf(!available)("filters in the engines' own languages", () => {
     expect(trueOnes).toBeGreaterThan(400);
   });
 
-  it('knows a Pod that opted out', async () => {
+  it('detects a Pod that opted out', async () => {
     const skip = { 'image-swapper.io/skip': 'true' };
     const pods = [{ labels: skip }, { annotations: skip }, { labels: { ...skip, 'image-swapper.io/skip': 'yes' } }, {}];
     const expression = celOf(OPTED_OUT, 'filters');
@@ -58,7 +58,7 @@ describe.skipIf(!available)("filters in the engines' own languages", () => {
       kyverno = await KyvernoCli.build();
     });
 
-    it('gives what the filter says, and never an error', async () => {
+    it('returns the result of the filter and never an error', async () => {
       const cases = generated(3000).filter(({ filter }) => !/container/.test(filter.expression));
       // One process evaluates many filters over one Pod.
       const byPod = new Map<AdmittedPod, Case[]>();
@@ -78,7 +78,7 @@ describe.skipIf(!available)("filters in the engines' own languages", () => {
       expect(compared).toBeGreaterThan(200);
     });
 
-    it('gives it over a list of containers, one of which lacks its name', async () => {
+    it('returns the result over a list of containers, one of them without a name', async () => {
       const filters = [
         "container.name == 'a'",
         "container.name != 'a'",
@@ -99,7 +99,7 @@ describe.skipIf(!available)("filters in the engines' own languages", () => {
 });
 
 describe.skipIf(!available)("filters in Gatekeeper's match", () => {
-  it('match exactly the Pods that no filter leaves alone', async () => {
+  it('match exactly the Pods that no filter excludes', async () => {
     const pods = fc.sample(admittedPod, { numRuns: 200, seed: SEED });
     const lists = fc.sample(fc.array(gatekeeperFilter, { minLength: 1, maxLength: 3 }), { numRuns: 3000, seed: SEED });
     const cases = lists.flatMap((filters, i) => {

@@ -95,7 +95,7 @@ const texts = [
 ];
 
 describe.skipIf(!available)('references in CEL', () => {
-  it('have the key of what the service parses', async () => {
+  it('have the same key as the parsed reference of the service', async () => {
     // Keys do not contain spaces, so the text after the fourth space is the reference.
     const lines = await evaluated(`${keysOf('refs.map(ref, string(ref))')}.transformList(ref, k, ${KEY} + ref)`);
     const keys = new Map(
@@ -119,7 +119,7 @@ describe.skipIf(!available)('references in CEL', () => {
   it.each([
     ['mirror.example.com', 'any'],
     ['012345678901.dkr.ecr.eu-central-1.amazonaws.com', 'single'],
-  ] as const)('have the name under the paths of %s that the service gives them, or none', async (host, separators) => {
+  ] as const)("have the service's name under the paths of %s, or none", async (host, separators) => {
     const registries = new Map([
       ['docker.io', 'm'],
       ['ghcr.io', 'git/hub'],
@@ -143,7 +143,7 @@ describe.skipIf(!available)('references in CEL', () => {
   });
 
   it.each([['mirror.example.com/m/'], ['012345678901.dkr.ecr.eu-central-1.amazonaws.com/']])(
-    'have the name in %s that the service gives them, or none',
+    "have the service's name in %s, or none",
     async (prefix) => {
       const { naming, ...target } = staticTargets([prefix])[0] ?? never();
       const computed = computedNames({ ...target, naming }, JSON.stringify(prefix), [{ ...target, naming }]);

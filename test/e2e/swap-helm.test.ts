@@ -62,14 +62,14 @@ describe.runIf(available)('swap as a post-renderer of Helm', () => {
     expect(objects(swapped.stdout)).toEqual(objects(wanted));
   });
 
-  it('stops Helm 3 with the place of an image that is not a reference', async () => {
+  it('stops Helm 3 with the location of an image that is not a reference', async () => {
     const ended = await render(3, '--set', 'image=Nginx:1', ...POST_RENDERER[3]);
     expect(ended.code).not.toBe(0);
     expect(ended.stderr).toMatch(PLACE);
   });
 
   // When this fails because Helm 4 shows the output of a plugin, docs/gitops.md no longer has to explain how to see it.
-  it('stops Helm 4, which keeps the reason to itself, and says it behind a pipe', async () => {
+  it('stops Helm 4, which hides the reason, and prints it behind a pipe', async () => {
     const ended = await render(4, '--set', 'image=Nginx:1', ...POST_RENDERER[4]);
     expect(ended).toMatchObject({ code: 1, stdout: '' });
     expect(ended.stderr).toContain('plugin "image-swapper" exited with error');

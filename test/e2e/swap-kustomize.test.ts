@@ -77,7 +77,7 @@ describe.runIf(available)('swap as a function of kustomize', () => {
     expect(objects(await build())).toHaveLength(2);
   });
 
-  it('fails the build with the place of an image that is not a reference', async () => {
+  it('fails the build with the location of an image that is not a reference', async () => {
     await writeFile(join(folder, 'web.yaml'), MANIFESTS.replace('image: nginx:1', 'image: Nginx:1'));
     await expect(build()).rejects.toThrow(/Nginx:1/);
   });

@@ -112,7 +112,7 @@ function ask(client: RegistryClient): Promise<unknown> {
 }
 
 describe(`${exchanges} exchanges, FUZZ_SEED=${seed}`, () => {
-  it('each end with a result or a RegistryError, fast and without a trace', async () => {
+  it('each end fast with a result or a RegistryError and without a leak', async () => {
     // The client connects only to this server, regardless of any Location.
     const hosts = { allow: [], deny: ['0.0.0.0/1', '128.0.0.0/1', '::/0'] };
     const factory = new RegistryFactory({

@@ -188,12 +188,12 @@ const targets: readonly Target[] = [
 ];
 
 describe(`${inputs} inputs, FUZZ_SEED=${seed}`, () => {
-  it('shares them between all parsers', () => {
+  it('divides the inputs between all parsers', () => {
     expect(targets.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
   });
 
   it.each(targets)(
-    'for $name: refused or parsed, fast and without a trace',
+    'are refused or parsed by $name, fast and without a leak',
     async ({ name, share, seeds, parse, refusals }) => {
       const count = Math.ceil(inputs * share);
       const random = new Random(seed);

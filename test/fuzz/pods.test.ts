@@ -12,7 +12,7 @@ const runs = Number(process.env['FUZZ_PODS'] ?? 100_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? Math.floor(Math.random() * 0x7fffffff));
 
 describe(`${runs} Pods, FUZZ_SEED=${seed}`, () => {
-  it('never crash the decision, are never broken by it, and keep it in a second pass', () => {
+  it('never crash the decision, stay valid, and do not change in a second pass', () => {
     process.stderr.write(`Pods: FUZZ_SEED=${seed}\n`);
     // Targets of different configurations may use the same name for different sources.
     const owners = everyRules.map((): Owners => new Map());

@@ -79,7 +79,7 @@ describe('a cluster whose Pods run', () => {
     }).catch(() => expect(left).toEqual([]));
   }
 
-  describe('with Gatekeeper by the guide, and Helm 4', () => {
+  describe('with Gatekeeper as in the guide, and Helm 4', () => {
     const gatekeeper = { policies: { engine: 'gatekeeper' } };
     let image: object;
     beforeAll(async () => {
@@ -91,14 +91,14 @@ describe('a cluster whose Pods run', () => {
       await secondPodImage();
     });
 
-    it('goes on after an upgrade and a rollback to the first revision', async () => {
+    it('continues after an upgrade and a rollback to the first revision', async () => {
       await helm.ok([...args('upgrade', RELEASE, CHART), '-f', '-'], values(image, { ...gatekeeper, replicaCount: 1 }));
       await secondPodImage();
       await helm.ok(args('rollback', RELEASE, '1'));
       await secondPodImage();
     });
 
-    it('admits Pods unchanged while the service is scaled to none', async () => {
+    it('admits Pods unchanged while the service is scaled to zero', async () => {
       const original = await secondPodImage();
       await scale(node, RELEASE, RELEASE, 0);
       await until('the service is gone', async () => {
@@ -117,14 +117,14 @@ describe('a cluster whose Pods run', () => {
     it('leaves nothing behind when it is uninstalled', expectCleanUninstall);
   });
 
-  describe('with Kyverno and the version before', () => {
+  describe('with Kyverno and the previous version', () => {
     let before: PreviousVersion;
     beforeAll(async () => {
       before = await versionBefore();
       await installKyverno(node, helm);
     });
 
-    it('is upgraded while a Deployment is rolled out, and rolled back', async () => {
+    it('is upgraded and rolled back while a Deployment is rolled out', async () => {
       const [old, current] = [
         await serviceImage(node, { bundle: before.bundle, repository: 'image-swapper-before' }),
         await serviceImage(node),

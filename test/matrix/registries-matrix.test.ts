@@ -66,7 +66,7 @@ describe.skipIf(!available)('every shape that registries store', () => {
     });
     afterAll(() => source.registry.stop());
 
-    it.each(targetsOf(from))('arrives in $name as it is, or the refusal names the reason', async (into) => {
+    it.each(targetsOf(from))('is copied unchanged to $name, or the refusal names the reason', async (into) => {
       const found = await copies.copy(source, into, shapesOf(from, into));
       rows.push(...found);
       await allRows();
@@ -74,7 +74,7 @@ describe.skipIf(!available)('every shape that registries store', () => {
     });
   });
 
-  it('is what docs/registries.md says', async () => {
+  it('is the table in docs/registries.md', async () => {
     const kinds = REGISTRY_KINDS.map(({ name }) => name);
     const page = await readFile(PAGE, 'utf8');
     const [before = '', rest = ''] = page.split(BEGIN);

@@ -15,7 +15,7 @@ describe.skipIf(!available)('replicas over minutes', () => {
   });
   afterAll(async () => plane?.stop());
 
-  it('lose none of 200 copies to a kill every 5 s for 2 minutes', async () => {
+  it('lose none of 200 copies when one is killed every 5 s for 2 minutes', async () => {
     const outcome = await killReplicas(plane, { images: 200, seconds: 120, rate: 30_000, layerSize: 60_000 });
     process.stderr.write(`${outcome}\n`);
   });

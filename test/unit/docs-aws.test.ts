@@ -32,7 +32,7 @@ describe('the permissions at ECR', () => {
     }
   });
 
-  it('cover every call of the code, and what the seed guide leaves out', () => {
+  it('cover every call of the code', () => {
     const called = [...sdk.matchAll(/^ {2}(?:\w+ as )?(\w+)Command\b/gm)].map(([, name = '']) => name);
     expect(called).toContain('CreateRepository');
     // The pages list these elsewhere: calls to ECR Public and STS, an optional call, and a call of gc (see below).

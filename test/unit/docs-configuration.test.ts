@@ -8,7 +8,7 @@ describe('docs/configuration.md', () => {
     expect(page).toContain(keyTable());
   });
 
-  it('has a meaning for each', () => {
+  it('has a description for each key', () => {
     expect(describeKeys().filter(({ about }) => about.trim() === '')).toEqual([]);
   });
 });

@@ -17,7 +17,7 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
   }
   const blocks = (address: string): boolean => list.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 
-  it('lets Services be called, and keeps what newer ones block', () => {
+  it('allows calls to Services, and keeps the blocks of newer versions', () => {
     expect(['10.96.0.1', '172.20.0.1', '192.168.1.1', '100.64.0.1', 'fd00:10:96::1'].filter(blocks)).toEqual([]);
     expect(BLOCKED_SINCE_1_19.filter((address) => !blocks(address))).toEqual([]);
     expect(KYVERNO_1_18_BLOCKLIST).toContain(',metadata.google.internal');
@@ -28,14 +28,14 @@ describe("Kyverno 1.18's list of blocked addresses", () => {
   // Without `--version`, Helm would replace the chart of Kyverno 1.18 with the latest chart.
   const upgrade = "helm upgrade kyverno kyverno/kyverno --namespace kyverno --reuse-values --version '3.8.*'";
 
-  it.each(['docs/kyverno.md', 'docs/install.md'])('%s says the same value, for charts of 1.18 alone', (page) => {
+  it.each(['docs/kyverno.md', 'docs/install.md'])('%s names the same value, only for charts of 1.18', (page) => {
     const commands = commandsOf(page, 'helm')
       .filter((command) => command.includes('httpBlocklist'))
       .map((command) => command.replaceAll(/\s+/g, ' '));
     expect(commands).toEqual([`${upgrade} ${setting}`]);
   });
 
-  it("is said with the values of Kyverno's chart, and in the chart", () => {
+  it("is documented with the values of Kyverno's chart and in the chart", () => {
     expect(engineValues(kyverno, undefined, undefined)).toContain(`#   ${setting}\n`);
     expect(engineValues(kyverno, undefined, CA)).toContain(`#   ${setting}\n`);
     const template = read('extension-service/chart/templates/_policies.tpl');

@@ -51,7 +51,7 @@ describe('the way to the first Pod with README.md alone', () => {
     expect(first.slice(1, 6)).toEqual(await documentedCommands('checkout'));
   });
 
-  it('has eleven lines, one of which is the login that Harbor wants', async () => {
+  it('has eleven lines, including the login for Harbor', async () => {
     expect(await documentedCommands('first-pod', 'README.md')).toHaveLength(11);
     expect(await documentedCommands('first-pod', 'README.md')).toContainEqual(
       expect.arrayContaining(['secret', 'harbor']),

@@ -77,7 +77,7 @@ describe('the rights that docs/certificates.md lists', () => {
   it.each([
     ['gatekeeper', 'externaldata.gatekeeper.sh'],
     ['webhook', 'admissionregistration.k8s.io'],
-  ])('are in the role that it gives with %s', (engine, group) => {
+  ])('are in the role of the chart with %s', (engine, group) => {
     const given = snapshotRules(`test/fixtures/chart/engine-${engine}.txt`, 'ClusterRole image-swapper:image-swapper');
     const own = documented.filter(({ apiGroups }) => apiGroups.includes(group));
     expect(own).toHaveLength(1);

@@ -65,20 +65,20 @@ function problemsOf(text: string, before: string | undefined): string[] {
 }
 
 describe.each(pages)('the examples in %s', (page) => {
-  it('are read by their consumers without an error', () => {
+  it('are accepted by their consumers', () => {
     const found = blocks(page, 'yaml', 'yml');
     found.forEach((text, index) => expect(problemsOf(text, found[index - 1]), text).toEqual([]));
     for (const text of blocks(page, 'json')) expect(() => JSON.parse(text) as unknown, text).not.toThrow();
   });
 
-  it('are commands that a shell can read', () => {
+  it('are valid shell commands', () => {
     for (const text of blocks(page, 'sh')) {
       const { status, stderr } = spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' });
       expect([status, stderr], text).toEqual([0, '']);
     }
   });
 
-  it('read only files that are written before, or that everybody has', () => {
+  it('use only files that were created before or that exist everywhere', () => {
     // The configuration file (local and in the Pod), the Helm values of the release, and the CA certificate.
     const known = ['-', 'image-swapper.yaml', '/etc/image-swapper/image-swapper.yaml', 'values.yaml', 'ca.crt'];
     const serving = ['tls.crt', 'tls.key'];
@@ -95,7 +95,7 @@ describe.each(pages)('the examples in %s', (page) => {
   });
 });
 
-it('the configuration in the Pod is where the chart puts it', () => {
+it('the configuration in the Pod has the path of the chart', () => {
   expect(read('extension-service/chart/templates/_helpers.tpl')).toContain('\n/etc/image-swapper/image-swapper.yaml\n');
   expect(read('extension-service/Dockerfile')).toContain('ENTRYPOINT ["/usr/bin/node", "/app/image-swapper.cjs"]');
 });

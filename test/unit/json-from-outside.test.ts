@@ -9,7 +9,7 @@ const SOURCES = fileURLToPath(new URL('../../extension-service/src', import.meta
 /** Files that may call JSON.parse: literals in filters, the bounded parser, and a grammar check with a depth limit. */
 const ALLOWED = ['core/filters/tokens.ts', 'core/json-bounds.ts', 'util/json-text.ts'];
 
-it('is parsed by parseBoundedJson alone, which counts length and depth first', () => {
+it('is parsed only by parseBoundedJson, which checks length and depth first', () => {
   const files = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
   const parsing = files.filter((name) => /\bJSON\.parse\(/.test(readFileSync(join(SOURCES, name), 'utf8')));
   expect(parsing.map((name) => relative('.', name)).sort()).toEqual(ALLOWED);

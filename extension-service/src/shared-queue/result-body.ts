@@ -16,7 +16,7 @@ export type ResultBody = { readonly did: CoveredRequest } & (
   | { readonly declined: string }
 );
 
-/** What a copy covered when its job was taken; a later request may need more. `look` is the job's `presenceCheck`. */
+/** The scope of a copy when its job was taken; a later request may need more. `look` is the job's `presenceCheck`. */
 export interface CoveredRequest {
   readonly force: boolean;
   readonly look?: NonNullable<MirrorJob['presenceCheck']>;

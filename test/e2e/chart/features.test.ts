@@ -61,7 +61,7 @@ describe.skipIf(!available)('an install of the chart', () => {
     await cluster.helm.ok(['install', ...installArgs({ values: text })], text);
   }
 
-  it('with managed fail-closed policies leaves none that refuses when it is uninstalled while neither the service nor a Job can run', async () => {
+  it('with managed fail-closed policies leaves no refusing policy behind when uninstalled while neither the service nor a Job can run', async () => {
     const { helm, plane } = cluster;
     await install({ policies: { manage: true, failClosed: true } });
     const policy = ['policies.kyverno.io/v1', 'MutatingPolicy', 'image-swapper'] as const;

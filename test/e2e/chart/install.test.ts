@@ -66,7 +66,7 @@ describe.skipIf(!available)('helm install', () => {
     };
   }
 
-  it.skipIf(OUTSIDE === undefined)('by the lines of the README alone leads to the first swapped Pod', async () => {
+  it.skipIf(OUTSIDE === undefined)('with only the commands of the README leads to the first swapped Pod', async () => {
     const { helm, plane } = cluster;
     // Realistic registries: another machine's address, TLS, and a CA that this process trusts.
     const address = OUTSIDE ?? '';
@@ -234,7 +234,7 @@ describe.skipIf(!available)('helm install', () => {
     }
   });
 
-  it('of a fail-closed policy is undone without a moment in which Pods are refused for good', async () => {
+  it('of a fail-closed policy is undone without permanently refusing a Pod', async () => {
     const { helm } = cluster;
     const values = stringify({
       ...registries(),
@@ -264,7 +264,7 @@ describe.skipIf(!available)('helm install', () => {
     ['gatekeeper', 'externaldata.gatekeeper.sh/v1beta1', 'Provider', 4],
     ['webhook', 'admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 3],
     ['webhook', 'admissionregistration.k8s.io/v1', 'MutatingWebhookConfiguration', 4],
-  ] as const)('lets the service put its authority into the policy of %s (%s %s, Helm %d)', async (...row) => {
+  ] as const)('lets the service put its CA certificate into the policy of %s (%s %s, Helm %d)', async (...row) => {
     const [engine, apiVersion, kind, major] = row;
     const { plane } = cluster;
     const helm = await cluster.helmOf(major);

@@ -84,7 +84,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         await plane.api.remove({ apiVersion: 'apps/v1', kind: 'Deployment', metadata });
       });
 
-      it('refuses one that is too old for MutatingPolicy', async () => {
+      it('refuses a version that is too old for MutatingPolicy', async () => {
         const { code, stderr } = await install('v1.17.2', ['--httpBlocklist=127.0.0.0/8']);
         expect(stderr).toContain(
           'Deployment kyverno/kyverno-admission-controller is 1.17.2: upgrade Kyverno, or --set',
@@ -99,7 +99,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         expect(code).toBe(1);
       });
 
-      it('takes 1.18 with another list, or with a public name of the service, and 1.19', async () => {
+      it('accepts 1.18 with another block list or a public name of the service, and 1.19', async () => {
         expect((await install('v1.18.2', [`--httpBlocklist=${KYVERNO_1_18_BLOCKLIST}`])).stderr).toBe('');
         const env = [{ name: 'FLAG_HTTP_BLOCKLIST', value: KYVERNO_1_18_BLOCKLIST }];
         expect((await install('v1.18.2', [], undefined, env)).stderr).toBe('');
@@ -224,7 +224,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         ...{ verb, group: 'policies.kyverno.io', resource: 'mutatingpolicies', name },
       });
 
-      it('by default what watching, the Lease, Events and the certificate need, and no Secret', async () => {
+      it('by default the rights for watches, the Lease, Events and the certificate, and no Secret', async () => {
         await expectRights(
           {},
           [
@@ -245,7 +245,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         );
       });
 
-      it('with secretReader all Secrets, or those of the names alone', async () => {
+      it('with secretReader all Secrets, or only the named ones', async () => {
         const serviceAccount = { verb: 'get', resource: 'serviceaccounts', namespace: 'team-a', name: 'default' };
         await expectRights(
           { secretReader: { enabled: true } },
@@ -259,7 +259,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         );
       });
 
-      it('nothing of a feature that is off', async () => {
+      it('no rights for a feature that is off', async () => {
         const target = { oci: { registry: 'harbor.example.com', credentials: { secretName: 'harbor' } } };
         const config = { target, reconcile: { enabled: false }, events: { enabled: false } };
         await expectRights(
@@ -297,7 +297,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
         );
       });
 
-      it('with policies.manage those that filters of several conditions take under Gatekeeper', async () => {
+      it('with policies.manage the rights that filters with several conditions need under Gatekeeper', async () => {
         const access = (verb: string, group: string, resource: string, name: string): Access => ({
           ...{ verb, group, resource, name },
         });

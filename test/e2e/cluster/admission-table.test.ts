@@ -172,7 +172,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     expect(await metric('image_swapper_table_writes_total')).toBe(writes);
   }, 60_000);
 
-  it('makes a deleted policy again', async () => {
+  it('recreates a deleted policy', async () => {
     const image = await inTable();
     await world.plane.api.remove(policyNamed('image-swapper-recent'));
     await until(
@@ -185,7 +185,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     );
   }, 120_000);
 
-  it('says that it may not write, and swaps nothing more, when its rights are taken away', async () => {
+  it('reports missing rights and stops swapping when its rights are removed', async () => {
     const image = await world.push();
     await world.grant(WATCHING);
     expectOk(await create(containers(image)), 'create the Pod');
@@ -199,7 +199,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await until('it is swapped', async () => (await admitted(containers(image)))[0] === world.swapped(image));
   }, 120_000);
 
-  it('lets the service decide only the Pods that a filter may concern which CEL cannot decide', async () => {
+  it('sends only Pods to the service that a filter may affect which CEL cannot evaluate', async () => {
     const image = await inTable();
     const webhook = {
       apiVersion: 'admissionregistration.k8s.io/v1',

@@ -149,7 +149,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     for (const { message } of await eventsOn(web)) expect(Buffer.byteLength(message)).toBeLessThanOrEqual(1_024);
   });
 
-  it('of a namespace that goes are dropped, others are written', async () => {
+  it('are dropped for a deleted namespace and written for others', async () => {
     const [gone, here] = [await deployment('web', 'doomed'), await deployment('here')];
     // Without a controller that empties it, the namespace keeps terminating.
     expectOk(await plane.api.send('DELETE', '/api/v1/namespaces/doomed'), 'delete the namespace');
@@ -161,7 +161,7 @@ describe.skipIf(!available)('Events at a real API server', () => {
     expect(log.filter((line) => !line.startsWith('debug'))).toEqual([]);
   });
 
-  it('are not written without the right to write them, with a message that names them', async () => {
+  it('are not written without the right to do so, which a message names', async () => {
     const web = await deployment('silent');
     (await recorder('stranger')).record(failed(web));
     await until('a warning', async () => Promise.resolve(log.length > 0));

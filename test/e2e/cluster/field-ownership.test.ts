@@ -44,7 +44,7 @@ describe.skipIf(!available)('a CA certificate that the service wrote into an obj
       'patch',
     );
 
-  it('can be changed by the release again, once the service gave up its ownership', async () => {
+  it('can be changed by the release again after the service gave up its ownership', async () => {
     expectOk(await apply('placeholder'), 'apply');
     const { body } = await patch([{ op: 'add', path: CA_PATH, value: base64('authority') }]);
     expect((await apply('placeholder')).status).toBe(409);

@@ -79,7 +79,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     await plane?.stop();
   });
 
-  it('swaps, over TLS 1.3, for Gatekeeper and for no one else', async () => {
+  it('swaps over TLS 1.3 for Gatekeeper and for no other client', async () => {
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
     const body = JSON.stringify({ kind: 'ProviderRequest', request: { keys: ['nginx:1'] } });
     const ask = (options: object = {}) => post(`${service.url}/v1/gatekeeper`, body, { ca: service.ca, ...options });
@@ -91,7 +91,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect((await withConnection((socket) => socket.getProtocol())).at(-1)).toBe('TLSv1.3');
   });
 
-  it('refuses Gatekeeper itself where another authority is asked for', async () => {
+  it('refuses Gatekeeper when another client CA is configured', async () => {
     const other = await makeCertificates({ hosts: ['127.0.0.1'] });
     const file = join(plane.folder, 'other-ca.crt');
     await writeFile(file, other.ca);
@@ -108,7 +108,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
   });
 
-  it('goes on when Gatekeeper gets another authority, with no Pod refused', async () => {
+  it('continues without refusing a Pod when Gatekeeper gets another CA', async () => {
     const [before, after] = [gatekeeper.ca, await makeCertificates({ hosts: ['127.0.0.1'] })];
     await gatekeeper.trust(`${before}${after.ca}`);
     const failed: unknown[] = [];
@@ -144,7 +144,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({ images: { app: swapped('nginx:1') } });
   });
 
-  it('keeps connections for longer than Gatekeeper does, so that it never sends into one that closes', async () => {
+  it('keeps connections longer than Gatekeeper, so that Gatekeeper never writes to a closing connection', async () => {
     await sleep(openedAt + 91_000 - Date.now());
     expect(await postKeepAlive()).toMatchObject({ status: 200, reused: true });
     agent.destroy();

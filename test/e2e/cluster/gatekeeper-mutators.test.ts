@@ -47,7 +47,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     await service?.stop();
   });
 
-  it('swap what another mutator adds: theirs go first', async () => {
+  it('swap images that another mutator adds, because other mutators run first', async () => {
     expect(await create(plane.api, labeledPod({ sidecar: 'wanted' }))).toMatchObject({
       images: { app: swapped('nginx:1'), sidecar: swapped('proxy:1') },
     });
@@ -68,7 +68,7 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     expect((await requests()) - before).toBe(calls);
   });
 
-  it('those that are left over of a longer row do nothing: the service knows whose they are', async () => {
+  it('leftover mutators of a longer list do nothing, because the service recognizes their configuration', async () => {
     // The active configuration keeps its filter. Policies of another configuration, first with more and then with fewer
     // mutators, replace ours.
     const other = ["obj.metadata.labels.a == '1' && obj.metadata.labels.b == '2' && obj.metadata.labels.c == '3'"];

@@ -39,7 +39,7 @@ describe.skipIf(!available)('Gatekeeper and the watch of Pods', () => {
     await Promise.all([source?.close(), target?.stop()]);
   }, 60_000);
 
-  it('copies a private image for its Pod, and swaps it in the next one', async () => {
+  it('copies a private image for its Pod and swaps it in the next Pod', async () => {
     source = await FakeRegistry.start({ auth: { type: 'bearer', users: { [USER]: PASSWORD } } });
     target = await RealRegistry.start();
     const { host } = source;

@@ -58,7 +58,7 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     [false, 'Ignore'],
     [true, 'Fail'],
   ])(
-    'a MutatingPolicy with failClosed %s has one of its own, for new Pods and ephemeral containers',
+    'a MutatingPolicy with failClosed %s has its own webhook for new Pods and ephemeral containers',
     async (failClosed, failurePolicy) => {
       const webhooks = await apply(renderKyvernoMutatingPolicy({ url, targets, failClosed, timeoutSeconds: 7 }));
       expect(webhooks).toHaveLength(1);
@@ -83,14 +83,14 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     { kind: 'MutatingPolicy', seconds: 3, render: () => renderKyvernoMutatingPolicy({ url, targets }) },
     // This is Kyverno's --webhookTimeout, which a ClusterPolicy can only increase.
     { kind: 'ClusterPolicy', seconds: 10, render: () => renderKyvernoClusterPolicy({ url, targets, caBundle: ca }) },
-  ])('a $kind by default holds a Pod up for $seconds s at most', async ({ seconds, render }) => {
+  ])('a $kind delays a Pod by at most $seconds s by default', async ({ seconds, render }) => {
     const policy = render();
     expect(JSON.stringify(policy)).toContain('"timeoutSeconds":3');
     const webhooks = await apply(policy);
     expect(webhooks.map(({ timeoutSeconds }) => timeoutSeconds)).toEqual([seconds]);
   });
 
-  it('a ClusterPolicy is asked about new Pods and ephemeral containers', async () => {
+  it('a ClusterPolicy is called for new Pods and ephemeral containers', async () => {
     const webhooks = await apply(renderKyvernoClusterPolicy({ url, targets, caBundle: ca, timeoutSeconds: 12 }));
     expect(webhooks).toHaveLength(1);
     expect(webhooks[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 12 });

@@ -60,7 +60,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     }
   }
 
-  it('is taken over when its holder is killed, as soon as it expired', async () => {
+  it('is taken over as soon as it has expired when its holder is killed', async () => {
     const first = await start('pod-a');
     await heldBy('pod-a');
     await start('pod-b');
@@ -97,7 +97,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     expect(taken).toBeLessThan(4_000);
   });
 
-  it('is released by a holder that stops, and taken over within two seconds', async () => {
+  it('is released by a stopping holder and taken over within two seconds', async () => {
     const first = await start('pod-a');
     await heldBy('pod-a');
     await start('pod-b');
@@ -109,7 +109,7 @@ describe.skipIf(!available)('the Lease at a real API server', () => {
     expect(taken).toBeLessThan(2_500);
   });
 
-  it('that may not be read is reported with the verb and the resource that are missing, and copies begin a while later', async () => {
+  it('is reported with the missing verb and resource when it may not be read, and copies begin later', async () => {
     const service = await start('pod-a', 'stranger');
     const missing = 'the verb get on leases.coordination.k8s.io in the namespace image-swapper';
     for (let tries = 0; !service.log.some(({ message }) => message.includes(missing)); tries += 1) {

@@ -163,7 +163,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     return admission.admitted && admission.images['app'] === SWAPPED;
   }
 
-  it('are created, and the engine swaps by them', async () => {
+  it('are created and used by the engine', async () => {
     await until('the policy is there', () => exists(MUTATING_POLICY));
     const { labels, annotations } = await metadataOf(MUTATING_POLICY);
     expect(labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'image-swapper' });
@@ -174,7 +174,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('Kyverno swaps', swaps);
   });
 
-  it("leave out what the guide's PolicyException names, where Kyverno reads it, and nothing else", async () => {
+  it("exempt exactly what the guide's PolicyException names, where Kyverno reads it", async () => {
     const text = blocks('docs/kyverno.md', 'yaml').find((block) => block.includes('kind: PolicyException'));
     const exception = parse(text ?? '') as ApiObject;
     expect(exception.metadata.namespace).toBe(EXCEPTIONS);
@@ -195,7 +195,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('Kyverno swaps there again', async () => (await inBuild()) === SWAPPED);
   });
 
-  it('have one writer, who writes nothing while nothing changes', async () => {
+  it('have one writer, which writes nothing while nothing changes', async () => {
     // Kyverno writes the status of a new policy.
     await sleep(5_000);
     const { resourceVersion } = await metadataOf(MUTATING_POLICY);
@@ -205,7 +205,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(logText().match(/MutatingPolicy image-swapper: created/g)).toHaveLength(1);
   });
 
-  it('are put back when somebody changes them, and what was added goes', async () => {
+  it('are restored when someone changes them, without the additions', async () => {
     const before = (await plane.api.get(MUTATING_POLICY)).body as { readonly spec: object };
     const spec = {
       failurePolicy: 'Fail',
@@ -234,7 +234,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(text).toContain('tier');
   });
 
-  it('let the pull secret and the images as written into swapped Pods, and neither into others', async () => {
+  it('add the pull secret and the original images to swapped Pods only', async () => {
     await configure(config('kyverno', [], { pods: { pullSecret: 'mirror-login', annotate: true } }));
     const made = pod('nginx:1', { imagePullSecrets: [{ name: 'own' }] }, { annotations: { note: 'kept' } });
     const swapped = async (): Promise<PodObject> => {
@@ -260,7 +260,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(untouched?.metadata['annotations']).toBeUndefined();
   });
 
-  it('stay when the next engine is not installed, and give way once it is', async () => {
+  it('stay until the next engine is installed', async () => {
     // This policy belongs to someone else although it has our labels.
     const { labels } = await metadataOf(MUTATING_POLICY);
     const foreign = (await plane.api.get(MUTATING_POLICY)).body as ApiObject;
@@ -294,7 +294,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(Buffer.from(caBundle, 'base64').toString('utf8')).toBe(data['ca.crt']);
   });
 
-  it('are several, with the same Provider, while a filter takes them', async () => {
+  it('are several with the same Provider while a filter needs them', async () => {
     const split = ["obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'"];
     const numbered = [1, 2].map((number) =>
       object('mutations.gatekeeper.sh/v1', 'Assign', `${ASSIGN.metadata.name}-${number}`),
@@ -320,7 +320,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect((await metadataOf(ASSIGN)).annotations).toEqual(annotations);
   });
 
-  it('carry the authority by a ConfigMap where the engine reads one', async () => {
+  it('refer to the CA certificate in a ConfigMap where the engine supports it', async () => {
     await configure(config('kyverno-clusterpolicy'));
     await until('the policy is there', () => exists(CLUSTER_POLICY));
     await until("Gatekeeper's are gone", async () => !(await exists(ASSIGN)) && !(await exists(PROVIDER)));
@@ -329,7 +329,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('Kyverno swaps', swaps);
   });
 
-  it('need rights, which are named where they are missing', async () => {
+  it('need rights, and missing ones are named', async () => {
     await configure(config('webhook'));
     await until('it says what to grant', async () =>
       /MutatingWebhookConfiguration image-swapper: not allowed: .* cannot patch resource "mutatingwebhookconfigurations".*; grant the service create, patch on it/.test(
@@ -343,7 +343,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('the API server swaps', swaps);
   });
 
-  it('are left to another install that manages an object of the same name, and taken back from a mere change', async () => {
+  it('are left to another install that manages an object of the same name, and restored after any other change', async () => {
     const { labels, annotations } = ownerOf({ lease: { name: 'swapper-b' } }, 'elsewhere');
     const before = await metadataOf(WEBHOOK);
     expectOk(await change(WEBHOOK, { metadata: { labels, annotations } }), 'as another install writes it');
@@ -360,7 +360,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     );
   });
 
-  it('are kept by the next leader when the first one dies', async () => {
+  it('are kept by the next leader when the first leader dies', async () => {
     const wrote = 'MutatingWebhookConfiguration image-swapper: created';
     const leader = services.findIndex(({ log }) => log.some(({ message }) => message === wrote));
     expect(leader).toBeGreaterThanOrEqual(0);
@@ -371,7 +371,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('the API server swaps', swaps);
   });
 
-  it('are deleted by a command, all of them and nothing else', async () => {
+  it('are deleted by a command, without other objects', async () => {
     const file = join(plane.folder, 'delete.yaml');
     await writeFile(file, config('webhook'));
     // The command runs with a user's permissions. The service itself cannot list policies.

@@ -92,7 +92,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('new Pod: image volumes', 'swapped, same call');
       });
 
-      it('leaves a Deployment as it is, without a call', async () => {
+      it('leaves a Deployment unchanged without a call', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
         expect(await createDeployment(app)).toEqual({ app });
@@ -100,7 +100,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('Deployment', 'template untouched');
       });
 
-      it('keeps every other word of a Pod', async () => {
+      it('keeps every other field of a Pod', async () => {
         const app = await world.probe();
         const args = ['--format={{ .Names }}', '{{ request.object }}', '{{ request.operation }}', "'", '"', '\\', '`'];
         const annotations = { note: '{{ request.object.metadata }}', open: '{{', close: '}}' };
@@ -132,7 +132,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('Pod of an excluded namespace', 'unchanged, no call');
       });
 
-      it('asks nothing about Pods that a filter or their author leaves alone', async () => {
+      it('makes no call for Pods that a filter or their author excludes', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
         for (const labels of [{ tier: 'system' }, { 'image-swapper.io/skip': 'true' }]) {
@@ -146,12 +146,12 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('Pod that a filter on labels leaves alone, or its author', 'unchanged, no call');
       });
 
-      it('and the service finds that the policies fit its configuration', async () => {
+      it('reports that the policies match the configuration', async () => {
         const { text } = await get(`${world.service.operations}/metrics`);
         expect(text).not.toContain('image_swapper_policy_mismatches_total{');
       });
 
-      it('asks nothing about images that are in the target', async () => {
+      it('makes no call for images in the target', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
         expect(await create(world.plane.api, pod(world.swapped(app)))).toMatchObject({
@@ -164,7 +164,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('Pod whose images are in the target', calls === 0 ? 'unchanged, no call' : 'unchanged, 1 call');
       });
 
-      it('decides a dry run and copies nothing for it', async () => {
+      it('decides a dry run without copying', async () => {
         const { api } = world.plane;
         const here = await world.probe();
         const made = pod(here);
@@ -178,7 +178,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('server-side dry run', 'decided, nothing copied');
       });
 
-      it('swaps only new Pods once the image is there: a live one keeps its images', async () => {
+      it('swaps only new Pods once the image is in the target, and keeps the images of running ones', async () => {
         const { api } = world.plane;
         const image = await world.image();
         const live = pod(image);
@@ -238,7 +238,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw('sidecar of a later webhook', engine.reinvoked ? 'swapped too' : 'not seen; the others are swapped once');
       });
 
-      it('swaps 200 Pods at once, one call each', async () => {
+      it('swaps 200 Pods in parallel with one call each', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
         const made = await Promise.all(Array.from({ length: 200 }, () => create(world.plane.api, pod(app))));
@@ -291,7 +291,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw(`service ${fault === 'slow' ? 'slow' : `answers ${fault}`}, ${mode}`, outcome);
       });
 
-      it(`a Pod is ${outcome} when another authority signed the certificate`, async () => {
+      it(`a Pod is ${outcome} when another CA signed the certificate`, async () => {
         if (engine.scheme === 'http') {
           saw(`wrong certificate, ${mode}`, 'no TLS');
           return;
@@ -310,7 +310,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         saw(`wrong certificate, ${mode}`, outcome);
       });
 
-      it('a service that forges answers cannot send Pods elsewhere, as far as the engine can check', async () => {
+      it('a service with forged answers cannot send Pods to other registries, as far as the engine can check', async () => {
         const forged = 'evil.example.com/forged:1';
         const tls = engine.scheme === 'https' ? { tls: await world.tls() } : {};
         const forging = await FaultyService.start('forging', { ...tls, forged });
@@ -337,7 +337,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(await createDeployment(image)).toEqual({ app: image });
       });
 
-      it('and works again once the service does', async () => {
+      it('works again once the service does', async () => {
         await world.restore();
         await world.probe();
         expect(await admit()).toBe(world.swapped(image));
@@ -346,7 +346,7 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     });
   });
 
-  it('and docs/engines.md shows what was seen', async () => {
+  it('docs/engines.md shows the observed results', async () => {
     const table = await outcomes.table();
     process.stdout.write(`\n${table}\n`);
     if (WRITE) await Outcomes.table.write(table);

@@ -100,7 +100,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     return response.headers.get('docker-content-digest');
   }
 
-  it('plans first, sending nothing, then mirrors what workloads use, and says on the next run that it is there', async () => {
+  it('plans without sending, then mirrors the images of workloads, and reports them as present in the next run', async () => {
     const planned = await prewarm('--dry-run');
     expect(planned.code, planned.stderr).toBe(0);
     const plan = JSON.parse(planned.stdout) as { images: { image: string; state: string }[]; targets: object[] };
@@ -131,7 +131,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     expect(reads.filter((path) => !/\/referrers\/|\/manifests\/sha256-/.test(path))).toEqual([]);
   }, 60_000);
 
-  it('says what it lacks when it may not list the workloads', async () => {
+  it('names the missing right when it may not list the workloads', async () => {
     const account = { namespace: 'image-swapper', name: 'nobody', rights: {} };
     const file = join(folder, 'nobody');
     await writeFile(file, await serviceAccount(plane.api, account));
@@ -140,7 +140,7 @@ describe.skipIf(!available)('prewarm at a real API server', () => {
     expect(stderr).toMatch(/workloads cannot be listed: .*: .*403.*grant the verb list/s);
   });
 
-  it('says where it looked for a cluster when there is none', async () => {
+  it('names the places where it looked for a cluster when it finds none', async () => {
     const { code, stderr } = await runProgram(['prewarm'], { HOME: folder }, folder);
     expect(code).toBe(2);
     expect(stderr).toContain(`set --kubeconfig or KUBECONFIG, or write ${join(folder, '.kube', 'config')}`);

@@ -142,7 +142,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
   const byName = async (namespace: string): Promise<string[]> =>
     (await asked(namespace)).filter(({ verb }) => verb === 'get').map(({ object }) => object);
 
-  it('are mirrored with the secrets of the Pod or its ServiceAccount, each tried, as they are now, and no copy asks for any', async () => {
+  it('are mirrored with the current secrets of the Pod or its ServiceAccount, without a request per copy', async () => {
     await putAccount('by-account', ['account-secret']);
     await putSecret('by-account', 'account-secret');
     await putAccount('by-pod', []);
@@ -181,7 +181,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     expect(JSON.stringify(running.log)).not.toMatch(/test-word|old-word|another-word/);
   }, 120_000);
 
-  it('are mirrored with the named Secrets alone, with rights to those alone', async () => {
+  it('are mirrored with only the named Secrets and only the rights to read these', async () => {
     await putAccount('named', ['pull', 'other']);
     for (const name of ['pull', 'other', 'third'])
       await putSecret('named', name, name === 'pull' ? undefined : 'wrong');
@@ -192,7 +192,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     expect((await asked('swapper-named')).filter(({ verb }) => verb !== 'get')).toEqual([]);
   }, 60_000);
 
-  it('without secretReader need no right to Secrets, and are mirrored with the configuration’s own', async () => {
+  it('without secretReader are mirrored with the configuration’s credentials and without rights to Secrets', async () => {
     await putAccount('unread', []);
     await putSecret('unread', 'pull');
     const none = await serve('swapper-none', [], { secretReader: { enabled: false } });
@@ -210,7 +210,7 @@ describe.skipIf(!available)('private images in a real cluster', () => {
     expect((await asked('swapper-own')).filter(({ verb }) => verb !== 'get')).toEqual([]);
   }, 90_000);
 
-  it('are swapped for Pods whose own secrets read the source, and their places are refused to the others', async () => {
+  it('are swapped for Pods whose secrets can read the source and refused to others', async () => {
     for (const [namespace, password] of [
       ['tenant-a', TEST_LOGIN.password],
       ['tenant-b', 'wrong'],

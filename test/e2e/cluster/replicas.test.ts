@@ -78,7 +78,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
     }
   }, 180_000);
 
-  it('lose nothing and show nothing by half when they are killed amid copies', async () => {
+  it('lose no copy and publish no partial image when they are killed during copies', async () => {
     const outcome = await killReplicas(plane, { images: 40, seconds: 20, rate: 40_000, layerSize: 60_000 });
     process.stderr.write(`${outcome}\n`);
   }, 240_000);
@@ -88,7 +88,7 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
     process.stderr.write(`${outcome}\n`);
   }, 240_000);
 
-  it('hand over when the leader is asked to end: running copies finish, and the next leader makes the rest', async () => {
+  it('hand over when the leader stops: running copies finish and the next leader makes the others', async () => {
     const [source, target] = [await FakeRegistry.start(), await RealRegistry.start()];
     const wanted = images(source, source.host, 'grace', 16, { layerSize: 60_000 });
     source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 40_000 } });

@@ -205,7 +205,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     return seen.every((fingerprint) => fingerprint === fingerprint256);
   }
 
-  it('is one for replicas that start at once with an empty Secret', async () => {
+  it('is shared by replicas that start at the same time with an empty Secret', async () => {
     services.push(...(await Promise.all(ports.map((port) => start(port)))));
     const data = await secret();
     expect(Object.keys(data).sort()).toEqual(['ca.crt', 'ca.key', 'rotation.json', 'tls.crt', 'tls.key']);
@@ -216,7 +216,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     );
   });
 
-  it('has its authority published, where a policy reads it and in the webhook', async () => {
+  it('has its CA certificate published where a policy reads it and in the webhook', async () => {
     const bundle = (await secret())['ca.crt'];
     await waitUntil('published', async () => (await published()) === bundle && (await webhookBundle()) === bundle);
     expect(await create(plane.api, pod('nginx:1'))).toMatchObject({
@@ -224,7 +224,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     });
   });
 
-  it('changes with its authority, twice, and no admission fails', async () => {
+  it('is rotated twice with its CA without a failed admission', async () => {
     const failures: string[] = [];
     let [admissions, handshakes] = [0, 0];
     const done = new AbortController();
@@ -279,7 +279,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     process.stdout.write(`${admissions} admissions and ${handshakes} handshakes over 4 rotations: 0 failed\n`);
   }, 600_000);
 
-  it('is made again when an operator deletes it, for other names when these change', async () => {
+  it('is recreated when an operator deletes it or the names change', async () => {
     const before = (await secret())['tls.crt'];
     const path = `/api/v1/namespaces/${OWN}/secrets/image-swapper-tls`;
     const patch = [{ op: 'remove', path: '/data/tls.crt' }];
@@ -293,7 +293,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     );
   });
 
-  it('is reported by a metric, and no private key by a log', async () => {
+  it('is reported by a metric, and no log contains a private key', async () => {
     const { 'tls.crt': cert = '', ...data } = await secret();
     await until('presented', async () => isUsedEverywhere(cert));
     const { text } = await get(`${services[0]?.operations}/metrics`);
@@ -303,7 +303,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     for (const { log } of services) for (const key of keys) expect(JSON.stringify(log)).not.toContain(key);
   });
 
-  it('is not changed if someone else created it, with a message', async () => {
+  it('is not changed, and reported, if someone else created it', async () => {
     const { cert, key } = await makeCertificates({ hosts: ['localhost'] });
     const encode = (text: string): string => Buffer.from(text).toString('base64');
     const metadata = { name: 'cert-manager-made', namespace: OWN };
@@ -326,7 +326,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
     expect(expectOk(await plane.api.get(foreign), 'the Secret').body).toMatchObject({ data: foreign.data });
   });
 
-  it('is waited for, and what is missing is said, where the service may not read the Secret', async () => {
+  it('is awaited, and the missing right reported, where the service may not read the Secret', async () => {
     const { code, stderr } = await noSecret;
     expect(code).toBe(3);
     expect(stderr).toContain('no serving certificate after 60 s: Secret image-swapper/image-swapper-tls: not allowed');

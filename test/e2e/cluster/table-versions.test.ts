@@ -26,7 +26,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     }
   });
 
-  it('does so as docs/engines.md shows', async () => {
+  it('does this as docs/engines.md shows', async () => {
     const names = Object.keys(seen[0] ?? {});
     expect(names.length).toBeGreaterThan(12);
     const rows = names.map((name) => [name, ...VERSIONS.map((_, index) => seen[index]?.[name] ?? '')]);

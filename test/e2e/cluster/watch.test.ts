@@ -63,7 +63,7 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
     services.flatMap(({ log }) => log.slice(-30).map((line) => JSON.stringify(line))).join('\n'),
   );
 
-  it('mirrors what Pods and templates of every kind use, those of before its start too', async () => {
+  it('mirrors the images of Pods and templates of every kind, including those created before its start', async () => {
     const pod = { containers: [{ name: 'app', image: await push('before') }] };
     await plane.api.apply({
       apiVersion: 'v1',

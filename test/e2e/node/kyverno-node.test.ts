@@ -19,7 +19,7 @@ const RELEASE = 'image-swapper';
 const LOGIN = { username: TEST_LOGIN.username, password: TEST_LOGIN.password };
 
 /** The tests run in order. Each test continues with the cluster of the previous one. */
-describe('a cluster whose Pods run, with Kyverno and the chart by their default values', () => {
+describe('a cluster with running Pods, Kyverno and the chart with default values', () => {
   let node: Node;
   let helm: Helm;
   let source: RealRegistry;
@@ -146,7 +146,7 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     expect(pulled(target)).toHaveLength(askedBefore);
   });
 
-  it('rolls a Deployment out while the release is upgraded to a target with a login and private sources', async () => {
+  it('rolls out a Deployment while the release is upgraded to a target with a login and private sources', async () => {
     const { api } = node.plane;
     demo.image = await newImage();
     demo.object = deployment('demo', TEAM, demo.image);
@@ -180,12 +180,12 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     expect(pulled(closedTarget)).toContain(`HEAD ${manifestPath(original)}`);
   });
 
-  it('rolls a Deployment out while the release is rolled back', async () => {
+  it('rolls out a Deployment while the release is rolled back', async () => {
     expect(await rolloutsDuring(helm.ok(args('rollback', RELEASE, '1')))).toBeGreaterThan(0);
     await isMirrored(demo.image);
   });
 
-  it('admits Pods unchanged while the service is scaled to none, each within the timeout of the policy', async () => {
+  it('admits Pods unchanged within the policy timeout while the service is scaled to zero', async () => {
     await scale(node, RELEASE, RELEASE, 0);
     await until('the service is gone', async () => {
       const { body } = await node.plane.api.send('GET', `/api/v1/namespaces/${RELEASE}/pods`);
@@ -203,7 +203,7 @@ describe('a cluster whose Pods run, with Kyverno and the chart by their default 
     await isMirrored(demo.image);
   });
 
-  it('rolls a Deployment out from the mirror while its source is gone', async () => {
+  it('rolls out a Deployment from the mirror while its source is unavailable', async () => {
     await source.stop();
     await restart(node, demo.object);
     expect(new Set(await rolledOut(node, demo.object))).toEqual(new Set([mirrored(demo.image)]));

@@ -42,7 +42,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       expect(made.files.sort()).toEqual(listed.sort());
     });
 
-    it('has checksums that sha256sum confirms, of every other file', () => {
+    it('has checksums of every other file that sha256sum confirms', () => {
       const output = execFileSync('sha256sum', ['--check', '--strict', 'SHA256SUMS'], {
         cwd: made.release,
         encoding: 'utf8',
@@ -94,7 +94,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
       expect(execFileSync(process.execPath, ['-e', script], { cwd: app, encoding: 'utf8' })).toBe('true\n');
     });
 
-    it('has the chart, as Helm reads it', () => {
+    it('has the chart in a form that Helm reads', () => {
       const chart = join(made.release, `image-swapper-${version}.tgz`);
       const shown = execFileSync(made.helm, ['show', 'chart', chart], { encoding: 'utf8' });
       expect(shown).toMatch(new RegExp(`^appVersion: ${version}$`, 'm'));
@@ -149,7 +149,7 @@ describe.skipIf(!tools || skopeo === undefined || !isRoot || !(await goToolsAvai
 
     describeImage(made, skopeo ?? '');
 
-    it('gives the same bytes once more', () => {
+    it('produces the same bytes in a second run', () => {
       const again = join(made.folder, 'again');
       made.run('--without-image', '--output', again);
       const same = readdirSync(again).filter((name) => name !== 'SHA256SUMS');

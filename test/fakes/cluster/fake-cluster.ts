@@ -127,7 +127,7 @@ export class FakeCluster {
     }
   }
 
-  /** Ends watches as a server does after their `timeoutSeconds`. What changes afterwards is for the next watch. */
+  /** Ends watches as a server does after their `timeoutSeconds`. The next watch receives later changes. */
   endWatches(path: string): void {
     for (const watch of this.watches) {
       if (watch.path !== path) continue;

@@ -41,7 +41,7 @@ async function answers(count: number, image: (index: number) => string): Promise
   return all;
 }
 
-describe('with the API of AWS black-holed', () => {
+describe('with an unreachable AWS API', () => {
   beforeEach(() => {
     world.control.fault({ fault: { type: 'hang' } });
   });
@@ -58,14 +58,14 @@ describe('with the API of AWS black-holed', () => {
     );
   }, 40_000);
 
-  it('always swaps all the same', async () => {
+  it('swaps with imageSwapPolicy always', async () => {
     await world.serve(world.config({}, { imageSwapPolicy: 'always' }));
     const [answer] = await answers(1, () => app);
     expect(answer?.image).toBe(`${ECR_HOST}/${world.repository('app')}:1.0`);
     expect(answer?.milliseconds).toBeLessThan(DEADLINE_MS);
   });
 
-  it('the copy is made once AWS answers again', async () => {
+  it('makes the copy when AWS answers again', async () => {
     const service = await world.serve(world.config());
     await world.admit(service, app);
     await sleep(500);
@@ -77,7 +77,7 @@ describe('with the API of AWS black-holed', () => {
   }, 90_000);
 });
 
-it('with the registry black-holed Pods keep their images, and those that were known are swapped', async () => {
+it('keeps images and swaps known ones while the registry is unreachable', async () => {
   const service = await world.serve(world.config());
   await world.mirror(service, app);
   world.proxy.setBlackHole(ECR_HOST, 'request');
@@ -88,7 +88,7 @@ it('with the registry black-holed Pods keep their images, and those that were kn
   });
 });
 
-it('opens the breaker when the proxy itself is black-holed, so that no request waits', async () => {
+it('opens the circuit breaker when the proxy is unreachable, so that no request waits', async () => {
   const service = await world.serve(world.config());
   await until('the login', () => world.control.calls('GetAuthorizationToken').length === 1);
   world.proxy.setBlackHole(ECR_HOST, 'connect');
@@ -101,7 +101,7 @@ it('opens the breaker when the proxy itself is black-holed, so that no request w
   expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
 }, 40_000);
 
-it('without credentials at AWS, Pods keep their images and the service stays up', async () => {
+it('keeps images and stays available without AWS credentials', async () => {
   const service = await world.serve(world.config(), { env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' } });
   const all = await answers(10, () => app);
   expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));

@@ -64,7 +64,7 @@ const statuses = (): readonly ImageStatus[] => {
 };
 
 describe('a target that has archived an image', () => {
-  it('does not count as having it: explain names the archive, and a copy sends and restores everything', async () => {
+  it('counts as missing: explain names the archive, and a copy restores everything', async () => {
     await command('mirror', app);
     expect(statuses()).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
     moveAll('ARCHIVED');
@@ -85,7 +85,7 @@ describe('a target that has archived an image', () => {
     expect((await command('explain', app)).stdout).toContain('It is swapped for');
   });
 
-  it('repairs an image whose platforms alone are archived', async () => {
+  it('repairs an image of which only the platforms are archived', async () => {
     await command('mirror', app);
     const arn = repositoryArn(ACCOUNT, REGION, world.repository('app'));
     const [child] = image.manifests;
@@ -95,13 +95,13 @@ describe('a target that has archived an image', () => {
     expect(statuses()).toEqual(['ACTIVE', 'ACTIVE', 'ACTIVE']);
   });
 
-  it('costs no call of the API where the configuration archives nothing and the image is new', async () => {
+  it('makes no API call for a new image when the configuration archives nothing', async () => {
     const service = await world.serve(world.config());
     expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
     expect(world.control.calls('DescribeImages')).toEqual([]);
   });
 
-  it('is explained and copied all the same without ecr:DescribeImages', async () => {
+  it('is explained and copied without ecr:DescribeImages', async () => {
     await command('mirror', app);
     moveAll('ARCHIVED');
     world.control.fault({ action: 'DescribeImages', fault: { type: 'denied' } });
@@ -150,7 +150,7 @@ describe('a source that has archived an image', () => {
     ]);
   });
 
-  it('is absent without more words when ECR does not know the image', async () => {
+  it('is reported as absent when ECR does not know the image', async () => {
     const service = await world.serve(world.config({}, { source }));
     const row = await world.mirror(service, `${SOURCE_HOST}/team/app:4.0`);
     expect(row).toMatchObject({ state: 'failed', failure: { reason: 'absent' } });

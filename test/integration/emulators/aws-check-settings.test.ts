@@ -49,7 +49,7 @@ function stored(): void {
 }
 
 describe('managed signing', () => {
-  it('is off where the registry has no signing configuration, or none for the prefix', async () => {
+  it('is off when the registry has no signing configuration for the prefix', async () => {
     expect(await check('managed signing')).toEqual([{ ok: true, message: 'off' }]);
     world.control.registry.signing = [{ signingProfileArn: PROFILE, filters: ['team/*', 'mirrored/*'] }];
     expect(await check('managed signing')).toEqual([{ ok: true, message: 'off' }]);
@@ -84,7 +84,7 @@ describe('managed signing', () => {
     expect(probe?.message).toContain('"signer:SignPayload"');
   });
 
-  it('is not known without ecr:GetSigningConfiguration, which fails nothing', async () => {
+  it('is unknown without ecr:GetSigningConfiguration, and the check still succeeds', async () => {
     world.control.fault({ action: 'GetSigningConfiguration', fault: { type: 'denied' } });
     const [probe] = await check('managed signing');
     expect(probe?.ok).toBe(true);
@@ -104,21 +104,21 @@ describe('pull times', () => {
   });
   const lifecycle = { ecrOptions: { lifecyclePolicy: byPull } };
 
-  it('fails the check when a lifecycle policy goes by pulls and the identity is not excluded', async () => {
+  it('fails the check when a lifecycle policy uses pull times and the identity is not excluded', async () => {
     const [probe] = await check('pull times', lifecycle);
     expect(probe?.ok).toBe(false);
     expect(probe?.message).toContain(`aws ecr register-pull-time-update-exclusion --principal-arn ${USER}`);
     expect(await check('pull times')).toMatchObject([{ ok: true }]);
   });
 
-  it('passes when the identity is excluded, on whatever page of the list', async () => {
+  it('passes when any page of the list excludes the identity', async () => {
     world.control.registry.pullTimeExclusions = [`arn:aws:iam::${ACCOUNT}:role/scanner`, USER];
     expect(await check('pull times', lifecycle)).toEqual([
       { ok: true, message: 'reads by the service do not count as pulls' },
     ]);
   });
 
-  it('knows the excluded role of an assumed one, which has a path in IAM alone', async () => {
+  it('recognizes the excluded role of an assumed role, whose path only IAM shows', async () => {
     await world.close();
     const role = `arn:aws:iam::${ACCOUNT}:role/team/mirror`;
     world = await EcrWorld.start({ control: { roles: [{ arn: role }] } });
@@ -132,13 +132,13 @@ describe('pull times', () => {
 describe('creation templates', () => {
   const createOnPush = { repositories: { mode: 'createOnPush' } };
 
-  it('are checked with createOnPush only', async () => {
+  it('are checked only with createOnPush', async () => {
     expect(await check('creation template')).toEqual([]);
     const [probe] = await check('creation template', createOnPush);
     expect(probe?.message).toMatch(/^none with appliedFor CREATE_ON_PUSH matches the prefix: .* ECR's defaults/);
   });
 
-  it('that fit best and are for pushes are named', async () => {
+  it('are named by the best match that applies to pushes', async () => {
     world.control.registry.creationTemplates = [
       { prefix: 'mirror', appliedFor: ['PULL_THROUGH_CACHE'] },
       { prefix: 'mirrored', appliedFor: ['CREATE_ON_PUSH'] },
@@ -153,7 +153,7 @@ describe('creation templates', () => {
     expect((await check('creation template', createOnPush))[0]?.message).toMatch(/^mirror applies/);
   });
 
-  it('that are for every repository count least, however short the other prefix is', async () => {
+  it('for every repository have the lowest priority, however short the other prefix is', async () => {
     world.control.registry.creationTemplates = ['ROOT', 'mi'].map((prefix) => ({
       prefix,
       appliedFor: ['CREATE_ON_PUSH'],

@@ -77,7 +77,7 @@ describe('gc at ECR', () => {
         (parameters['imageIds'] as readonly { readonly imageDigest: string }[]).map(({ imageDigest }) => imageDigest),
       );
 
-  it('deletes by its API, the index before the platforms, also under immutable tags', async () => {
+  it('deletes through the ECR API, the index before the platforms, even with immutable tags', async () => {
     expect(await gc()).toEqual({ code: 0, states: [named('deleted', old), named('kept', used)].sort() });
     const [first, second] = calls();
     expect(first).toEqual([old.digest]);
@@ -93,7 +93,7 @@ describe('gc at ECR', () => {
     expect(world.control.images.find(ARN, 'old')?.imageStatus).toBe('ARCHIVED');
   });
 
-  it('skips what a lifecycle policy has taken: the image, or a platform', async () => {
+  it('skips an image or platform that a lifecycle policy has deleted', async () => {
     for (const digest of all(old)) {
       world.control.images.remove(ARN, digest);
       world.target.deleteManifest(APP, digest);
@@ -109,7 +109,7 @@ describe('gc at ECR', () => {
 });
 
 describe('the usage record of a service at ECR', () => {
-  it('gets a repository whose tags can move, although those of images cannot', async () => {
+  it('gets a repository with mutable tags, although the tags of images are immutable', async () => {
     const cluster = await FakeCluster.start();
     try {
       cluster.collection('/api/v1/pods').put(smallPod('web', `${ECR_HOST}/mirror/docker.io/library/web:1`, 'team-a'));

@@ -111,7 +111,7 @@ describe('the identity of the service', () => {
 });
 
 describe("the registry's login", () => {
-  it('is fetched once for many copies and looks', async () => {
+  it('is fetched once for many copies and lookups', async () => {
     for (let i = 0; i < 10; i += 1) loadImage(world.source, `app${i}`, buildImage({ seed: i, layerSize: 500 }), '1');
     const service = await world.serve(world.config({ quotas: { putImage: 1000 } }));
     const images = Array.from({ length: 10 }, (_, i) => `${world.source.host}/app${i}:1`);
@@ -122,7 +122,7 @@ describe("the registry's login", () => {
     expect(seconds * 1000 - Date.now()).toBeGreaterThan(11 * 3_600_000);
   });
 
-  it('is renewed at half of its life', async () => {
+  it('is renewed after half of its lifetime', async () => {
     world.control.tokens.life = 24_000;
     const service = await world.serve(world.config());
     await until('a second login', () => world.control.calls('GetAuthorizationToken').length === 2);
@@ -133,7 +133,7 @@ describe("the registry's login", () => {
     );
   }, 40_000);
 
-  it('is tried again after failures without anybody asking, and nothing needs a restart', async () => {
+  it('is retried after failures without a request or restart', async () => {
     world.control.fault({ action: 'GetAuthorizationToken', times: 2, fault: { type: 'denied' } });
     const service = await world.serve(world.config());
     await until('the third try', () => world.control.calls('GetAuthorizationToken').length === 3);
@@ -147,7 +147,7 @@ describe("the registry's login", () => {
     expect(service.log.filter(({ message }) => message.includes('ecr:GetAuthorizationToken'))).toHaveLength(2);
   });
 
-  it('is fetched again when the registry has taken it back', async () => {
+  it('is fetched again when the registry has revoked it', async () => {
     const service = await world.serve(world.config());
     await world.mirror(service, app);
     loadImage(world.source, 'app', buildImage({ seed: 5, layerSize: 1_000 }), '2.0');
@@ -239,7 +239,7 @@ describe('HTTP requests to AWS', () => {
     expect(world.control.calls('GetAuthorizationToken').length).toBeGreaterThan(0);
   });
 
-  it('trusts AWS_CA_BUNDLE, for the API as for the registry', async () => {
+  it('trusts AWS_CA_BUNDLE for the API and the registry', async () => {
     const { stdout } = await check('region: eu-central-1', { NODE_EXTRA_CA_CERTS: '' });
     expect(stdout).toContain('UNABLE_TO_VERIFY_LEAF_SIGNATURE');
     expect(stdout).toContain('set AWS_CA_BUNDLE to the file with its CA certificate');
@@ -263,7 +263,7 @@ describe('HTTP requests to AWS', () => {
     expect(output).toMatch(/ok .* identity +arn:aws:iam::123456789012:user\/mirror/);
   });
 
-  it('says which file AWS_CA_BUNDLE names, when it cannot be read', async () => {
+  it('names the file of AWS_CA_BUNDLE when it cannot be read', async () => {
     const { code } = await check('region: eu-central-1', { AWS_CA_BUNDLE: '/nowhere/bundle.pem' });
     expect(code).toBe(2);
   });

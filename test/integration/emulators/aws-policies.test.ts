@@ -44,7 +44,7 @@ async function mirrored(aws: Record<string, unknown> = both): Promise<void> {
 
 describe('a policy call that fails', () => {
   it.each(['SetRepositoryPolicy', 'PutLifecyclePolicy', 'TagResource'])(
-    '%s: the image is there, it is reported, and tried again until it is done',
+    '%s: the image is available, and the call is reported and retried until it succeeds',
     async (action) => {
       world.control.fault({ action, times: 1, fault: { type: 'denied' } });
       const service = await world.serve(world.config(both));
@@ -77,7 +77,7 @@ describe('a policy call that fails', () => {
 describe('a configuration with other policies', () => {
   const other = { ecrOptions: { accessPolicy: accessPolicy('two'), lifecyclePolicy } };
 
-  it('sets them where images are found, with one look at each repository', async () => {
+  it('sets them where it finds images, with one lookup per repository', async () => {
     await mirrored();
     const service = await world.serve(world.config(other));
     loadImage(world.source, 'app', buildImage({ seed: 3, layerSize: 1_000 }), '2.0');
@@ -100,7 +100,7 @@ describe('a configuration with other policies', () => {
     expect(calls('SetRepositoryPolicy') + calls('PutLifecyclePolicy') + calls('TagResource')).toBe(0);
   });
 
-  it('is seen by the sweep: a metric, and the policies set again; no one else’s repositories', async () => {
+  it('is found by the sweep, which updates a metric and the policies, and no other repositories', async () => {
     await mirrored();
     for (const name of ['mirror/docker.io/library/other', 'mirror/team', 'unrelated.io/app']) {
       world.control.repositories.create(ACCOUNT, REGION, name, {});
@@ -207,7 +207,7 @@ describe('check --online', () => {
     expect(Resource).toBe('arn:aws:ecr:eu-central-1:123456789012:repository/mirror/*');
   });
 
-  it('names the one that is missing, and says what could not be tried without it', async () => {
+  it('names the missing action and the checks that need it', async () => {
     await mirrored();
     world.control.fault({ action: 'DescribeRepositories', fault: { type: 'denied' } });
     const { code, probes } = await check(both);
@@ -258,7 +258,7 @@ describe('check --online', () => {
       );
     });
 
-    it('says that deleting is refused where tags may be listed', async () => {
+    it('reports that deletion is refused when only listing tags is allowed', async () => {
       world.control.fault({ action: 'BatchDeleteImage', fault: { type: 'denied' } });
       const { code, probes } = await check({}, gc);
       expect(code).toBe(1);
@@ -268,7 +268,7 @@ describe('check --online', () => {
       });
     });
 
-    it('does not ask for these rights of a cluster that only records its uses', async () => {
+    it('does not require these rights in a cluster that only records its usage', async () => {
       world.control.fault({ action: 'BatchDeleteImage', fault: { type: 'denied' } });
       const { code, probes } = await check({}, { gc: { cluster: 'east' } });
       expect(code).toBe(0);

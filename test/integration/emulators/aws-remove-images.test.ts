@@ -39,7 +39,7 @@ const sizes = (): number[] =>
   control.calls('BatchDeleteImage').map(({ parameters }) => (parameters['imageIds'] as readonly unknown[]).length);
 
 describe('images that gc deletes from ECR', () => {
-  it('go by digest with all their tags: an index first, then its platforms, at most 100 in a call', async () => {
+  it('are deleted by digest with all their tags, an index before its platforms, at most 100 per call', async () => {
     const digests = Array.from({ length: 203 }, (_, n) => digest(n));
     digests.forEach((one, n) => control.images.pushed(ARN, one, n === 0 ? '1.27' : undefined));
     control.images.pushed(ARN, digest(0), 'latest');
@@ -49,7 +49,7 @@ describe('images that gc deletes from ECR', () => {
     expect(control.images.list(ARN).map(({ imageTags }) => imageTags)).toEqual([['used']]);
   });
 
-  it('count as deleted when they are not there', async () => {
+  it('count as deleted when they do not exist', async () => {
     await remove(digest(1), digest(2));
     expect(sizes()).toEqual([1, 1]);
   });

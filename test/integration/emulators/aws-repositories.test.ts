@@ -100,7 +100,7 @@ describe('a repository that a push finds missing', () => {
     ]);
   });
 
-  it('costs nothing when it already exists: the next image makes no call', async () => {
+  it('causes no call for the next image when it already exists', async () => {
     const service = await world.serve(world.config());
     await world.mirror(service, app);
     const before = world.control.log.length;
@@ -110,7 +110,7 @@ describe('a repository that a push finds missing', () => {
     expect(await world.admit(service, app)).toBe(`${ECR_HOST}/${world.repository('app')}:1.0`);
   });
 
-  it('is taken as it is when somebody else was faster', async () => {
+  it('is used unchanged when someone else created it first', async () => {
     world.control.fault({
       action: 'CreateRepository',
       times: 1,
@@ -125,7 +125,7 @@ describe('a repository that a push finds missing', () => {
     expect(inEcr('1.0')).toBe(image.digest);
   });
 
-  it('is created once, however many images go there at once', async () => {
+  it('is created once, however many images are copied to it at once', async () => {
     for (let i = 0; i < 12; i += 1) loadImage(world.source, 'many', buildImage({ seed: i, layerSize: 1_000 }), `${i}`);
     const service = await world.serve(world.config({}, { mirror: { concurrency: 8 } }));
     const tags = Array.from({ length: 12 }, (_, i) => `${world.source.host}/many:${i}`);
@@ -180,7 +180,7 @@ describe('a repository that cannot be created', () => {
     expect(world.actions()).toEqual(['GetAuthorizationToken']);
   });
 
-  it('with mode preexisting an image goes into what is there', async () => {
+  it('with mode preexisting an image is copied to an existing repository', async () => {
     world.control.repositories.create(ACCOUNT, REGION, world.repository('app'), {});
     const ecrOptions = { accessPolicy, lifecyclePolicy };
     const service = await world.serve(world.config({ repositories: { mode: 'preexisting' }, ecrOptions }));
@@ -202,7 +202,7 @@ it('with mode createOnPush ECR creates the repository, and no call is made', asy
 describe('immutable tags', () => {
   const immutable = { ecrOptions: { imageTagMutability: 'IMMUTABLE' } };
 
-  it('a tag whose source has moved is a conflict: nothing is sent, the old image stays, no loop', async () => {
+  it('reject a tag whose source has moved: nothing is sent, the old image stays, and no loop begins', async () => {
     const service = await world.serve(world.config(immutable));
     await world.mirror(service, app);
     const other = buildImage({ seed: 7, layerSize: 10_000 });
@@ -222,7 +222,7 @@ describe('immutable tags', () => {
     expect(await world.metrics(service)).toContain('copy_jobs_total{target="default",outcome="conflict"} 1');
   });
 
-  it('an image named by digest gets its keeper tag, twice as well as once', async () => {
+  it('accept the keeper tag of an image named by digest, also a second time', async () => {
     const byDigest = `${world.source.host}/app@${image.digest}`;
     const first = await world.serve(world.config(immutable));
     expect(await world.mirror(first, byDigest)).toMatchObject({ state: 'done' });
@@ -235,7 +235,7 @@ describe('immutable tags', () => {
     expect(world.target.tags(world.repository('app'))).toEqual([`keep-${image.digest.slice(7, 19)}`]);
   });
 
-  it('two replicas that copy the same image at once both succeed', async () => {
+  it('let two replicas copy the same image at once', async () => {
     const config = world.config(immutable);
     const [one, two] = await Promise.all([world.serve(config), world.serve(config)]);
     const rows = await Promise.all([world.mirror(one, app), world.mirror(two, app)]);
@@ -249,7 +249,7 @@ describe('layers that another repository has', () => {
     loadImage(world.source, 'copy', image, '1.0');
   });
 
-  it('are mounted where the account allows it', async () => {
+  it('are mounted when the account allows it', async () => {
     world.control.settings.set('BLOB_MOUNTING', 'ENABLED');
     const service = await world.serve(world.config());
     await world.mirror(service, app);
@@ -259,7 +259,7 @@ describe('layers that another repository has', () => {
     expect(world.gate.mounts).toEqual({ asked: image.blobs.length, granted: image.blobs.length });
   });
 
-  it('are uploaded where it does not, without a second request to begin', async () => {
+  it('are uploaded otherwise, without a second request to start', async () => {
     const service = await world.serve(world.config());
     await world.mirror(service, app);
     const begun = world.gate.count('InitiateLayerUpload');

@@ -20,7 +20,7 @@ describe('ECR as a source', () => {
   const SOURCE_HOST = `${SOURCE_ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com`;
   const PULL_ROLE = `arn:aws:iam::${SOURCE_ACCOUNT}:role/pull`;
 
-  it('another account’s registry is read with its own role, the target written with its own', async () => {
+  it('reads another account’s registry and writes the target, each with its own role', async () => {
     await world.close();
     world = await EcrWorld.start({ control: { roles: [{ arn: PULL_ROLE }] }, hosts: { [SOURCE_HOST]: undefined } });
     const image = buildImage({ layerSize: 1_000 });
@@ -55,7 +55,7 @@ describe('ECR as a source', () => {
     ]);
   });
 
-  it('ECR Public is read with a login of its own, exchanged for a token as its registry asks', async () => {
+  it('reads ECR Public with a separate login, exchanged for a token', async () => {
     const PUBLIC = 'public.ecr.aws';
     await world.close();
     world = await EcrWorld.start({ hosts: { [PUBLIC]: undefined } });
@@ -83,7 +83,7 @@ describe('ECR as a source', () => {
     expect(world.control.log.find(({ service: of }) => of === 'ecr-public')).toMatchObject({ region: 'us-east-1' });
   });
 
-  it('layers come from S3, which never sees the login', async () => {
+  it('reads layers from S3, which never receives the login', async () => {
     const BUCKET = 'prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com';
     await world.close();
     world = await EcrWorld.start({ hosts: { [SOURCE_HOST]: undefined, [BUCKET]: undefined } });
@@ -105,7 +105,7 @@ describe('ECR as a source', () => {
   });
 });
 
-it('no login of AWS goes to a registry that a Pod names, whatever that asks for', async () => {
+it('an AWS login is never sent to a registry that a Pod names, whatever it requests', async () => {
   const hostile = await FakeRegistry.start({ auth: { type: 'basic', users: { nobody: 'knows' } } });
   try {
     const registries = [{ type: 'oci', oci: { registry: hostile.host, insecure: true } }];

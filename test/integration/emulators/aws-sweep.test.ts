@@ -60,7 +60,7 @@ const policyOf = (name: string): string | undefined =>
 const driftCounts = (): number[] => events.flatMap((event) => (event.kind === 'drift' ? [event.repositories] : []));
 
 describe('the sweep of all repositories', () => {
-  it('fixes those whose mark is pending or another, and no one else’s', async () => {
+  it('updates only its own repositories with a pending or different mark', async () => {
     const good = desiredPolicies(awsConfig({ ecrOptions: { ...defaultEcrOptions, lifecyclePolicy } }))?.hash ?? '';
     create('mirror/docker.io/library/pending', pendingValue);
     create('mirror/quay.io/old', '0'.repeat(32));
@@ -79,7 +79,7 @@ describe('the sweep of all repositories', () => {
     expect(asked.some((arn) => /repository\/(?:mirror\/team|other)/.test(arn))).toBe(false);
   });
 
-  it('with reconcilePolicies: false only says how many there are', async () => {
+  it('with reconcilePolicies: false only reports their number', async () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep({ repositories: { mode: 'api', reconcilePolicies: false } });
     await until('two looks', () => driftCounts().length >= 2);
@@ -87,7 +87,7 @@ describe('the sweep of all repositories', () => {
     expect(control.calls('PutLifecyclePolicy')).toEqual([]);
   });
 
-  it('without policies, or where others create repositories, asks nothing', async () => {
+  it('makes no call without policies or when others create repositories', async () => {
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep({ ecrOptions: defaultEcrOptions });
     sweep({ repositories: { mode: 'preexisting', reconcilePolicies: true } });
@@ -103,7 +103,7 @@ describe('the sweep of all repositories', () => {
     expect(control.calls('DescribeRepositories').length).toBeGreaterThanOrEqual(2);
   });
 
-  it('reports what is missing, and checks again', async () => {
+  it('reports missing policies and checks again', async () => {
     control.fault({ action: 'DescribeRepositories', times: 1, fault: { type: 'denied' } });
     create('mirror/quay.io/old', '0'.repeat(32));
     sweep();

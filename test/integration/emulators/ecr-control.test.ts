@@ -72,7 +72,7 @@ function sts(control: EcrControl, credentials: ECRClientConfig['credentials'] = 
 }
 
 describe('repositories', () => {
-  it('are made with their settings, shown, changed and deleted', async () => {
+  it('are created with their settings, shown, changed and deleted', async () => {
     const control = await start();
     const client = ecr(control);
     const repositoryName = 'docker.io/library/nginx';
@@ -145,7 +145,7 @@ describe('repositories', () => {
     });
   });
 
-  it('come in pages', async () => {
+  it('are listed in pages', async () => {
     const control = await start();
     for (let i = 0; i < 25; i += 1) control.repositories.create(control.account, region, `app-${i}`, {});
     const names: (string | undefined)[] = [];
@@ -220,7 +220,7 @@ describe('repositories', () => {
     });
   });
 
-  it('end at the quota', async () => {
+  it('are limited by the quota', async () => {
     const control = await start();
     control.repositories.quota = 1;
     await ecr(control).send(new CreateRepositoryCommand({ repositoryName: 'one' }));
@@ -228,7 +228,7 @@ describe('repositories', () => {
     await expect(second).rejects.toMatchObject({ name: 'LimitExceededException' });
   });
 
-  it('know the account’s settings', async () => {
+  it('have the account’s settings', async () => {
     const control = await start();
     control.settings.set('BLOB_MOUNTING', 'ENABLED');
     const answer = await ecr(control).send(new GetAccountSettingCommand({ name: 'BLOB_MOUNTING' }));
@@ -237,7 +237,7 @@ describe('repositories', () => {
 });
 
 describe('identity', () => {
-  it('of keys is checked by signature, region and service', async () => {
+  it('with access keys is checked by signature, region and service', async () => {
     const control = await start();
     const command = new DescribeRepositoriesCommand({});
     const unknown = { ...USER, accessKeyId: 'AKIAUNKNOWN' };
@@ -257,7 +257,7 @@ describe('identity', () => {
     });
   });
 
-  it('of a role is assumed with new keys, which then count, until they expire', async () => {
+  it('of a role is assumed with new keys, which are valid until they expire', async () => {
     const control = await start({ roles: [{ arn: OTHER, externalId: 'agreed' }] });
     const assume = { RoleArn: OTHER, RoleSessionName: 'image-swapper' };
     await expect(sts(control).send(new AssumeRoleCommand(assume))).rejects.toMatchObject({
@@ -290,7 +290,7 @@ describe('identity', () => {
     await expect(later).rejects.toMatchObject({ name: 'ExpiredTokenException' });
   });
 
-  it('of ECR Public has one API', async () => {
+  it('for ECR Public has one API', async () => {
     const control = await start();
     const client = new ECRPUBLICClient({ endpoint: control.origin, region: 'us-east-1', credentials: USER });
     cleanups.push(() => client.destroy());
@@ -300,7 +300,7 @@ describe('identity', () => {
     expect(control.calls()).toMatchObject([{ service: 'ecr-public', region: 'us-east-1', outcome: 'ok' }]);
   });
 
-  it('of a web identity needs a token that the role takes', async () => {
+  it('with a web identity needs a token that the role accepts', async () => {
     const control = await start({ roles: [{ arn: ROLE, webIdentityTokens: ['good'] }] });
     const assume = { RoleArn: ROLE, RoleSessionName: 'pod' };
     const client = sts(control, undefined);
@@ -333,7 +333,7 @@ describe('identity', () => {
 describe('faults', () => {
   const create = new CreateRepositoryCommand({ repositoryName: 'app' });
 
-  it('that are errors end after this many calls, and the SDK retries', async () => {
+  it('with errors end after the given number of calls, and the SDK retries', async () => {
     const control = await start();
     control.fault({ action: 'CreateRepository', times: 2, fault: { type: 'error', code: 'ThrottlingException' } });
     await ecr(control, { maxAttempts: 5 }).send(create);
@@ -344,7 +344,7 @@ describe('faults', () => {
     ]);
   });
 
-  it('that deny say it in AWS’s words, for one repository or identity', async () => {
+  it('that deny access use AWS’s message, for one repository or identity', async () => {
     const control = await start();
     control.fault({ action: 'CreateRepository', repository: 'app', fault: { type: 'denied' } });
     await expect(ecr(control).send(create)).rejects.toMatchObject({
@@ -370,7 +370,7 @@ describe('faults', () => {
     await ecr(control).send(create);
   });
 
-  it('that lose the answer have done what was asked: the next try hears that it exists', async () => {
+  it('that lose the response have executed the request: the next attempt finds that it exists', async () => {
     const control = await start();
     control.fault({ action: 'CreateRepository', times: 1, fault: { type: 'lost' } });
     await expect(ecr(control, { maxAttempts: 3 }).send(create)).rejects.toMatchObject({
@@ -390,7 +390,7 @@ describe('faults', () => {
     expect(control.calls('CreateRepository')).toMatchObject([{ outcome: 'hang' }]);
   });
 
-  it('can be a rate', async () => {
+  it('can be a rate limit', async () => {
     const control = await start({ rates: { DescribeRepositories: 3 } });
     const client = ecr(control);
     const names = await Promise.all(
@@ -406,7 +406,7 @@ describe('faults', () => {
 });
 
 describe('images', () => {
-  it('are shown by status, and a push takes them out of the archive', async () => {
+  it('are shown by status, and a push restores them from the archive', async () => {
     const control = await start();
     const client = ecr(control);
     const { repositoryArn: arn } = control.repositories.create('123456789012', region, 'app', {});

@@ -99,7 +99,7 @@ class Ecr {
 const errorsOf = ({ text }: Answer): unknown => (JSON.parse(text) as { errors: unknown }).errors;
 
 describe('logins', () => {
-  it('are needed for every request, and are tokens of the control plane', async () => {
+  it('are required for every request, and are tokens of the control plane', async () => {
     const ecr = await Ecr.start();
     for (const password of [undefined, 'guessed']) {
       const answer = await ecr.send('/v2/', { password });
@@ -116,7 +116,7 @@ describe('logins', () => {
     ]);
   });
 
-  it('may not be allowed an action', async () => {
+  it('can lack permission for an action', async () => {
     const ecr = await Ecr.start({ allows: (_arn, action) => action !== 'InitiateLayerUpload' });
     ecr.repository('app');
     const answer = await ecr.send('/v2/app/blobs/uploads/', { method: 'POST', password: ecr.login() });
@@ -166,7 +166,7 @@ describe('repositories', () => {
     expect(new Set(ecr.gate.log.map(({ arn }) => arn))).toEqual(new Set([ARN]));
   });
 
-  it('are made by a push where a creation template says so', async () => {
+  it('are created by a push if a creation template allows it', async () => {
     const ecr = await Ecr.start({ createOnPush: true });
     await ecr.pushBlob('team/app', Buffer.from('content'), ecr.login());
     expect(ecr.control.repositories.find('123456789012', region, 'team/app')).toBeDefined();
@@ -228,7 +228,7 @@ describe('tags', () => {
     }
   });
 
-  it('that are immutable are given once, however many push', async () => {
+  it('that are immutable are set once, however many clients push', async () => {
     const ecr = await Ecr.start();
     ecr.repository('app', { imageTagMutability: 'IMMUTABLE' });
     const password = ecr.login();
@@ -257,7 +257,7 @@ describe('mounts', () => {
     expect(ecr.gate.mounts).toEqual({ asked: 3, granted: 1 });
   });
 
-  it('need the same encryption', async () => {
+  it('require the same encryption', async () => {
     const ecr = await Ecr.start();
     ecr.control.settings.set('BLOB_MOUNTING', 'ENABLED');
     ecr.repository('app');
@@ -270,7 +270,7 @@ describe('mounts', () => {
 });
 
 describe('quotas', () => {
-  it('count each action for itself and answer 429 beyond the burst', async () => {
+  it('count each action separately and answer 429 beyond the burst', async () => {
     const ecr = await Ecr.start({ rates: { PutImage: 3 } });
     ecr.repository('app');
     const password = ecr.login();

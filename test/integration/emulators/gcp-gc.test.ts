@@ -118,7 +118,7 @@ describe('gc at Artifact Registry', () => {
     expect(google.target.tags(APP)).toEqual(['keep-0123456789ab', 'old', 'used']);
   });
 
-  it('says which right is missing to the role of a writer, and loses nothing', async () => {
+  it('names the permission that a writer role lacks, and deletes nothing', async () => {
     google.api.state.permissions.set(POD_ACCOUNT, new Set(WRITER_PERMISSIONS));
     const ended = await gc();
     expect(ended.code).toBe(1);
@@ -128,7 +128,7 @@ describe('gc at Artifact Registry', () => {
     expect(google.target.tags(APP)).toEqual(['keep-0123456789ab', 'old', 'used']);
   });
 
-  it('skips what a cleanup policy has taken: the tags, or a platform', async () => {
+  it('skips tags or platforms that a cleanup policy has deleted', async () => {
     for (const { digest } of old.manifests) google.target.deleteManifest(APP, digest);
     expect(await gc()).toMatchObject({ code: 0, rows: [{ state: 'kept' }] });
     loadImage(google.target, APP, old, 'old');

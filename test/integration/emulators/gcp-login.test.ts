@@ -58,7 +58,7 @@ function expectNoTokens({ stdout, stderr }: ProgramResult): void {
 }
 
 describe("Google's default credentials", () => {
-  it('come from the metadata server, beside the proxy, in one request for all images', async () => {
+  it('come from the metadata server without the proxy, in one request for all images', async () => {
     const images = ['app:1.0', 'app:1.1', 'other:2'].map((name) => google.push(image, name));
     const result = await mirror({}, google.env, images);
     expect(result).toMatchObject({ code: 0 });
@@ -75,7 +75,7 @@ describe("Google's default credentials", () => {
     expectNoTokens(result);
   });
 
-  it('are waited for when they come late, as in the first seconds of a Pod', async () => {
+  it('are awaited when they are late, as in the first seconds of a Pod', async () => {
     google.metadata.late = 1;
     const result = await mirror({}, google.env);
     expect(result).toMatchObject({ code: 0 });
@@ -105,7 +105,7 @@ describe("Google's default credentials", () => {
     expect(pushers()).toEqual([KEY_ACCOUNT]);
   });
 
-  it('come from another cloud by workload identity federation, its token read from a file', async () => {
+  it('come from another cloud by workload identity federation, with a token from a file', async () => {
     google.auth.subjectTokens.set('a-token-of-another-cloud', KEY_ACCOUNT);
     await writeFile(join(google.folder, 'subject'), 'a-token-of-another-cloud');
     const file = await google.writeJson('federation.json', {
@@ -142,7 +142,7 @@ describe("Google's default credentials", () => {
     expect(pushers()).toEqual([KEY_ACCOUNT]);
   });
 
-  it("come from a person's login with gcloud, found in the home folder", async () => {
+  it("come from a user's gcloud login in the home folder", async () => {
     google.auth.refreshTokens.set('1//refresh', USER);
     await mkdir(join(google.folder, '.config', 'gcloud'), { recursive: true });
     await google.writeJson('.config/gcloud/application_default_credentials.json', {
@@ -159,7 +159,7 @@ describe("Google's default credentials", () => {
     expect(google.auth.grants).toEqual([{ host: 'oauth2.googleapis.com', grant: 'refresh_token', identity: USER }]);
   });
 
-  it("come from a file of gcloud's that impersonates", async () => {
+  it('come from a gcloud file with impersonation', async () => {
     google.auth.refreshTokens.set('1//refresh', USER);
     google.auth.impersonators.set(USER, [KEY_ACCOUNT]);
     const file = await google.writeJson('impersonation.json', {
@@ -180,7 +180,7 @@ describe("Google's default credentials", () => {
 });
 
 describe('impersonation by the configuration', () => {
-  it('acts as the service account, by what the metadata server makes us', async () => {
+  it('acts as the service account with credentials of the metadata server', async () => {
     google.auth.impersonators.set(POD_ACCOUNT, [KEY_ACCOUNT]);
     const result = await mirror({ serviceAccount: KEY_ACCOUNT }, google.env);
     expect(result).toMatchObject({ code: 0 });
@@ -204,8 +204,8 @@ describe('impersonation by the configuration', () => {
   });
 });
 
-describe('credentials that are not good', () => {
-  it('a file that is missing: refused before anything is asked, at its line and column', async () => {
+describe('invalid credentials', () => {
+  it('a missing file is refused at its line and column before any request', async () => {
     const result = await mirror({ credentialsFile: '/nowhere/key.json' }, google.env);
     expect(result.code).toBe(2);
     expect(result.stderr).toMatch(
@@ -215,7 +215,7 @@ describe('credentials that are not good', () => {
     expect(google.metadata.requests).toEqual([]);
   });
 
-  it('a file of the variable that is not JSON', async () => {
+  it('a file of the variable that is not JSON is refused', async () => {
     await writeFile(join(google.folder, 'key.json'), '{"type": "service_account",\n"private_key": secret}');
     const env = { ...google.env, GOOGLE_APPLICATION_CREDENTIALS: join(google.folder, 'key.json') };
     const result = await check({}, env);
@@ -226,7 +226,7 @@ describe('credentials that are not good', () => {
     expect(result.stderr).not.toContain('secret');
   });
 
-  it('no service account in the Pod', async () => {
+  it('a Pod without a service account is reported', async () => {
     google.metadata.mode = 'no-account';
     const result = await check({}, google.env);
     expect(result.code).toBe(1);
@@ -235,7 +235,7 @@ describe('credentials that are not good', () => {
     );
   });
 
-  it('a key that was revoked', async () => {
+  it('a revoked key is reported', async () => {
     const stale = google.auth.keyFile(KEY_ACCOUNT);
     google.auth.keyFile(KEY_ACCOUNT);
     const file = await google.writeJson('key.json', stale);
@@ -248,7 +248,7 @@ describe('credentials that are not good', () => {
     expect(output).not.toContain('PRIVATE KEY');
   });
 
-  it('nowhere any', async () => {
+  it('missing credentials are reported', async () => {
     const result = await check({}, google.outside);
     expect(result.code).toBe(1);
     expect(result.stderr + result.stdout).toContain(

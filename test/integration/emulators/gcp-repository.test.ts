@@ -88,7 +88,7 @@ const grant = (permissions: readonly string[]): void => {
 describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
   const endpoint = (): Record<string, unknown> => (transport === 'grpc' ? { endpoint: google.api.grpcEndpoint } : {});
 
-  it('creates the repository that a push misses, once, as configured', async () => {
+  it('creates a missing repository once, as configured', async () => {
     google.api.state.repositories.clear();
     grant(ADMIN_PERMISSIONS);
     const kms = { ...SETTINGS, repository: { ...SETTINGS.repository, kmsKey: KMS_KEY } };
@@ -120,7 +120,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     expect(google.api.methods()).not.toContain('UpdateRepository');
   });
 
-  it('creates it in the project of a domain', async () => {
+  it('creates it in a domain-scoped project', async () => {
     grant(ADMIN_PERMISSIONS);
     const result = await mirror({ ...endpoint(), projectId: 'example.com:my-team', createRepository: true });
     expect(result).toMatchObject({ code: 0 });
@@ -130,7 +130,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     expect(google.api.requests[0]?.request).toMatchObject({ parent: 'projects/example.com:my-team/locations/europe' });
   });
 
-  it('sets again what differs, readers too, and nothing else', async () => {
+  it('restores only settings and readers that differ', async () => {
     grant(ADMIN_PERMISSIONS);
     google.api.state.repositories.set(TARGET_REPOSITORY, {
       name: TARGET_REPOSITORY,
@@ -193,7 +193,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     );
   });
 
-  it('looks once, and changes nothing, when the repository is as configured', async () => {
+  it('checks once and changes nothing when the repository is as configured', async () => {
     grant(ADMIN_PERMISSIONS);
     await mirror({ ...endpoint(), ...SETTINGS });
     google.api.requests.length = 0;
@@ -202,7 +202,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     expect(google.api.methods()).toEqual(['GetRepository']);
   });
 
-  it('copies all the same without permission for the settings, and names the role', async () => {
+  it('copies without permission for the settings and names the role', async () => {
     grant(WRITER_PERMISSIONS);
     const result = await mirror({ ...endpoint(), ...SETTINGS });
     expect(result).toMatchObject({ code: 0 });
@@ -214,7 +214,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     );
   });
 
-  it('ends with the role to grant when it may not create the repository, having asked once', async () => {
+  it('names the role to grant after one request when it may not create the repository', async () => {
     google.api.state.repositories.clear();
     const result = await mirror({ ...endpoint(), createRepository: true });
     expect(result.code).toBe(1);
@@ -233,7 +233,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     expect(result.stdout).toContain('; enable artifactregistry.googleapis.com in project my-project-123');
   });
 
-  it('goes on when another replica was faster', async () => {
+  it('continues when another replica created it first', async () => {
     google.api.state.repositories.clear();
     grant(ADMIN_PERMISSIONS);
     google.api.fault = { code: 6, message: 'the repository already exists' };
@@ -267,7 +267,7 @@ describe('a target without settings', () => {
 describe('check --online', () => {
   const check = (gcp: Record<string, unknown>): Promise<ProgramResult> => run(['check', '--online'], gcp);
 
-  it('finds everything in order', async () => {
+  it('reports no problem', async () => {
     const result = await check({});
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect(google.api.requests.at(-1)?.request).toMatchObject({
@@ -279,7 +279,7 @@ describe('check --online', () => {
     expect(google.target.openUploads).toBe(0);
   });
 
-  it('names the role that gc needs where it deletes, and asks for it only there', async () => {
+  it('names the role that gc needs, and requires it only where gc deletes', async () => {
     const gc = { gc: { clusters: ['east'] } };
     const refused = await run(['check', '--online'], {}, google.env, gc);
     expect(refused.code).toBe(1);
@@ -336,7 +336,7 @@ describe('check --online', () => {
     expect((await check({})).stdout).toMatch(/MISSING .*repository +my-project-123\/mirror is a REMOTE_REPOSITORY/);
   });
 
-  it('needs no API for what the registry itself tells', async () => {
+  it('makes no API call for what the registry itself reports', async () => {
     google.api.fault = { code: 7, message: 'Artifact Registry API has not been used in project 1 before.' };
     const result = await check({});
     expect(result).toMatchObject({ code: 0 });

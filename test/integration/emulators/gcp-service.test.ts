@@ -86,7 +86,7 @@ describe('while Google does not answer', () => {
     expect(failures?.[0]?.['registry']).toBe('target default');
   });
 
-  it('answers inside the budget when the registry itself is a black hole', async () => {
+  it('answers within the budget when the registry is unreachable', async () => {
     google.proxy.setBlackHole(TARGET_HOST, 'connect');
     const name = google.push(image);
     await start();
@@ -99,7 +99,7 @@ describe('while Google does not answer', () => {
 });
 
 describe('the login', () => {
-  it('is one for both threads, renewed at half of its life, told as a metric, and in no log', async () => {
+  it('is shared by both threads, renewed after half of its lifetime, shown as a metric, and in no log', async () => {
     google.metadata.lifetime = 21;
     const name = google.push(image);
     await start({}, { logLevel: 'debug' });
@@ -121,7 +121,7 @@ describe('the login', () => {
 });
 
 describe('the settings', () => {
-  it('are set again when somebody has changed them: seen as a metric, without an image that waits', async () => {
+  it('are restored after a change, with a metric and without a waiting image', async () => {
     google.api.state.permissions.set(POD_ACCOUNT, new Set(ADMIN_PERMISSIONS));
     await start({ endpoint: google.api.grpcEndpoint, repository: { description: 'Mirrored images' } });
     // The service checks the repository by itself, without a request for an image.

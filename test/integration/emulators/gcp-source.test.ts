@@ -80,7 +80,7 @@ describe('one login for all of Google', () => {
     expect(other.logins).toEqual([]);
   });
 
-  it('is there for a source when the target is another registry', async () => {
+  it('is used for a source when the target is another registry', async () => {
     const result = await mirror([APP], { source: { registries: [source('team-project', 'apps')] } });
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored(`${SOURCE_HOST}/team-project/apps/app`, '1.0')).toBe(image.digest);
@@ -90,7 +90,7 @@ describe('one login for all of Google', () => {
 });
 
 describe('a service account for a source', () => {
-  it("reads its own repository, and no other: each source's on one host has its own", async () => {
+  it('reads only its own repository: each source on a host has its own account', async () => {
     loadImage(google.source, 'team-project/other/app', image, '1.0');
     loadImage(google.source, 'third-project/third/app', image, '1.0');
     for (const name of [
@@ -124,7 +124,7 @@ describe('a service account for a source', () => {
 });
 
 describe('without a login', () => {
-  it('reads what is public', async () => {
+  it('reads public images', async () => {
     google.sourcePlane.public.add('team-project/apps');
     const result = await mirror([APP], {}, google.outside);
     expect(result).toMatchObject({ code: 0 });
@@ -132,7 +132,7 @@ describe('without a login', () => {
     expect(google.sourcePlane.logins).toEqual([]);
   });
 
-  it('reads what is public although a source has none, and tells', async () => {
+  it('reads public images although a source has no login, and reports it', async () => {
     google.sourcePlane.public.add('team-project/apps');
     const registries = [source('private-project', 'private')];
     const result = await mirror([APP], { source: { registries } }, google.outside);

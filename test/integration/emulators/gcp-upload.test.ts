@@ -46,7 +46,7 @@ describe('uploads to Artifact Registry', () => {
     expect(google.target.openUploads).toBe(0);
   });
 
-  it('take the same memory for layers of 20 and of 200 MiB', async () => {
+  it('use the same memory for layers of 20 and of 200 MiB', async () => {
     const peaks: number[] = [];
     for (const layerSize of [20 * MIB, 200 * MIB]) {
       google = await GoogleCloud.start({ target: { keepBlobs: false } });
@@ -64,7 +64,7 @@ describe('uploads to Artifact Registry', () => {
 });
 
 describe('signatures', () => {
-  it('go along by their tag where the registry has no referrers', async () => {
+  it('are copied by their tag when the registry has no referrers API', async () => {
     google = await GoogleCloud.start({ target: { referrers: false } });
     const image = buildImage({ platforms: ['linux/amd64'], layerSize: 5_000 });
     const signature = pushReferrer(google, image);
@@ -73,7 +73,7 @@ describe('signatures', () => {
     expect(google.target.tags(REPOSITORY)).toContain(image.digest.replace(':', '-'));
   });
 
-  it('that the registry refuses do not keep the image away', async () => {
+  it('that the registry refuses do not prevent the copy of the image', async () => {
     google = await GoogleCloud.start();
     const image = buildImage({ platforms: ['linux/amd64'], layerSize: 5_000 });
     const signature = pushReferrer(google, image);

@@ -73,7 +73,7 @@ describe('mirror', () => {
     expect(new Set(azure.targetPlane.refreshTokens)).toEqual(new Set(azure.targetPlane.issued));
   });
 
-  it('takes the identity of the configuration before that of the environment', async () => {
+  it('prefers the identity of the configuration to that of the environment', async () => {
     const env = { AZURE_TENANT_ID: OTHER_TENANT, AZURE_CLIENT_ID: OTHER_TENANT };
     const result = await run(
       ['mirror', azure.push(image)],
@@ -84,7 +84,7 @@ describe('mirror', () => {
     expect(mirrored()).toBe(image.digest);
   });
 
-  it('uploads a layer that is larger than one request may be', async () => {
+  it('uploads a layer that exceeds the limit of one request', async () => {
     const large = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 21_000_000 });
     const result = await run(['mirror', azure.push(large)], { prefix: 'mirror' });
     expect(result).toMatchObject({ code: 0 });
@@ -169,7 +169,7 @@ describe('check --online', () => {
     ['without a token', {}],
     ['with a token of several words', { refresh_token: 'please log in' }],
     ['with a token that is a number', { refresh_token: 7 }],
-  ])('says that the exchange answers %s, and shows nothing of it', async (_, answer) => {
+  ])('reports that the exchange answers %s without showing its content', async (_, answer) => {
     azure.targetPlane.exchanged = answer;
     const result = await run(['check', '--online'], {});
     expect(result.code).toBe(1);
@@ -177,7 +177,7 @@ describe('check --online', () => {
     expect(result.stdout + result.stderr).not.toContain('please');
   });
 
-  it('takes a refresh token that does not say when it ends for three hours', async () => {
+  it('uses a refresh token without an expiry for three hours', async () => {
     azure.targetPlane.exchanged = { refresh_token: 'opaque' };
     const before = Date.now();
     const result = await run(['check', '--online'], {});
@@ -194,7 +194,7 @@ describe('check --online', () => {
     expect(azure.entra.requests).toEqual([]);
   });
 
-  it('tries no push at a source', async () => {
+  it('attempts no push at a source', async () => {
     const source = { type: 'acr', acr: { registry: OTHER_HOST } };
     const result = await run(['check', '--online'], {}, { more: { source: { registries: [source] } } });
     expect(result.stdout).toMatch(new RegExp(`source ${OTHER_HOST} .*login`));
@@ -212,7 +212,7 @@ describe('check --online', () => {
     ['no tenant', {}, { AZURE_TENANT_ID: '' }, ['acr.tenantId or AZURE_TENANT_ID must be set']],
     ['no webhook', {}, { AZURE_FEDERATED_TOKEN_FILE: '' }, ['AZURE_FEDERATED_TOKEN_FILE must be set']],
     ['no token file', {}, { AZURE_FEDERATED_TOKEN_FILE: '/nowhere/token' }, ['/nowhere/token cannot be read: ENOENT']],
-  ])('says what to do about %s', async (_, acr, env, texts) => {
+  ])('explains what to do about %s', async (_, acr, env, texts) => {
     const result = await run(['check', '--online'], acr, { env });
     expect(result).toMatchObject({ code: 1 });
     for (const text of texts) expect(result.stdout).toContain(text);

@@ -22,7 +22,7 @@ const dyingProgram = (): string =>
 const count = async (): Promise<number> => (await readFile(starts, 'utf8').catch(() => '')).length;
 
 describe('a background worker that ends right after its start', () => {
-  it('is started again after pauses that grow, reported each time, and not at once because of a request', async () => {
+  it('is restarted and reported after growing pauses, and not earlier because of a request', async () => {
     const log = createLogger({ level: 'error', format: 'json' });
     let restarts = 0;
     const copier = new BackgroundWorker(

@@ -77,7 +77,7 @@ describe('pieces of a body', () => {
     expect(copied).toBeLessThan(BODY.length / 2);
   });
 
-  it('leave the connection to the next request, whose body is whole too', async () => {
+  it('release the connection for the next request, whose body is complete as well', async () => {
     let connections = 0;
     const seen = new WeakSet<net.Socket>();
     const get = await serve((socket) => {
@@ -100,7 +100,7 @@ describe('pieces of a body', () => {
     expect(connections).toBe(1);
   });
 
-  it('come in order from a reader that pauses after each of them', async () => {
+  it('are delivered in order when the reader pauses after each one', async () => {
     const get = await serve((socket) => socket.write(answer(BODY)));
     const response = await get();
     const hash = createHash('sha256');

@@ -191,9 +191,9 @@ describe('a service without authentication', () => {
     expect(await metric(service, 'image_swapper_open_routes', { route: 'webhook' })).toBe(0);
   });
 
-  it('answers /v1/explain and /v1/mirrors to loopback alone', () => expectLoopbackOnly());
+  it('answers /v1/explain and /v1/mirrors only on loopback', () => expectLoopbackOnly());
 
-  it('answers others while some peers send bodies that do not end', async () => {
+  it('answers other callers while some send bodies that do not end', async () => {
     const line = () => service.log.find((one) => one['purpose'] === 'admission' && one['protocol'] === 'http');
     await until('the plain listener is open', () => line() !== undefined);
     const port = Number(String(line()?.['address']).split(':').at(-1));
@@ -218,7 +218,7 @@ describe('a service without authentication', () => {
 describe('pull secrets of a Pod that the API server shows', () => {
   useService({});
 
-  it('are read for a request that nobody authenticates', async () => {
+  it('are read for an unauthenticated request', async () => {
     api.putPod(namespace, 'web', { containers: [{ name: 'app', image: app() }], ...pull });
     await kyverno();
     expect(await stateOf()).toBe('done');
@@ -229,7 +229,7 @@ describe('pull secrets of a Pod that the API server shows', () => {
 describe('auth.kyverno.secret', () => {
   useService({ auth: { kyverno: { secret: SECRET } } });
 
-  it('is what /v1/kyverno asks for, in plain text or as a Secret holds it, and closes routes without authentication', async () => {
+  it('is required by /v1/kyverno, as plain text or base64, and closes routes without authentication', async () => {
     for (const headers of [{}, { 'Image-Swapper-Secret': `${SECRET}x` }, { Authorization: `Bearer ${SECRET}` }]) {
       const reply = await kyverno(headers);
       expect([reply.status, codeOf(reply)]).toEqual([401, 'caller_unknown']);
@@ -252,7 +252,7 @@ describe('auth.kyverno.secret', () => {
     expect(JSON.stringify(service.log)).not.toContain(encoded);
   });
 
-  it('lets names that are not Kubernetes names be read neither as ServiceAccount nor as Secret', async () => {
+  it('never reads invalid Kubernetes names as ServiceAccount or Secret', async () => {
     const spec = {
       imagePullSecrets: NO_NAMES.map((name) => ({ name })),
       serviceAccountName: '../../secrets/pod-secret',
@@ -271,7 +271,7 @@ describe('auth.kyverno.secret', () => {
 describe('auth.kyverno.token', () => {
   useService({ auth: { kyverno: { token: true } } });
 
-  it("takes Kyverno's own token, reviewed once", async () => {
+  it("accepts Kyverno's own token and reviews it once", async () => {
     api.putToken(token, ACCOUNT, AUDIENCE);
     const replies = await Promise.all([1, 2, 3].map(() => kyverno(bearer(token))));
     expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
@@ -309,7 +309,7 @@ describe('auth.kyverno.token without TokenReviews', () => {
 describe('auth.kyverno.tokenRequired: false', () => {
   useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
 
-  it("believes the holder of Kyverno's token, and closes no route", async () => {
+  it("trusts the holder of Kyverno's token and closes no route", async () => {
     api.putToken(token, ACCOUNT, AUDIENCE);
     expect((await kyverno(bearer(token))).status).toBe(200);
     expect(await stateOf()).toBe('done');
@@ -373,7 +373,7 @@ describe('auth.webhook.path', () => {
 describe('server.routes', () => {
   useService({ server: { routes: ['webhook'] }, policies: { engine: 'webhook' } }, { cluster: false });
 
-  it('names what is answered', async () => {
+  it('lists the served routes', async () => {
     expect((await send('/webhook', webhookBody())).status).toBe(200);
     const reply = await send('/v1/kyverno', kyvernoBody());
     expect([reply.status, codeOf(reply)]).toEqual([404, 'not_served']);
@@ -387,9 +387,9 @@ describe('auth.explain.secret', () => {
   it.each([
     ['without the secret', {}],
     ['with another secret', { 'Image-Swapper-Secret': `${SECRET}x` }],
-  ])('opens /v1/explain and /v1/mirrors to loopback alone %s', (_, headers) => expectLoopbackOnly(headers));
+  ])('opens /v1/explain and /v1/mirrors only to loopback %s', (_, headers) => expectLoopbackOnly(headers));
 
-  it('opens them to a caller that knows it', async () => {
+  it('opens them to a caller with the secret', async () => {
     const replies = await Promise.all(explanations({ ...OTHER_ADDRESS, headers: { 'Image-Swapper-Secret': SECRET } }));
     expect(replies.map(({ status }) => status)).toEqual([200, 200]);
     // The secret does not change access to other routes.

@@ -64,7 +64,7 @@ async function check(
   return JSON.parse(stdout) as Result;
 }
 
-it('reports which match, which belong to another configuration, and which have no hash', async () => {
+it('reports which policies match, belong to another configuration, or have no hash', async () => {
   const { policies } = await check({});
   expect(policies.gatekeeper).not.toBe(policies.kyverno);
   live = { MutatingPolicy: policies.kyverno, Assign: policies.kyverno, MutatingWebhookConfiguration: undefined };
@@ -84,7 +84,7 @@ it('reports which match, which belong to another configuration, and which have n
   expect([...selectors]).toEqual(['app.kubernetes.io/name=image-swapper']);
 });
 
-it('reports what it may not read, and continues with the others', async () => {
+it('reports policies that it may not read and continues with the others', async () => {
   forbidden = 'mutatingpolicies';
   live = { Assign: 'old' };
   const { cluster } = await check();
@@ -95,7 +95,7 @@ it('reports what it may not read, and continues with the others', async () => {
   expect(cluster[0]?.message).toContain('not compared: mutatingpolicies.policies.kyverno.io: not allowed');
 });
 
-it('says that there are none, unless none are wanted', async () => {
+it('reports missing policies unless none are configured', async () => {
   expect((await check()).cluster).toEqual([
     {
       policy: 'policies',
@@ -107,7 +107,7 @@ it('says that there are none, unless none are wanted', async () => {
   expect((await check(undefined, ['--set', 'policies.engine=none'])).cluster).toEqual([]);
 });
 
-it('is silent where there is no cluster', async () => {
+it('prints nothing without a cluster', async () => {
   expect((await check({})).cluster).toEqual([]);
 });
 
@@ -115,7 +115,7 @@ it.each([
   ['kyverno:v1.20.0', false, 'which refuses to create or change a ClusterPolicy'],
   ['kyverno:v1.19.1', true, 'before you upgrade it'],
   [undefined, true, 'Kyverno 1.20 refuses to create or change a ClusterPolicy'],
-])('tells what becomes of a ClusterPolicy with Kyverno %s', async (image, ok, message) => {
+])('reports what happens to a ClusterPolicy with Kyverno %s', async (image, ok, message) => {
   kyverno = image;
   const { cluster } = await check(undefined, ['--set', 'policies.engine=kyverno-clusterpolicy']);
   expect(cluster).toContainEqual({

@@ -30,7 +30,7 @@ describe('check', () => {
     for (const line of lines) expect(line).toMatch(/^.*broken\.yaml:\d+:\d+: /);
   });
 
-  it('reports all that can be wrong with decisions together, each where it stands, and so does serve', async () => {
+  it('reports all problems of decisions together, each with its location, like serve', async () => {
     const rules = Array.from({ length: 51 }, (_, n) => ({ rulePriority: n + 1 }));
     const lines: readonly (readonly [string, string?])[] = [
       ['imageCopyDeadline: soon', 'imageCopyDeadline: "soon" is not a valid duration'],
@@ -75,7 +75,7 @@ describe('check', () => {
     }
   });
 
-  it('online, tells what may not be done at which registry, and exits 1', async () => {
+  it('online, reports each missing permission with its registry, and exits 1', async () => {
     const locked = await FakeRegistry.start({
       auth: { type: 'basic', users: { u: 'right-word' } },
       anonymousPull: true,
@@ -96,7 +96,7 @@ describe('check', () => {
     }
   });
 
-  it('online, tells a registry that does not answer from one that refuses, with advice for its kind', async () => {
+  it('online, distinguishes an unreachable registry from a refusing one, with advice for its kind', async () => {
     const host = `127.0.0.1:${await freePort()}`;
     const target = { type: 'oci', oci: { registry: host, insecure: true } };
     const ended = await cli.swapper(['check', '--online', '--config', await cli.config({ target })]);
@@ -123,7 +123,7 @@ describe('check', () => {
     });
   });
 
-  it('online, tries whether gc may delete, and deletes nothing', async () => {
+  it('online, checks whether gc may delete, and deletes nothing', async () => {
     const image = buildImage({ seed: 1 });
     loadImage(cli.target, 'mirror/docker.io/library/app', image, '1');
     const gc = { clusters: ['east'] };
@@ -154,7 +154,7 @@ describe('check', () => {
     }
   });
 
-  it('online, is content with registries that can be used, and leaves nothing there', async () => {
+  it('online, succeeds with usable registries and leaves nothing in them', async () => {
     const ended = await cli.spawned(['check', '--online', '--config', await cli.config()]);
     expect(ended).toMatchObject({ code: 0 });
     expect(ended.stdout).toMatch(/ok {2}target default .*push +may push/);
@@ -162,7 +162,7 @@ describe('check', () => {
     expect(cli.target.accessLog.map(({ method }) => method)).toContain('POST');
   });
 
-  it('online, asks under each path, and tries no push where nothing is copied', async () => {
+  it('online, checks each path, and attempts no push where nothing is copied', async () => {
     const target = {
       oci: { registry: cli.target.host, insecure: true },
       paths: { 'docker.io': 'hub', 'quay.io': 'q' },
@@ -183,7 +183,7 @@ describe('check', () => {
     expect(asked.filter(({ method }) => !['HEAD', 'GET'].includes(method))).toEqual([]);
   });
 
-  it('prints the configuration in force with origins, and hides passwords', async () => {
+  it('prints the current configuration with origins and hides passwords', async () => {
     const oci = { registry: cli.target.host, insecure: true, credentials: { username: 'u', password: 'a-pass-word' } };
     const file = await cli.config({ target: { type: 'oci', oci }, imageCopyPolicy: 'none' });
     const env = { IMAGE_SWAPPER_IMAGE_COPY_POLICY: 'immediate', IMAGE_SWAPPER_LOG_LEVEL: 'warn' };
@@ -196,7 +196,7 @@ describe('check', () => {
     expect(stdout).not.toContain('a-pass-word');
   });
 
-  it('takes any key as a flag, which wins over the environment and the file', async () => {
+  it('accepts any key as a flag, which overrides the environment and the file', async () => {
     const env = { IMAGE_SWAPPER_TARGET_OCI_PREFIX: 'from-environment', IMAGE_SWAPPER_SOURCE_DENY: 'a.test' };
     const flags = ['--set', 'target.oci.prefix=from-flag', '--set', 'source.allow=b.test,10.0.0.0/8'];
     const { stdout, code } = await cli.swapper(['check', '--print', ...flags, '--config', await cli.config()], '', env);

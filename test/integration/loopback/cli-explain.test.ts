@@ -41,7 +41,7 @@ describe('explain', () => {
     });
   });
 
-  it('explains every Pod of a file with several objects, by its object', async () => {
+  it('explains every Pod of a file with several objects and names its object', async () => {
     const file = join(cli.folder, 'all.yaml');
     const template = { spec: { containers: [{ name: 'a', image: 'nginx' }] } };
     const deployment = { kind: 'Deployment', metadata: { name: 'web', namespace: 'kube-system' }, spec: { template } };
@@ -63,7 +63,7 @@ describe('explain', () => {
     });
   });
 
-  it('names the port that it asks where the other port of the service answers', async () => {
+  it('names the expected port when the other port of the service answers', async () => {
     const { code, stderr } = await cli.spawned(['explain', 'nginx', '--server', `http://${cli.target.host}`]);
     expect(code).toBe(3);
     expect(stderr).toContain('explain asks the admission port (8443), and this may be the operations port (8080)');
@@ -81,7 +81,7 @@ describe('explain', () => {
     }
   });
 
-  it('exits 1 for an image that cannot be parsed, 2 without anything to explain', async () => {
+  it('exits 1 for an image that cannot be parsed, and 2 without an argument', async () => {
     expect((await cli.spawned(['explain', 'a b', '--config', await cli.config()])).code).toBe(1);
     expect((await cli.spawned(['explain', '--config', await cli.config()])).code).toBe(2);
   });

@@ -5,7 +5,7 @@ const cli = useCli();
 
 describe('the help', () => {
   it.each(['serve', 'mirror', 'prewarm', 'explain', 'status', 'check', 'policies', 'migrate'])(
-    'of %s has examples, the exit codes and the names of a configuration file',
+    'for %s has examples, the exit codes and the names of the configuration file',
     async (command) => {
       const { code, stdout } = await cli.swapper([command, '--help']);
       expect(code).toBe(0);
@@ -15,7 +15,7 @@ describe('the help', () => {
     },
   );
 
-  it('is named where a command is unknown', async () => {
+  it('is mentioned for an unknown command', async () => {
     const { code, stderr } = await cli.spawned(['bogus']);
     expect(code).toBe(2);
     expect(stderr).toContain('see image-swapper --help');
@@ -30,7 +30,7 @@ describe('the help', () => {
     expect(stderr).toContain(`warning: --config has no effect on ${command}`);
   });
 
-  it('points at the port of the Pod, whatever the local port is', async () => {
+  it('points to the port of the Pod, whatever the local port is', async () => {
     const { stderr, code } = await cli.swapper(['status', '--server', 'http://127.0.0.1:1']);
     expect(code).toBe(3);
     expect(stderr).toContain('port-forward deploy/image-swapper 1:8080');

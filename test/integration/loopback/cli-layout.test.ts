@@ -62,7 +62,7 @@ async function writeLayout(): Promise<void> {
 const app = (): string => `${cli.source.host}/app:1.0`;
 
 describe('mirror --to-layout', () => {
-  it('writes images, whole, under their references, and asks the target for nothing', async () => {
+  it('writes complete images under their references without a request to the target', async () => {
     const other = buildImage({ seed: 3 });
     loadImage(cli.source, 'team/other', other, 'V2');
     const names = [app(), `${cli.source.host}/team/other:V2`, `${cli.source.host}/app@${image.digest}`];
@@ -90,7 +90,7 @@ describe('mirror --to-layout', () => {
     expect(cli.target.accessLog).toEqual([]);
   });
 
-  it('reads nothing again that is there with its digest, and again what is damaged', async () => {
+  it('reads again only what is missing or damaged', async () => {
     await mirror('--to-layout', app());
     const before = cli.source.accessLog.length;
     expect((await mirror('--to-layout', app())).rows).toMatchObject([{ state: 'up-to-date' }]);
@@ -112,7 +112,7 @@ describe('mirror --to-layout', () => {
     expect(await blobs()).toHaveLength(image.blobs.length + image.manifests.length);
   });
 
-  it('names no image whose layer the source breaks, keeps what came whole, and goes on in the next run', async () => {
+  it('publishes no image with an interrupted layer, keeps complete blobs, and continues in the next run', async () => {
     const broken = image.blobs.at(-1)?.digest ?? '';
     cli.source.fault({ method: 'GET', path: broken, action: { type: 'status', status: 404 } });
     const failed = await mirror('--to-layout', app());
@@ -154,7 +154,7 @@ describe('mirror --to-layout', () => {
     expect(await readdir(folder)).toEqual(['thesis.txt']);
   });
 
-  it('says that the disk is full, names nothing, and goes on when there is room', async () => {
+  it('reports a full disk, publishes nothing, and continues when there is space', async () => {
     loadImage(cli.source, 'large', buildImage({ layerSize: 3_000_000, seed: 11 }), '1');
     const config = await cli.config();
     const args = ['mirror', '--config', config, '--to-layout', folder, `${cli.source.host}/large:1`];
@@ -183,7 +183,7 @@ describe('mirror --to-layout', () => {
 });
 
 describe('mirror --from-layout', () => {
-  it('brings everything to the target without a source, byte for byte, signatures included', async () => {
+  it('copies everything to the target without a source, byte for byte, including signatures', async () => {
     const top = image.manifests.at(-1);
     if (top === undefined) throw new Error('no index');
     const { manifest, blobs: payload } = buildReferrer(top, 'application/vnd.dev.sigstore.bundle.v0.3+json', 'bundle');
@@ -211,7 +211,7 @@ describe('mirror --from-layout', () => {
     expect((await mirror('--from-layout')).rows).toMatchObject([{ state: 'up-to-date' }]);
   });
 
-  it('brings the images that are asked for, and names those that the layout does not have', async () => {
+  it('copies the requested images and names those that the layout does not have', async () => {
     loadImage(cli.source, 'two', buildImage({ seed: 9 }), '2');
     const two = `${cli.source.host}/two:2`;
     await mirror('--to-layout', app(), two);
@@ -226,7 +226,7 @@ describe('mirror --from-layout', () => {
     expect(cli.target.repositories()).toEqual([cli.repository().replace('/app', '/two')]);
   });
 
-  it('reads layouts of other tools: manifests without a name are kept, short names refused', async () => {
+  it('reads layouts of other tools, keeps manifests without a name and refuses short names', async () => {
     await writeLayout();
     const path = join(folder, 'index.json');
     const json = JSON.parse(await readFile(path, 'utf8')) as { manifests: Entry[] };
@@ -303,7 +303,7 @@ describe('mirror --from-layout', () => {
     expect(cli.target.accessLog).toEqual([]);
   });
 
-  it('refuses a folder that is not a layout, and both ends at once', async () => {
+  it('refuses a folder that is not a layout, and both options at once', async () => {
     expect((await mirror('--from-layout')).stderr).toContain(
       `layout ${folder}: this is not an OCI image layout: oci-layout`,
     );

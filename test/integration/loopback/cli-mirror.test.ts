@@ -6,7 +6,7 @@ import { writes } from './copy-pair.js';
 const cli = useCli();
 
 describe('mirror', () => {
-  it('copies, says so on stdout, and is up to date the second time', async () => {
+  it('copies and reports it on stdout, and is up to date the second time', async () => {
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
     const first = await cli.spawned(args);
     expect(first).toMatchObject({ code: 0 });
@@ -15,7 +15,7 @@ describe('mirror', () => {
     expect(JSON.parse((await cli.swapper(args)).stdout)).toMatchObject({ images: [{ state: 'up-to-date' }] });
   });
 
-  it('reports that only the manifest was sent for a second tag of an image, and counts in words', async () => {
+  it('reports that only the manifest was sent for a second tag of an image', async () => {
     loadImage(cli.source, 'tagged', image, '1');
     loadImage(cli.source, 'tagged', image, '2');
     const config = await cli.config();
@@ -52,7 +52,7 @@ describe('mirror', () => {
     expect((await cli.swapper(args, list)).stdout).toMatch(/would-mirror .*\d manifests, \d+ blobs, at most/);
   });
 
-  it('copies nothing to a pull-through cache, and says where the image is there', async () => {
+  it('copies nothing to a pull-through cache and names the image in it', async () => {
     const target = { oci: { registry: cli.target.host, insecure: true }, paths: { [cli.source.host]: 'hub' } };
     const config = await cli.config({ target, imageCopyPolicy: 'none' });
     for (const more of [[], ['--dry-run']]) {
@@ -66,7 +66,7 @@ describe('mirror', () => {
     expect(cli.target.accessLog).toEqual([]);
   });
 
-  it('plans the pulls as Docker Hub counts them: one for the manifest of each platform that the copy reads', async () => {
+  it('plans pulls as Docker Hub counts them: one per platform manifest that the copy reads', async () => {
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
     const plan = JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout) as object;
     const before = cli.source.accessLog.length;
@@ -80,7 +80,7 @@ describe('mirror', () => {
     expect(JSON.parse((await cli.swapper([...args, '--dry-run'])).stdout)).toMatchObject({ sources: [] });
   });
 
-  it('plans the keeper tag alone when the target has the image of a digest without it, and puts just that', async () => {
+  it('plans and writes only the keeper tag when the target has the digest without it', async () => {
     loadImage(cli.target, cli.repository(), image);
     const keeper = `keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`;
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app@${image.digest}`];
@@ -95,7 +95,7 @@ describe('mirror', () => {
     expect(again).toMatchObject({ images: [{ state: 'up-to-date' }], targets: [] });
   });
 
-  it('brings back what the target has lost, as the plan says', async () => {
+  it('restores what the target has lost, as planned', async () => {
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
     expect((await cli.swapper(args)).code).toBe(0);
     const child = image.platforms.get('linux/arm64') ?? '';
@@ -116,7 +116,7 @@ describe('mirror', () => {
     });
   });
 
-  it('with --referrers brings signatures of each platform that were made later', async () => {
+  it('with --referrers copies later signatures of each platform', async () => {
     const args = ['mirror', '--config', await cli.config(), '-o', 'json', `${cli.source.host}/app:1.0`];
     expect((await cli.swapper(args)).code).toBe(0);
     const [child] = image.manifests;
@@ -175,7 +175,7 @@ describe('mirror', () => {
     expect(cli.target.manifest(cli.repository(), '1.0')?.digest).toBe(image.digest);
   });
 
-  it('without an image is a usage error', async () => {
+  it('reports a usage error without an image', async () => {
     expect(await cli.spawned(['mirror', '--config', await cli.config()])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('at least one image') as unknown,

@@ -48,7 +48,7 @@ describe('policies', () => {
     );
   });
 
-  it('takes URL and failClosed of the configuration, unless flags say otherwise', async () => {
+  it('uses URL and failClosed of the configuration unless flags override them', async () => {
     const url = 'https://swap.tools.svc:8443';
     const file = await cli.config({
       policies: { engine: 'none', url, failClosed: true, excludedNamespaces: ['left'] },
@@ -118,7 +118,7 @@ describe('policies', () => {
     [[], '--engine'],
     [['--delete-managed', '--engine', 'kyverno'], '--delete-managed cannot be combined with --engine'],
     [['--engine', 'kyverno', '--namespace', 'tools'], '--namespace requires --delete-managed'],
-  ])('%j is refused with a word about it', async (flags, word) => {
+  ])('refuses %j and names it', async (flags, word) => {
     await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
     await writeFile(join(cli.folder, 'leaf.key'), cli.certificates.key);
     const ended = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
@@ -194,7 +194,7 @@ describe('policies', () => {
       ['--engine', 'webhook', '--ca-file', 'ca.pem', '--set', 'imageCopyPolicy=immediate'],
       [],
     ],
-  ])('warns %s, beside what it prints', async (_what, flags, expected) => {
+  ])('warns %s in addition to its output', async (_what, flags, expected) => {
     await writeFile(join(cli.folder, 'ca.pem'), cli.certificates.ca);
     const { code, stdout, stderr } = await cli.swapper(['policies', ...flags, '--config', await cli.config()]);
     expect(code).toBe(0);
@@ -204,7 +204,7 @@ describe('policies', () => {
     for (const [index, pattern] of expected.entries()) expect(lines[index]).toMatch(pattern);
   });
 
-  it('has kyverno-clusterpolicy read the authority from a ConfigMap', async () => {
+  it('makes kyverno-clusterpolicy read the CA certificate from a ConfigMap', async () => {
     const config = await cli.config();
     const contexts = async (name: string): Promise<string> => {
       const flags = ['policies', '--engine', 'kyverno-clusterpolicy', '--ca-config-map', name, '--config', config];
@@ -218,7 +218,7 @@ describe('policies', () => {
     expect(await contexts('mirrors/our-ca:root.pem')).toContain('root.pem');
   });
 
-  it('are deleted in a cluster only', async () => {
+  it('are deleted only in a cluster', async () => {
     const ended = await cli.spawned(['policies', '--delete-managed', '--config', await cli.config()]);
     expect(ended).toMatchObject({
       code: 3,

@@ -52,7 +52,7 @@ describe('serve', () => {
       'source.accessCheck: is pullSecrets, but policies.engine is gatekeeper',
     ],
     ['check', { source: { directTarget: 'refuse' } }, 'source.directTarget: is refuse, but policies.engine is kyverno'],
-  ])('%s refuses what it cannot do yet, rather than ignoring a guard', async (command, more, word) => {
+  ])('%s refuses unsupported settings instead of ignoring a guard', async (command, more, word) => {
     const ended = await cli.swapper([command, '--config', await cli.config(more)]);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain(word);
@@ -105,7 +105,7 @@ describe('serve', () => {
     expect(ended.stderr).toContain(word);
   });
 
-  it('and check says so before', async () => {
+  it('is reported by check as well', async () => {
     const ended = await cli.swapper(['check', '--config', await cli.config(gatekeeper('obj.spec.hostNetwork'))]);
     expect(ended.code).toBe(2);
     expect(ended.stderr).toContain('source.filters[0].jmespath: Gatekeeper cannot decide');

@@ -21,7 +21,7 @@ describe('swap', () => {
     expect([...cli.source.accessLog, ...cli.target.accessLog]).toEqual([]);
   });
 
-  it('needs no file of credentials for names', async () => {
+  it('needs no credentials file to compute names', async () => {
     const oci = { registry: cli.target.host, credentials: { dockerConfigFile: '/nowhere/docker.json' } };
     const config = await cli.config({ target: { type: 'oci', oci } }, 'credentials.yaml');
     const ended = await cli.swapper(['swap', '--config', config, '-f', '-'], manifest('nginx:1'));
@@ -29,7 +29,7 @@ describe('swap', () => {
     expect(ended.stdout).toContain(`${cli.target.host}/docker.io/library/nginx:1`);
   });
 
-  it('with --exists leaves what the target does not have, and names what it did not say', async () => {
+  it('with --exists keeps images that the target does not have, and names unknown ones', async () => {
     const [has, lacks] = [`${cli.source.host}/app:1.0`, `${cli.source.host}/lacks:1`];
     const config = await cli.config();
     await cli.swapper(['mirror', '--config', config, has]);
@@ -43,14 +43,14 @@ describe('swap', () => {
     expect(ended.stderr).toMatch(/^standard input:9:12: .*lacks:1: the target did not say whether it has the image/m);
   });
 
-  it('prints nothing when a document is not YAML, and says where', async () => {
+  it('prints nothing when a document is not YAML, and names the location', async () => {
     const text = `${manifest('nginx:1')}---\na: [\n`;
     const ended = await cli.spawned(['swap', '--config', await cli.config(), '-f', '-'], text);
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     expect(ended.stderr).toMatch(/^standard input:7:1: Flow sequence/);
   });
 
-  it('writes a file in place with its mode, through links, and does not change a broken one', async () => {
+  it('rewrites a file in place with its mode, through links, and does not change an invalid file', async () => {
     const [file, link] = [join(cli.folder, 'web.yaml'), join(cli.folder, 'link.yaml')];
     await writeFile(file, manifest('nginx:1'), { mode: 0o640 });
     await symlink(file, link);

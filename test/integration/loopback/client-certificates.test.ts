@@ -104,7 +104,7 @@ describe('a service that asks for certificates of its callers', () => {
     expect((await post(`${plain}/webhook`, REVIEW)).status).toBe(401);
   });
 
-  it('answers the other routes to everybody', async () => {
+  it('answers the other routes to every client', async () => {
     const body = JSON.stringify({ request: (JSON.parse(REVIEW) as { request: unknown }).request });
     for (const options of [{}, pair(stranger)]) {
       expect((await post(`${service.url}/v1/kyverno`, body, { ca: service.ca, ...options })).status).toBe(200);
@@ -114,7 +114,7 @@ describe('a service that asks for certificates of its callers', () => {
     expect((await post(`${plain}/v1/kyverno`, body)).status).toBe(200);
   });
 
-  it('does not take a resumed connection for a certificate', async () => {
+  it('does not accept a resumed connection as a certificate', async () => {
     const options = { host: '127.0.0.1', port: Number(new URL(service.url).port), ca: service.ca };
     const ask = async (socket: TLSSocket): Promise<string> => {
       socket.write(`POST /v1/gatekeeper HTTP/1.1\r\nHost: x\r\nContent-Length: ${KEYS.length}\r\n\r\n${KEYS}`);
@@ -158,11 +158,11 @@ it('treats an expired certificate as missing', async () => {
   await open.close();
 });
 
-describe("another authority of Gatekeeper's", () => {
+describe('another CA of Gatekeeper', () => {
   let service: RunningService | undefined;
   afterEach(async () => service?.stop());
 
-  it('is known without a restart; a connection of before goes on, and so does the old one for some minutes', async () => {
+  it('is trusted without a restart, while earlier connections and the old CA remain valid for minutes', async () => {
     const caFile = join(folder, 'rotating.crt');
     await writeFile(caFile, gatekeeper.ca);
     const running = (service = await RunningService.start({ config: configOf({ gatekeeper: { caFile } }) }));
@@ -193,7 +193,7 @@ describe("another authority of Gatekeeper's", () => {
     agent.destroy();
   }, 60_000);
 
-  it('ends the old one after five minutes, on open connections too', async () => {
+  it('replaces the old CA after five minutes, also on open connections', async () => {
     const [before, after] = [await readClientRules(clientsOf()), await readClientRules(clientsOf())];
     const open = await bareServer(before);
     const agent = new Agent({ keepAlive: true, maxSockets: 1, ...pair(gatekeeper), ca: open.ca });
@@ -241,7 +241,7 @@ describe('serve refuses to start', () => {
     expect(ended.stderr).toContain(message);
   });
 
-  it('and to begin asking while it runs', async () => {
+  it('when certificates become required at runtime', async () => {
     const service = await RunningService.start({ config: configOf() });
     await writeFile(service.configFile, configOf(clientsOf()));
     const told = () => service.log.some((line) => String(line['err']).includes('tls.clients'));

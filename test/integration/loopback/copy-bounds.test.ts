@@ -28,7 +28,7 @@ function putIndex(registry: FakeRegistry, manifests: readonly object[]): void {
 }
 
 describe('the bounds of one copy', () => {
-  it('let a model with thousands of layers pass, and stop at 4,096 descriptors of a manifest', async () => {
+  it('allow a model with thousands of layers, and stop at 4,096 descriptors of a manifest', async () => {
     const { source, target, copy } = await pair();
     putLayers(source, 'v1', 4_095);
     expect((await copy()).outcome).toBe('copied');
@@ -52,7 +52,7 @@ describe('the bounds of one copy', () => {
     expect(target.tags('mirror/library/app')).toEqual([]);
   });
 
-  it('are one for the image and all that refers to it, and the image comes first', async () => {
+  it('cover the image and its referrers together, the image first', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'] });
     loadImage(source, 'library/app', image, 'v1');
@@ -69,7 +69,7 @@ describe('the bounds of one copy', () => {
     expect(result.warnings.join('\n')).toMatch(/referrers of sha256:[a-f0-9]{64} are not copied/);
   });
 
-  it('end the downloads of wrong bytes after four', async () => {
+  it('end downloads of wrong bytes after four attempts', async () => {
     const { source, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1 });
     loadImage(source, 'library/app', image, 'v1');
@@ -83,7 +83,7 @@ describe('the bounds of one copy', () => {
   });
 });
 
-describe('a layer that another source brought', () => {
+describe('a layer that was copied from another source', () => {
   const mounts = (registry: FakeRegistry): string[] =>
     registry.accessLog.filter(({ query }) => query.includes('mount=')).map(({ query }) => query);
 
@@ -110,14 +110,14 @@ describe('a layer that another source brought', () => {
     return { ...world, image, theft };
   }
 
-  it('is not mounted when it was read with credentials: the other source has to have it', async () => {
+  it('is not mounted when it was read with credentials, until the other source shows that it has the layer', async () => {
     const { source, target, theft } = await steal(false);
     await expect(theft).rejects.toMatchObject({ kind: 'absent', host: source.host });
     expect(mounts(target)).toEqual([]);
     expect(target.tags('mirror/attacker/app')).toEqual([]);
   });
 
-  it('is mounted when it was read without: everybody may have it', async () => {
+  it('is mounted when it was read anonymously', async () => {
     const { target, theft, image } = await steal(true);
     expect((await theft).blobs.mounted.count).toBe(image.blobs.length);
     expect(mounts(target)).toHaveLength(image.blobs.length);

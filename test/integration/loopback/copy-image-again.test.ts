@@ -5,7 +5,7 @@ import { sha512 } from '../../fakes/registry-content.js';
 import { pair, writes } from './copy-pair.js';
 
 describe('copyImage of what the target has, in part or whole', () => {
-  it('sends nothing, and pulls nothing, when the tag already exists', async () => {
+  it('sends and pulls nothing when the tag already exists', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
@@ -16,7 +16,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(source.requests(({ path }) => path.includes('library'))).toEqual(['HEAD /v2/library/app/manifests/v1']);
   });
 
-  it('only gives the tag when the digest already exists', async () => {
+  it('only writes the tag when the digest already exists', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
@@ -27,7 +27,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(source.requests(({ method, path }) => method === 'GET' && path !== '/v2/')).toEqual([]);
   });
 
-  it('moves a tag that has moved at the source, sending only what is new', async () => {
+  it('moves a tag that has moved at the source and sends only new content', async () => {
     const { source, target, copy } = await pair();
     const [before, after] = [
       buildImage({ layersPerPlatform: 3, sharedLayers: 2 }),
@@ -43,7 +43,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(result.blobs.uploaded.count).toBeLessThan(after.blobs.length);
   });
 
-  it('puts an image that is named by sha512 under that digest too, and knows it the next time', async () => {
+  it('stores an image under its sha512 digest as well, and recognizes it the next time', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image);
@@ -96,7 +96,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(result.blobs.mounted.count).toBe(image.blobs.length);
   });
 
-  it('sends a blob once, however many copies of it run', async () => {
+  it('sends a blob once for several parallel copies', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ layerSize: 200_000 });
     loadImage(source, 'library/app', image, 'v1');
@@ -108,7 +108,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(target.tags('mirror/library/app')).toHaveLength(6);
   });
 
-  it('reads and sends an image once, under however many names it is asked for at once', async () => {
+  it('reads and sends an image once for several names that are requested at once', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ layerSize: 200_000 });
     for (const tag of ['v1', 'v1.27', 'stable']) loadImage(source, 'library/app', image, tag);
@@ -132,7 +132,7 @@ describe('copyImage of what the target has, in part or whole', () => {
     }
   });
 
-  it('of names asked for at once, brings the image under the others when the first one fails', async () => {
+  it('copies the image under the other requested names when the first one fails', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     for (const tag of ['v1', 'v2']) loadImage(source, 'library/app', image, tag);

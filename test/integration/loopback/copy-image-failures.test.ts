@@ -5,7 +5,7 @@ import { sha256 } from '../../fakes/registry-content.js';
 import type { FakeRegistry } from '../../fakes/registry.js';
 import { expectComplete, pair } from './copy-pair.js';
 
-describe('copyImage with a registry that lies or dies', () => {
+describe('copyImage with a registry that sends wrong content or disconnects', () => {
   const faultFor = (path: RegExp, action: Parameters<FakeRegistry['fault']>[0]['action']) => ({ path, action });
   it.each([
     ['wrong bytes of a blob', faultFor(/\/blobs\/sha256/, { type: 'wrong-bytes' }), 'invalid'],
@@ -105,7 +105,7 @@ describe('copyImage with a registry that lies or dies', () => {
     expect(target.tags('mirror/library/app')).toEqual([]);
   });
 
-  it('cancels the upload that a lying source spoilt', async () => {
+  it('cancels the upload when the source sends wrong content', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 100_000 });
     loadImage(source, 'library/app', image, 'v1');
@@ -129,7 +129,7 @@ describe('copyImage with a registry that lies or dies', () => {
     await expect(copy()).rejects.toMatchObject({ kind: 'absent', retryable: false });
   });
 
-  it('refuses Docker schema 1 in words', async () => {
+  it('refuses Docker schema 1 with an explanation', async () => {
     const { source, copy } = await pair();
     const bytes = Buffer.from(JSON.stringify({ schemaVersion: 1, name: 'x', tag: 'v1', fsLayers: [] }));
     source.putManifest('library/app', 'v1', 'application/vnd.docker.distribution.manifest.v1+prettyjws', bytes);

@@ -60,7 +60,7 @@ describe('copyImage', () => {
     expect(target.tags('mirror/library/app')).toEqual(['keep-0123456789ab']);
   });
 
-  it('copies only the platforms asked for, with their attestations, and knows it the next time', async () => {
+  it('copies only the requested platforms with their attestations, and recognizes them the next time', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'], attestations: true });
     loadImage(source, 'library/app', image, 'v1');
@@ -79,7 +79,7 @@ describe('copyImage', () => {
     await expect(copy({ platforms: ['linux/riscv64'] })).rejects.toThrow('none of the platforms linux/riscv64');
   });
 
-  it('leaves foreign layers where they are', async () => {
+  it('does not copy foreign layers', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['windows/amd64'], layersPerPlatform: 1 });
     const [child] = image.manifests;
@@ -98,7 +98,7 @@ describe('copyImage', () => {
     expect(target.manifest('mirror/library/app', 'v1')?.bytes).toEqual(bytes);
   });
 
-  it('copies artifacts with media types that it has never heard of', async () => {
+  it('copies artifacts with unknown media types', async () => {
     const { source, target, copy } = await pair();
     const [config, layer] = [bytesContent(Buffer.from('{}')), bytesContent(Buffer.from('chart'))];
     source.putBlob('library/app', config);
@@ -200,7 +200,7 @@ describe('copyImage', () => {
     ).toBe(true);
   });
 
-  it('takes an immutable tag that holds the same image as success, and another one as a conflict', async () => {
+  it('treats an immutable tag with the same image as success, and with another image as a conflict', async () => {
     const { source, target, copy } = await pair({ target: { immutableTags: true } });
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
@@ -210,7 +210,7 @@ describe('copyImage', () => {
     await expect(copy()).rejects.toMatchObject({ kind: 'conflict', retryable: false, host: target.host });
   });
 
-  it('copies between registries that want tokens, asking for pull and push', async () => {
+  it('copies between registries with token authentication, requesting pull and push', async () => {
     const users = { user: 'secret' };
     const { source, target, copy } = await pair({
       source: { auth: { type: 'bearer', users } },

@@ -42,7 +42,7 @@ describe('memory', { timeout: 120_000 }, () => {
     expect((peak - before) / MIB).toBeLessThan(200);
   });
 
-  it('is not where a slow target makes the bytes wait', async () => {
+  it('does not grow while a slow target delays the bytes', async () => {
     const { target, image, options } = await prepare(48 * MIB, 1);
     target.fault({ method: 'PUT', path: '/uploads/', action: { type: 'slow', bytesPerSecond: 64 * MIB } });
     let worst = 0;

@@ -31,7 +31,7 @@ function limit(registry: FakeRegistry, method: string, path: RegExp, perSecond: 
 it.each([
   ['a source that limits reads of blobs', 'source', 'GET', /\/blobs\//],
   ['a target that limits uploads', 'target', 'POST', /\/blobs\/uploads/],
-] as const)('copies of %s find its pace, and none fails', async (_, end, method, path) => {
+] as const)('copies of %s adapt to its rate limit without a failure', async (_, end, method, path) => {
   const { source, target, copy } = await pair({ retry: { baseDelay: 100, maxDelay: 1_000 } });
   const refused = limit(end === 'source' ? source : target, method, path, 40);
   const ledger = new BlobLedger();

@@ -26,7 +26,7 @@ describe('an image that the target has partly lost', () => {
   ] as const satisfies readonly (readonly [
     string,
     (target: Awaited<ReturnType<typeof pair>>['target'], image: ReturnType<typeof buildImage>) => unknown,
-  ])[])('gets back %s when its tree is looked at, by a copy and by a check alike', async (_, lose) => {
+  ])[])('gets back %s when a copy or a check walks its tree', async (_, lose) => {
     for (const run of ['copy', 'check'] as const) {
       for (const options of [{}, { nested: true }]) {
         const { target, image, copy, check } = await mirrored(options);
@@ -41,7 +41,7 @@ describe('an image that the target has partly lost', () => {
     }
   });
 
-  it('costs the source nothing, and the target no write, when all of it is there', async () => {
+  it('causes no request to the source and no write to the target when it is complete', async () => {
     const { source, target, image, check } = await mirrored({ nested: true, attestations: true });
     expect(await check(image.digest, { presence: 'tree' })).toMatchObject({ outcome: 'present', repaired: [] });
     expect(source.requests()).toEqual([]);
@@ -61,7 +61,7 @@ describe('an image that the target has partly lost', () => {
     expect(target.requests(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toEqual([]);
   });
 
-  it('sends layers that the registry says it has and does not give, when they are read', async () => {
+  it('sends layers that the registry reports but cannot return, when it reads them', async () => {
     const { target, image, copy } = await mirrored();
     const [lost] = image.blobs;
     target.fault({ method: 'GET', path: lost?.digest ?? '', times: 1, action: { type: 'truncate', after: 0 } });
@@ -76,7 +76,7 @@ describe('an image that the target has partly lost', () => {
     ['500', { type: 'status', status: 500 }],
     ['an end before the first byte', { type: 'truncate', after: 0 }],
     ['a reset before the first byte', { type: 'reset', after: 0 }],
-  ] as const)('does not believe blobs of a manifest that is gone: GET answers %s', async (_, action) => {
+  ] as const)('does not trust reported blobs of a missing manifest when GET answers %s', async (_, action) => {
     const { target, image, copy } = await mirrored({ platforms: ['linux/amd64'] });
     const lost = new RegExp(`/blobs/(${image.blobs.map(({ digest }) => digest).join('|')})`);
     for (const { digest } of image.manifests) target.deleteManifest(REPOSITORY, digest);
@@ -88,7 +88,7 @@ describe('an image that the target has partly lost', () => {
     );
   });
 
-  it('believes blobs of a manifest that is gone when they can be read', async () => {
+  it('trusts reported blobs of a missing manifest when they can be read', async () => {
     const { target, image, copy } = await mirrored();
     for (const { digest } of image.manifests) target.deleteManifest(REPOSITORY, digest);
     const result = await copy();
@@ -99,7 +99,7 @@ describe('an image that the target has partly lost', () => {
     );
   });
 
-  it('says what is lost for good when the source does not have it either', async () => {
+  it('names permanently lost content when the source does not have it either', async () => {
     const { source, target, image, check } = await mirrored({ platforms: ['linux/amd64', 'linux/arm64'] });
     const arm64 = image.platforms.get('linux/arm64') ?? '';
     for (const registry of [source, target]) {
@@ -109,7 +109,7 @@ describe('an image that the target has partly lost', () => {
   });
 });
 
-describe('a target that folds the case of tags', () => {
+describe('a target that ignores the case of tags', () => {
   it('keeps the image of the lower-case tag, and does not write the tag with capitals, with the reason', async () => {
     const { source, target, copy } = await pair({ target: { foldTags: true } });
     const [lower, upper] = [buildImage(), buildImage({ seed: 2 })];
@@ -129,7 +129,7 @@ describe('a target that folds the case of tags', () => {
     expect(target.accessLog).toHaveLength(asked);
   });
 
-  it('differs from one that keeps it, also where both spellings are the same image', async () => {
+  it('is distinguished from a case-sensitive target, even if both spellings are the same image', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     for (const tag of ['v1', 'V1', 'V2']) loadImage(source, 'library/app', image, tag);

@@ -63,7 +63,7 @@ describe('referrers of an image that is present', () => {
     expect(target.tags(TARGET)).toEqual(['v1', 'v2']);
   });
 
-  it('cost one request of each registry and one list at the source when nothing has changed', async () => {
+  it('cost one request per registry and one list at the source when nothing has changed', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -79,7 +79,7 @@ describe('referrers of an image that is present', () => {
     expect(target.requests().slice(before.target)).toEqual([`HEAD /v2/${TARGET}/manifests/v1`]);
   });
 
-  it('below the top, and in the tags of cosign 2, are compared when all are asked for', async () => {
+  it('below the top and in the tags of cosign 2 are compared when all are requested', async () => {
     const { source, target, copy, check } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -95,7 +95,7 @@ describe('referrers of an image that is present', () => {
     expect(target.manifest(TARGET, `${tagOf(child.digest)}.sig`)?.bytes).toEqual(signature.bytes);
   });
 
-  it('that the target has lost come back when all are asked for, also the list under its fallback tag', async () => {
+  it('that the target has lost are restored when all are requested, with the list under its fallback tag', async () => {
     const { source, target, copy, check } = await pair({ target: { referrers: false } });
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -171,7 +171,7 @@ describe('a source without the referrers API', () => {
     ['200 with other JSON', { type: 'status', status: 200, body: '{"message":"hello"}' }],
     ['303', { type: 'status', status: 303, headers: { location: '/login' } }],
   ] as const satisfies readonly (readonly [string, FaultAction])[])(
-    'that answers %s has its list under the fallback tag',
+    'that answers %s is read from the fallback tag',
     async (_, action) => {
       const { source, target, copy } = await pair();
       const image = buildImage();
@@ -185,7 +185,7 @@ describe('a source without the referrers API', () => {
     },
   );
 
-  it.each([429, 500, 503])('is not one that answers %s: signatures may be there', async (status) => {
+  it.each([429, 500, 503])('is not assumed when it answers %s, because signatures may exist', async (status) => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -224,7 +224,7 @@ describe('long lists of referrers', () => {
     for (const { digest } of all) expect(target.manifest(TARGET, digest)).toBeDefined();
   });
 
-  it('with a Link to something else are reported as cut', async () => {
+  it('with a Link to another page are reported as incomplete', async () => {
     const { source, target, copy } = await pair({ source: { referrersPage: 1 } });
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -235,7 +235,7 @@ describe('long lists of referrers', () => {
     expect(target.manifest(TARGET, first?.digest ?? '')).toBeDefined();
   });
 
-  it('above the bound, signatures are copied first and the rest is reported', async () => {
+  it('above the limit are copied with signatures first, and the remainder is reported', async () => {
     const { source, target, copy } = await pair({ source: { referrersPage: 50 } });
     const image = buildImage({ platforms: ['linux/amd64'] });
     loadImage(source, SOURCE, image, 'v1');
@@ -248,7 +248,7 @@ describe('long lists of referrers', () => {
 });
 
 describe('a signature that temporarily cannot be read', () => {
-  it('holds the tag back for two tries, then the tag goes up and the signature is unfinished', async () => {
+  it('delays the tag for two attempts; then the tag is published and the signature is unfinished', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -272,7 +272,7 @@ describe('a signature that temporarily cannot be read', () => {
     expect(target.manifest(TARGET, bundle.digest)?.bytes).toEqual(bundle.bytes);
   });
 
-  it('holds the tag back for ten minutes at most', async () => {
+  it('delays the tag for ten minutes at most', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -286,7 +286,7 @@ describe('a signature that temporarily cannot be read', () => {
     expect(target.tags(TARGET)).toEqual(['v1']);
   });
 
-  it('does not hold it when it is an SBOM, which comes with the next run', async () => {
+  it('does not delay it when it is an SBOM, which the next run copies', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
@@ -302,7 +302,7 @@ describe('a signature that temporarily cannot be read', () => {
     expect(target.manifest(TARGET, sbom.digest)?.bytes).toEqual(sbom.bytes);
   });
 
-  it('is a warning when it cannot be read for good', async () => {
+  it('is reported as a warning when it can never be read', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');

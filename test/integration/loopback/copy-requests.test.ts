@@ -14,7 +14,7 @@ function questions(registry: FakeRegistry, repository = REPOSITORY): string[] {
 }
 
 describe('a repository that the target does not have', () => {
-  it('is asked about by its tag and its list of tags, and by nothing else', async () => {
+  it('is queried by its tag and its list of tags only', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
     loadImage(source, 'library/app', image, 'v1');
@@ -28,7 +28,7 @@ describe('a repository that the target does not have', () => {
     expect(image.manifests.length).toBeGreaterThan(2);
   });
 
-  it('takes a second tag of the same image by one PUT', async () => {
+  it('receives a second tag of the same image with one PUT', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();
     loadImage(source, 'library/app', image, 'v1');
@@ -42,7 +42,7 @@ describe('a repository that the target does not have', () => {
     expect(target.manifest(REPOSITORY, 'stable')?.digest).toBe(image.digest);
   });
 
-  it('gets each shared blob once from images that come one after the other', async () => {
+  it('receives each shared blob once from consecutive images', async () => {
     const { source, target, copy } = await pair();
     const images = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
     const ledger = new BlobLedger();
@@ -59,7 +59,7 @@ describe('a repository that the target does not have', () => {
     );
   });
 
-  it('is asked for large layers: an interrupted copy may have left them', async () => {
+  it('is checked for large layers, which an interrupted copy may have left', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 4 * 1024 * 1024 });
     loadImage(source, 'library/app', image, 'v1');
@@ -70,7 +70,7 @@ describe('a repository that the target does not have', () => {
     expect(questions(target).filter((asked) => asked.includes('/blobs/'))).toHaveLength(1);
   });
 
-  it('is asked for everything again when the registry lacks what was sent', async () => {
+  it('is checked for everything again when the registry lacks sent content', async () => {
     const { source, target, copy } = await pair();
     const [first, second] = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
     if (first === undefined || second === undefined) throw new Error('no images');
@@ -85,7 +85,7 @@ describe('a repository that the target does not have', () => {
   });
 });
 
-describe('a repository that the target has, or gives no answer about', () => {
+describe('a repository that exists in the target or is unknown', () => {
   const answers: readonly (readonly [string, object | undefined])[] = [
     ['has tags', undefined],
     ['is hidden behind 403', { type: 'status', status: 403 }],
@@ -93,7 +93,7 @@ describe('a repository that the target has, or gives no answer about', () => {
     ['is unknown by another code', { type: 'status', status: 404, body: '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}' }],
     ['has a list that fails', { type: 'status', status: 500 }],
   ];
-  it.each(answers)('is asked for its blobs when it %s', async (_, action) => {
+  it.each(answers)('is checked for its blobs when it %s', async (_, action) => {
     const { source, target, copy } = await pair();
     const [there, image] = [
       buildImage({ layersPerPlatform: 3, sharedLayers: 2 }),
@@ -119,8 +119,8 @@ describe('a repository that the target has, or gives no answer about', () => {
   });
 });
 
-describe('one run that looks at all of its images', () => {
-  it('asks a repository once for what its tags share, and for nothing of a second tag of an image', async () => {
+describe('one run that checks all of its images', () => {
+  it('checks shared content once per repository, and nothing for a second tag of an image', async () => {
     const { source, target, copy } = await pair();
     const [first, second] = [1, 2].map((extra) => buildImage({ layersPerPlatform: 2 + extra, sharedLayers: 2 }));
     if (first === undefined || second === undefined) throw new Error('no images');
@@ -152,7 +152,7 @@ describe('one run that looks at all of its images', () => {
 });
 
 describe('a source without the referrers API', () => {
-  it('is asked for one list, when it has no route for them', async () => {
+  it('is queried once when it has no such route', async () => {
     const { source, copy } = await pair({ source: { referrers: false } });
     const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64', 'linux/s390x'] });
     loadImage(source, 'library/app', image, 'v1');

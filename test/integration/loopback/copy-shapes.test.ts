@@ -28,7 +28,7 @@ function entriesAt(registry: FakeRegistry, tag = 'v1'): readonly Entry[] {
 describe('an index that the source has partly lost', () => {
   const options = { platforms: ['linux/amd64', 'linux/arm64'], attestations: true } as const;
 
-  it('is written without a missing attestation where it is written anyway, with a warning', async () => {
+  it('is written without a missing attestation, with a warning, when it is rewritten anyway', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage(options);
     loadImage(source, SOURCE, image, 'v1');
@@ -40,7 +40,7 @@ describe('an index that the source has partly lost', () => {
     expect(target.manifest(TARGET, 'v1')?.digest).toBe(result.digest);
   });
 
-  it('goes byte for byte without a missing attestation when the target takes it, with a warning', async () => {
+  it('is copied unchanged without a missing attestation, with a warning, when the target accepts it', async () => {
     const { source, target, copy } = await pair({ target: { checkChildren: false } });
     const image = buildImage(options);
     loadImage(source, SOURCE, image, 'v1');
@@ -51,7 +51,7 @@ describe('an index that the source has partly lost', () => {
     expect(result.warnings.join('\n')).toContain(attestation?.digest ?? '-');
   });
 
-  it('names the missing attestation, and how to go on, when the target refuses it', async () => {
+  it('names the missing attestation and the remedy when the target refuses it', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage(options);
     loadImage(source, SOURCE, image, 'v1');
@@ -67,7 +67,7 @@ describe('an index that the source has partly lost', () => {
     expect(target.tags(TARGET)).toEqual([]);
   });
 
-  it('names the missing platform and those that are there', async () => {
+  it('names the missing and the available platforms', async () => {
     for (const checkChildren of [true, false]) {
       const { source, target, copy } = await pair({ target: { checkChildren } });
       const image = buildImage(options);
@@ -175,7 +175,7 @@ describe('an index with unusual entries', () => {
     await expect(copy({ platforms: ['linux/amd64'] })).rejects.toThrow('none of the platforms linux/amd64');
   });
 
-  it('of blobs, as BuildKit exports its cache, is copied with them', async () => {
+  it('of blobs, as in a BuildKit cache, is copied with its blobs', async () => {
     const { source, target, copy } = await pair({ target: { checkChildren: false } });
     const blobs = [patternContent(2_000, 1), patternContent(100, 2)];
     const types = ['application/vnd.oci.image.layer.v1.tar+gzip', 'application/vnd.buildkit.cacheconfig.v0'];

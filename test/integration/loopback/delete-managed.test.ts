@@ -45,7 +45,7 @@ const args = ['policies', '--delete-managed'];
 const env = () => ({ KUBECONFIG: api.kubeconfig, HOME: api.folder });
 const run = (): Promise<ProgramResult> => runHere(args, { env: env(), cwd: api.folder });
 
-it('names the instances that are there, and fails, when it looked in the namespace of the kubeconfig', async () => {
+it('fails and names the existing instances when it searched the namespace of the kubeconfig', async () => {
   policies.set('image-swapper', 'tools').set('swap-b', 'other');
   const ended = await run();
   expect(ended.stderr).toContain('nothing to delete: namespace default has no service with managed policies');
@@ -57,7 +57,7 @@ it('names the instances that are there, and fails, when it looked in the namespa
   expect([...policies.keys()]).toEqual(['image-swapper', 'swap-b']);
 });
 
-it('deletes those of the namespace that it is given, and no others', async () => {
+it('deletes only the policies of the given namespace', async () => {
   policies.set('image-swapper', 'tools').set('swap-b', 'other');
   expect(await runProgram([...args, '--namespace', 'tools'], env(), api.folder)).toMatchObject({
     code: 0,

@@ -17,7 +17,7 @@ const SERVER = `
   server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
 `;
 
-it('reads the answer to a body that the server does not take, although writing fails first', async () => {
+it('reads the response to a body that the server does not accept, although writing fails first', async () => {
   const server = new Worker(SERVER, { eval: true });
   const http = new Http({ proxy: () => undefined });
   onTestFinished(async () => {

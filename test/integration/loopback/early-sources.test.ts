@@ -55,7 +55,7 @@ describe('the source of a blob', () => {
     expect(stream.destroyed).toBe(true);
   });
 
-  it('is opened once, however often the start of the upload is tried', async () => {
+  it('is opened once, however often the upload start is attempted', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', LAYER, 'v1');
     target.fault({ method: 'POST', path: '/uploads/', times: 3, action: { type: 'status', status: 503 } });
@@ -64,7 +64,7 @@ describe('the source of a blob', () => {
     expect(reads(source)).toHaveLength(1);
   });
 
-  it('is tried as often as before, for one upload, which is canceled', async () => {
+  it('is retried as before for one upload, which is canceled', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', LAYER, 'v1');
     source.fault({ method: 'GET', path: DIGEST, action: { type: 'status', status: 503 } });
@@ -74,7 +74,7 @@ describe('the source of a blob', () => {
     expect(target.openUploads).toBe(0);
   });
 
-  it('that breaks off while the target starts the upload is read on', async () => {
+  it('is resumed when it breaks while the target starts the upload', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', LAYER, 'v1');
     target.fault({ method: 'POST', action: { type: 'delay', milliseconds: 200 } });

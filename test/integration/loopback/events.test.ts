@@ -77,7 +77,7 @@ const counts = () => events().map(({ count }) => count);
 const requests = () => api.requests.map(({ method, path }) => `${method} ${path}`);
 
 describe('Events at the API server', () => {
-  it('say what, on what, by whom, in the fields that kubectl shows', async () => {
+  it('name the result, the object and the reporter in the fields that kubectl shows', async () => {
     const recorder = await start();
     recorder.record(copied('library/nginx:1.27', [user('web')]));
     await until('an Event', () => events().length === 1);
@@ -107,7 +107,7 @@ describe('Events at the API server', () => {
     expect(log).toEqual([]);
   });
 
-  it('are counted up, with the last message, when the same happens again', async () => {
+  it('are counted with the last message when they repeat', async () => {
     const recorder = await start();
     for (const [index, seconds] of [10, 20, 40].entries()) {
       recorder.record(failed('a:1', [user('web')], Date.now() + seconds * 1_000));
@@ -120,7 +120,7 @@ describe('Events at the API server', () => {
     expect(counts()).toEqual([3, 1]);
   });
 
-  it('are counted on by another leader, which may not read them', async () => {
+  it('are counted further by another leader that may not read them', async () => {
     const first = await start();
     for (let times = 0; times < 3; times += 1) first.record(failed('a:1', [user('web')]));
     await until('an Event', () => counts()[0] === 3 || counts()[0] === 1);
@@ -134,7 +134,7 @@ describe('Events at the API server', () => {
     expect(requests().some((request) => request.startsWith('GET'))).toBe(false);
   });
 
-  it('are made again when the API server forgot them', async () => {
+  it('are recreated when the API server has deleted them', async () => {
     const recorder = await start();
     recorder.record(failed('a:1', [user('web')]));
     await until('an Event', () => counts()[0] === 1);
@@ -145,7 +145,7 @@ describe('Events at the API server', () => {
 });
 
 describe('many results at once', () => {
-  it('makes a bounded number of requests, and says how many Events were left out', async () => {
+  it('makes a bounded number of requests and reports the number of dropped Events', async () => {
     const recorder = await start();
     const begin = performance.now();
     for (let index = 0; index < 2_500; index += 1) {
@@ -164,7 +164,7 @@ describe('many results at once', () => {
     expect(log[0]).toMatch(/^info: dropped \d{4,} Events/);
   });
 
-  it('about one object is cut to 25, others get theirs', async () => {
+  it('are limited to 25 per object, without affecting other objects', async () => {
     const recorder = await start();
     for (let image = 0; image < 100; image += 1) recorder.record(failed(`image-${image}:1`, [user('noisy')]));
     recorder.record(failed('image-1:1', [user('quiet')]));
@@ -172,7 +172,7 @@ describe('many results at once', () => {
     expect(events().filter(({ metadata }) => metadata.name.startsWith('noisy.'))).toHaveLength(25);
   });
 
-  it('keeps the newest thousand waiting', async () => {
+  it('keeps the newest thousand waiting Events', async () => {
     const recorder = await start();
     for (let index = 0; index < 1_500; index += 1) recorder.record(failed('a:1', [user(`w${index}`)]));
     await until('some', () => events().length >= 3);
@@ -181,7 +181,7 @@ describe('many results at once', () => {
     expect(names.slice(0, 3)).toEqual(['w0', 'w500', 'w501']);
   });
 
-  it('of the same waits as one', async () => {
+  it('keeps equal Events as one', async () => {
     const recorder = await start();
     for (let times = 0; times < 500; times += 1) recorder.record(failed('a:1', [user('web')]));
     await until('all of them', () => counts()[0] === 500);
@@ -190,7 +190,7 @@ describe('many results at once', () => {
 });
 
 describe('an API server that', () => {
-  it.each<429 | 'cut'>([429, 'cut'])('answers %s at first gets the Event after', async (fault) => {
+  it.each<429 | 'cut'>([429, 'cut'])('answers %s first receives the Event later', async (fault) => {
     const recorder = await start();
     let left = 2;
     api.fault = () => (left-- > 0 ? fault : undefined);
@@ -200,7 +200,7 @@ describe('an API server that', () => {
     expect(log).toEqual([]);
   });
 
-  it('is down is asked a few times, and holds nothing up', async () => {
+  it('is down gets a few attempts and delays nothing', async () => {
     const recorder = await start();
     api.fault = () => 500;
     recorder.record(failed('a:1', [user('web')]));
@@ -238,7 +238,7 @@ describe('an API server that', () => {
     expect(log[1]).toBe('info: writing Events works again');
   });
 
-  it('without the namespace only loses that Event', async () => {
+  it('without the namespace loses only that Event', async () => {
     const recorder = await start();
     api.fault = ({ path }) => (path.includes('/gone/') ? 404 : undefined);
     recorder.record(failed('a:1', [user('web', 'gone'), user('web', 'here')]));

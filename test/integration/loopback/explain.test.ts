@@ -83,7 +83,7 @@ describe('explain --server', () => {
     expect((await fromService('-f', pod)).stdout).toMatch(/It was copied \d+ s ago\./);
   });
 
-  it('says what is wrong with the address, the authority or the question', async () => {
+  it('reports what is wrong with the address, the CA certificate or the request', async () => {
     const away = `http://127.0.0.1:${await freePort()}`;
     expect(await explain(asked(), '--server', away)).toMatchObject({
       code: 3,

@@ -82,7 +82,7 @@ describe('absent, forbidden, throttled and unreachable', () => {
 });
 
 describe('a target that stops answering', () => {
-  it('is not asked any more for a while, Pods keep their images, and it is used again when it is back', async () => {
+  it('is not queried for some time, while Pods keep their images, and is used again after recovery', async () => {
     const service = await world.serve({ source: sources(), imageCopyPolicy: 'none', target: plainRegistry(target) });
     for (const name of ['a0', 'later']) loadImage(target, pathOf(source, name), image, '1');
     await until('the target is used', async () => (await admit(service, images('a0')))['a0'] === place('a0'));
@@ -103,7 +103,7 @@ describe('a target that stops answering', () => {
     await until('the target is used', async () => (await admit(service, images('later')))['later'] === place('later'));
   });
 
-  it('under always, Pods are swapped all the same', async () => {
+  it('does not prevent swaps under always', async () => {
     const service = await world.serve({
       source: sources(),
       imageSwapPolicy: 'always',
@@ -114,7 +114,7 @@ describe('a target that stops answering', () => {
     for (const name of numbered(5)) expect(await admit(service, images(name))).toEqual({ [name]: place(name) });
   });
 
-  it('and hangs costs each Pod the budget once, whatever the number of containers, and then nothing', async () => {
+  it('and hangs delays each Pod by one budget, whatever the number of containers, and then by nothing', async () => {
     target.fault({ path: '/manifests/', action: { type: 'hang' } });
     const service = await world.serve({
       source: sources(),
@@ -200,7 +200,7 @@ describe('dry runs', () => {
     afterAll(() => shared.close());
 
     it.each(chosen.map((index) => [policies[index], index] as const))(
-      'under %j, reach no registry except for looking',
+      'under %j, only look up images',
       async (_policies, index) => {
         [source, target] = [sourceOf.get(index) ?? source, targetOf.get(index) ?? target];
         const namespace = `team-${index}`;

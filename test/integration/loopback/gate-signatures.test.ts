@@ -121,13 +121,13 @@ const inTarget = (): string | undefined => target.manifest(`mirror/${source.host
 const keyless = (more: object = {}): object => ({ identities: [{ ...builder, ...more }], trustedRoot: root });
 
 describe('a signature of an identity', () => {
-  it('of the trusted root, subject and issuer lets the image through, as a bundle', async () => {
+  it('of the trusted root, subject and issuer allows the image, as a bundle', async () => {
     attach(await sigstore.bundle({ identity: builder, digest: image.digest }));
     await world(keyless()).copy();
     expect(inTarget()).toBe(image.digest);
   });
 
-  it('lets the image through in the form of cosign 2', async () => {
+  it('allows the image in the form of cosign 2', async () => {
     const { text, annotations } = await sigstore.oldSignature({ identity: builder, digest: image.digest });
     attachOld(text, annotations);
     await world(keyless()).copy();
@@ -150,7 +150,7 @@ describe('a signature of an identity', () => {
       { subject: undefined, subjectPattern: 'https://ci\\.example\\.com/team' },
       /its signer is not in/,
     ],
-  ])('is denied where the gate wants %s', async (_, more, reason) => {
+  ])('is denied when the gate requires %s', async (_, more, reason) => {
     attach(await sigstore.bundle({ identity: builder, digest: image.digest }));
     const failure = await world(keyless(more)).refused();
     expect(failure).toMatchObject({ reason: 'gated', gate: { check: 'verify', verdict: 'denied' } });
@@ -158,13 +158,13 @@ describe('a signature of an identity', () => {
     expect(inTarget()).toBeUndefined();
   });
 
-  it('is let through by a pattern of the whole subject', async () => {
+  it('is allowed by a pattern for the complete subject', async () => {
     attach(await sigstore.bundle({ identity: builder, digest: image.digest }));
     await world(keyless({ subject: undefined, subjectPattern: 'https://ci\\.example\\.com/team/.*' })).copy();
     expect(inTarget()).toBe(image.digest);
   });
 
-  it('of another authority with the same names is denied', async () => {
+  it('of another CA with the same names is denied', async () => {
     const otherSigstore = await FakeSigstore.start();
     attach(await otherSigstore.bundle({ identity: builder, digest: image.digest }));
     expect((await world(keyless()).refused()).message).toMatch(
@@ -183,7 +183,7 @@ describe('a signature of an identity', () => {
     expect((await world(keyless()).refused()).message).toContain(`it is about another image than ${image.digest}`);
   });
 
-  it('that no log and no timestamp dates is denied: its certificate may be over', async () => {
+  it('without a log entry or timestamp is denied, because its certificate may have expired', async () => {
     attach(await sigstore.bundle({ identity: builder, digest: image.digest, logged: false }));
     expect((await world(keyless()).refused()).message).toContain('expected 1 timestamps, got 0');
   });
@@ -212,7 +212,7 @@ describe('a signature of an identity', () => {
 });
 
 describe('a signature of a key', () => {
-  it('of the gate lets the image through, beside signatures of others', async () => {
+  it('of the gate allows the image, in addition to signatures of others', async () => {
     const { bundle, publicKey } = keyBundle(image.digest);
     attach(keyBundle(image.digest).bundle);
     attach(bundle);
@@ -220,7 +220,7 @@ describe('a signature of a key', () => {
     expect(inTarget()).toBe(image.digest);
   });
 
-  it('of another is denied for an hour, and then looked for again', async () => {
+  it('of another key is denied for an hour and then checked again', async () => {
     attach(keyBundle(image.digest).bundle);
     const { bundle, publicKey } = keyBundle(image.digest);
     const key = await file('own.pub', publicKey);
@@ -243,7 +243,7 @@ describe('a signature of a key', () => {
 });
 
 describe('an image without a signature', () => {
-  it('is held, and let through when it is signed later', async () => {
+  it('is held, and allowed when it is signed later', async () => {
     const { bundle, publicKey } = keyBundle(image.digest);
     const { refused, copy } = world({ keys: [await file('late.pub', publicKey)] });
     expect(await refused()).toMatchObject({
@@ -266,7 +266,7 @@ describe('an image without a signature', () => {
 });
 
 describe('attestations of a gate', () => {
-  it('are needed instead of a signature, of each predicate type', async () => {
+  it('are required instead of a signature, of each predicate type', async () => {
     const signed = keyBundle(image.digest);
     const scanned = keyBundle(image.digest, SCAN);
     const keys = [await file('signed.pub', signed.publicKey), await file('scanned.pub', scanned.publicKey)];
@@ -314,7 +314,7 @@ describe('the files of a gate', () => {
       async () => ({ identities: [builder], trustedRoot: await file('none.json', '{}') }),
       /target\.gate\.verify\.trustedRoot: \S+none\.json has no certificateAuthorities: expected/,
     ],
-  ])('end the start for %s, with file and line', async (_, verify, message) => {
+  ])('stop the start for %s, with file and line', async (_, verify, message) => {
     const gated = { ...plainRegistry(cli.target), gate: { verify: await verify() } };
     const ended = await cli.swapper(['mirror', '--config', await cli.config({ target: gated }), 'nginx']);
     expect(ended.code).toBe(2);

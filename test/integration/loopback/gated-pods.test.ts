@@ -72,7 +72,7 @@ describe('a Pod whose image a gate holds', () => {
   });
 });
 
-describe('a workload whose image a gate does not let through', () => {
+describe('a workload whose image a gate holds or denies', () => {
   it('has an Event with the check, the reason and the time, at the API server', async () => {
     const cluster = await FakeCluster.start();
     const webhook = await ScriptedServer.start(() => ({
@@ -141,7 +141,7 @@ describe('the command line', () => {
   });
   afterAll(() => rm(files, { recursive: true }));
 
-  it('mirror and its dry run hold what is too young, say that nothing remembers the age, and end with 1', async () => {
+  it('mirror and its dry run hold images that are too new, report that the age is not stored, and exit with 1', async () => {
     const args = ['mirror', '--config', await cli.config({ target: gated({ minimumAge: '72h' }) }), '-o', 'json'];
     for (const more of [[], ['--dry-run']]) {
       const ended = await cli.swapper([...args, ...more, `${cli.source.host}/app:1.0`]);

@@ -120,7 +120,7 @@ const storedTimes = (): string => {
 };
 
 describe('minimumAge', () => {
-  it('holds a new digest without a byte or a manifest read, and copies it when it is old enough', async () => {
+  it('holds a new digest without reading anything, and copies it when it is old enough', async () => {
     const { copy, refused } = world({ gate: { minimumAge: '72h' } });
     expect(await refused()).toEqual({
       reason: 'gated',
@@ -137,7 +137,7 @@ describe('minimumAge', () => {
     expect(inTarget()).toBe(image.digest);
   });
 
-  it('counts from now for a digest that a tag has moved to, while the target keeps the image before', async () => {
+  it('starts at zero for a digest that a tag has moved to, while the target keeps the previous image', async () => {
     loadImage(target, path(), image, '1');
     const { copy, job, refused } = world({ gate: { minimumAge: '72h' } });
     loadImage(source, 'app', other, '1');
@@ -148,7 +148,7 @@ describe('minimumAge', () => {
     expect(inTarget()).toBe(other.digest);
   });
 
-  it('leaves what the target had before the gate visible, and repairs it', async () => {
+  it('keeps and repairs images that were in the target before the gate', async () => {
     loadImage(target, path(), image, '1');
     const { copy, job } = world({ gate: { minimumAge: '72h', webhook: { url: url() } } });
     expect(await copy(job({ force: true }))).toMatchObject({ upToDate: true });
@@ -157,7 +157,7 @@ describe('minimumAge', () => {
     expect(webhook.log).toEqual([]);
   });
 
-  it('gives no new name to a digest in the target that the gate does not let through', async () => {
+  it('adds no new name to a digest in the target that the gate does not allow', async () => {
     loadImage(target, path(), image, 'old');
     const { refused } = world({ gate: { minimumAge: '72h' } });
     expect(await refused()).toMatchObject({ reason: 'gated' });
@@ -178,7 +178,7 @@ describe('minimumAge', () => {
 describe('the ConfigMap of first-seen times', () => {
   const gate = { minimumAge: '72h' };
 
-  it('keeps the age over a restart, and is there for other replicas', async () => {
+  it('keeps the age over a restart and for other replicas', async () => {
     const first = world({ gate, inCluster: true });
     await first.refused();
     await first.copier.settled();
@@ -189,7 +189,7 @@ describe('the ConfigMap of first-seen times', () => {
     expect(reports).toEqual([]);
   });
 
-  it('that someone emptied makes the age begin again', async () => {
+  it('restarts the age when someone has emptied it', async () => {
     const first = world({ gate, inCluster: true });
     await first.refused();
     await first.copier.settled();
@@ -212,7 +212,7 @@ describe('the ConfigMap of first-seen times', () => {
     await copier.settled();
   });
 
-  it('gets what two replicas note at a time, and keeps its labels', async () => {
+  it('receives the times of two replicas and keeps its labels', async () => {
     const metadata = { name: 'image-swapper-first-seen', namespace: 'team', resourceVersion: '1', labels: { a: 'b' } };
     api.objects.set(MAP, { metadata });
     loadImage(source, 'app', other, '2');
@@ -229,7 +229,7 @@ describe('the ConfigMap of first-seen times', () => {
     expect(api.objects.get(MAP)?.metadata['labels']).toEqual({ a: 'b' });
   });
 
-  it('that may not be read is reported with the right that is missing, and the age counts from the start', async () => {
+  it('is reported with the missing right when it may not be read, and the age starts with the process', async () => {
     api.fault = () => 403;
     const { refused, copy } = world({ gate, inCluster: true });
     expect(await refused()).toMatchObject({ gate: { until: clock + 72 * HOUR } });
@@ -242,7 +242,7 @@ describe('the ConfigMap of first-seen times', () => {
     expect(await copy()).toMatchObject({ digest: image.digest });
   });
 
-  it('gets nothing in a dry run', async () => {
+  it('is not written in a dry run', async () => {
     const { copier, job } = world({ gate, inCluster: true, more: { dryRun: true } });
     const planned = copier.plan(job(), new AbortController().signal);
     await expect(planned).rejects.toMatchObject({ failure: { reason: 'gated' } });
@@ -252,7 +252,7 @@ describe('the ConfigMap of first-seen times', () => {
 });
 
 describe("a gate's webhook", () => {
-  it('gets the reference, digest and platforms, and lets the image through once for all names', async () => {
+  it('receives the reference, digest and platforms, and allows the image once for all names', async () => {
     const { copy, job } = world({ gate: { webhook: { url: url().replace('//', '//user:pass-word@') } } });
     await copy();
     expect(inTarget()).toBe(image.digest);
@@ -270,7 +270,7 @@ describe("a gate's webhook", () => {
     expect(asked?.headers.authorization).toBe(`Basic ${Buffer.from('user:pass-word').toString('base64')}`);
   });
 
-  it('denies with its reason, is asked once, and is not believed to allow anything meanwhile', async () => {
+  it('denies with its reason, is called once, and allows nothing in the meantime', async () => {
     answer = { status: 200, body: { verdict: 'deny', reason: 'CVE-2026-1\u001b[31m in openssl' } };
     const { refused } = world({ gate: { webhook: { url: url() } } });
     const failure = await refused();
@@ -299,7 +299,7 @@ describe("a gate's webhook", () => {
     ['a verdict of another type', { status: 200, body: { verdict: ['allow'] } }, /is expected$/],
     ['JSON nested without end', { status: 200, body: '['.repeat(5_000) }, /answered no JSON/],
     ['a huge body', { status: 200, body: huge }, /the response is longer than 65536 bytes$/],
-  ])('that answers %s holds the image, and is asked again later', async (_, bad, message) => {
+  ])('that answers %s holds the image and is called again later', async (_, bad, message) => {
     answer = bad;
     const { refused, copy } = world({ gate: { webhook: { url: url().replace('//', '//user:pass-word@') } } });
     const failure = await refused();
@@ -321,13 +321,13 @@ describe("a gate's webhook", () => {
     expect(inTarget()).toBe(image.digest);
   });
 
-  it('that hangs holds the image when its time is over', async () => {
+  it('that hangs holds the image after the timeout', async () => {
     const hanging = await silent();
     const { refused } = world({ gate: { webhook: { url: hanging.url, timeout: '200ms' } } });
     expect((await refused()).message).toContain('did not answer within 200ms');
   });
 
-  it('that is away lets images through with onError allow, and says so', async () => {
+  it('that is unavailable allows images with onError allow, and reports it', async () => {
     const { copy } = world({ gate: { webhook: { url: 'http://127.0.0.1:1/judge', onError: 'allow' } } });
     expect(await copy()).toMatchObject({ digest: image.digest });
     expect(reports).toEqual([
@@ -337,7 +337,7 @@ describe("a gate's webhook", () => {
     ]);
   });
 
-  it('is not asked at a metadata address, however it is named', async () => {
+  it('is never called at a metadata address, however it is written', async () => {
     const { refused } = world({ gate: { webhook: { url: 'http://169.254.169.254/latest' } } });
     expect((await refused()).message).toContain(
       'is a link-local, metadata or reserved address, where no webhook is asked',
@@ -357,7 +357,7 @@ describe("a gate's webhook", () => {
     expect((await wrong.refused()).message).toContain('the certificate is not trusted');
   });
 
-  it('ends with the copy that waits for it', async () => {
+  it('is aborted with the copy that waits for it', async () => {
     const hanging = await silent();
     const { copier, job } = world({ gate: { webhook: { url: hanging.url, timeout: '30s' } } });
     const abort = new AbortController();

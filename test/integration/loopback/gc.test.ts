@@ -43,7 +43,7 @@ async function gc(
 const deletions = (): string[] => cli.target.requests(({ method }) => method === 'DELETE');
 
 describe('gc', () => {
-  it('deletes what all clusters have left, with its signature and platforms, and nothing else', async () => {
+  it('deletes only images that no cluster uses, with their signatures and platforms', async () => {
     const [old, young, foreign] = [1, 2, 3].map((seed) => buildImage({ seed }));
     if (old === undefined || young === undefined || foreign === undefined) throw new Error('no images');
     loadImage(cli.target, APP, old, 'old');
@@ -96,7 +96,7 @@ describe('gc', () => {
     expect((await gc()).rows.map(({ state }) => state)).toEqual(['kept', 'kept']);
   });
 
-  it('asks at most three times for each of many images', async () => {
+  it('makes at most three requests per image', async () => {
     const uses: Record<string, number> = {};
     for (let index = 0; index < 40; index++) {
       const repository = `mirror/docker.io/library/app-${index}`;
@@ -206,7 +206,7 @@ describe('gc of a leader', () => {
     }
   }
 
-  it('goes on with the other targets when one cannot be read, and gives that as the reason', async () => {
+  it('continues with the other targets when one cannot be read, and reports the reason', async () => {
     loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
     putRecord('one', { [`${APP}:old`]: 40 });
     expect(await collect()).toEqual([
@@ -261,7 +261,7 @@ describe('the records of clusters', () => {
     uses: new Map(keys.map((key) => [key, at])),
   });
 
-  it('are one tag each, merged, and the one before is deleted', async () => {
+  it('are merged into one tag each, and the previous one is deleted', async () => {
     await store().update(usage('a', now * 1_000, 'x:1'), signal);
     await store().update(usage('b', now * 1_000 + 5_000, 'y:1'), signal);
     expect(cli.target.tags(USAGE)).toEqual(['one']);
@@ -279,7 +279,7 @@ describe('the records of clusters', () => {
     expect(all.get('one')).toEqual(record);
   });
 
-  it('are not overwritten when they are not ours', async () => {
+  it('are not overwritten when another program wrote them', async () => {
     putRecord('one', { x: 1 }, { version: 9 });
     const before = cli.target.manifest(USAGE, 'one')?.digest;
     await expect(store().update(usage('a', now * 1_000, 'x:1'), signal)).rejects.toThrow(

@@ -19,7 +19,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expectComplete(target, TARGET, image);
   });
 
-  it.each([400, 401, 403, 404, 405, 412, 500, 501, 503])('with %i is asked as a target by GET', async (status) => {
+  it.each([400, 401, 403, 404, 405, 412, 500, 501, 503])('with %i is queried as a target by GET', async (status) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     target.fault({ method: 'HEAD', path: '/manifests/', action: refusal(status) });
@@ -31,7 +31,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expect(target.requests(({ method }) => method === 'PUT')).toEqual([]);
   });
 
-  it.each(['source', 'target'] as const)('by closing the connection is asked as a %s by GET', async (end) => {
+  it.each(['source', 'target'] as const)('by closing the connection is queried as a %s by GET', async (end) => {
     const ends = await pair();
     const { source, target, copy } = ends;
     loadImage(source, 'library/app', image, 'v1');
@@ -41,7 +41,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expect((await copy()).outcome).toBe('present');
   });
 
-  it('because its store signs URLs for GET alone is read by GET', async () => {
+  it('because its storage signs URLs only for GET is read by GET', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     const { source: store } = await pair();
@@ -52,7 +52,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expectComplete(target, TARGET, image);
   });
 
-  it('returns the reason by GET', async () => {
+  it('reports its reason with GET', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     const body = JSON.stringify({
@@ -66,7 +66,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     });
   });
 
-  it('with 429 is not asked by GET, which would count', async () => {
+  it('with 429 is not queried by GET, which would count', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     source.fault({ method: 'HEAD', path: '/manifests/', action: refusal(429) });
@@ -74,7 +74,7 @@ describe('a registry that refuses HEAD of manifests', () => {
     expect(manifestGets(source)).toEqual([]);
   });
 
-  it('with 404 is believed once it has shown a manifest by HEAD', async () => {
+  it('with 404 is trusted once it has answered HEAD for another manifest', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     loadImage(target, TARGET, image, 'v0');
@@ -90,7 +90,7 @@ describe('a registry that refuses HEAD of manifests', () => {
 });
 
 describe('a target that refuses HEAD of blobs', () => {
-  it.each([400, 401, 403, 405, 412, 500, 501])('with %i is sent them', async (status) => {
+  it.each([400, 401, 403, 405, 412, 500, 501])('with %i receives them', async (status) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     target.fault({ method: 'HEAD', path: '/blobs/', action: refusal(status) });
@@ -98,7 +98,7 @@ describe('a target that refuses HEAD of blobs', () => {
     expectComplete(target, TARGET, image);
   });
 
-  it('because it sends to a store has them: the store is not asked', async () => {
+  it('because it redirects to storage has them, without a request to the storage', async () => {
     const { source, target, copy } = await pair();
     const { source: store } = await pair();
     loadImage(source, 'library/app', image, 'v1');

@@ -59,7 +59,7 @@ async function exchange(text: string, { halfClose = false } = {}): Promise<{ rec
 const statuses = (received: string): string[] =>
   [...received.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, code]) => code ?? '');
 
-describe('requests that two readers could understand differently', () => {
+describe('requests that two parsers could interpret differently', () => {
   it.each([
     ['a length and chunks', ask('Content-Length: 4\r\nTransfer-Encoding: chunked', `0\r\n\r\n${whole}`)],
     ['two lengths', ask('Content-Length: 2\r\nContent-Length: 9', `{}${whole}`)],
@@ -138,7 +138,7 @@ describe('senders that keep connections open', () => {
     await ok();
   });
 
-  it('sent a byte at a time, in any number, delay no other request', async () => {
+  it('with any number of bodies sent byte by byte delay no other request', async () => {
     const slow = await Promise.all(Array.from({ length: 200 }, open));
     for (const socket of slow) {
       socket.on('error', () => undefined);
@@ -150,7 +150,7 @@ describe('senders that keep connections open', () => {
     for (const socket of slow) socket.destroy();
   });
 
-  it('together hold no more than 64 MiB of unfinished bodies; what is over that gets a 503', async () => {
+  it('hold at most 64 MiB of unfinished bodies together; more get a 503', async () => {
     const before = residentBytes((await get(`${service.operations}/metrics`)).text);
     const almost = ask('Content-Length: 4000000', 'x'.repeat(3_900_000));
     const sockets = await Promise.all(Array.from({ length: 60 }, open));
@@ -180,8 +180,8 @@ function residentBytes(metrics: string): number {
   return Number(bytes ?? 'nothing');
 }
 
-describe('series that strangers can add to the metrics', () => {
-  it('creates no series: their number is the same after a thousand strange requests', async () => {
+describe('metric series under the control of clients', () => {
+  it('do not grow with a thousand unusual requests', async () => {
     const strange = (n: number): Promise<unknown> => {
       const pod = {
         metadata: { namespace: `n${n}` },

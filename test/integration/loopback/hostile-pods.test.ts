@@ -44,7 +44,7 @@ const deep = (count: number, open = '[', close = ']'): string => open.repeat(cou
 const nginx = { name: 'app', image: 'nginx' };
 const swapped = (): object => ({ images: { containers: { app: place('nginx:latest') } } });
 
-describe('JSON that nobody writes', () => {
+describe('unusual JSON', () => {
   it.each([
     [
       'the same key twice: the last counts',
@@ -117,8 +117,8 @@ describe('JSON that nobody writes', () => {
   });
 });
 
-describe('names and images that want to be something else', () => {
-  it('braces are in no answer, and the container without them is served', async () => {
+describe('names and images with special characters', () => {
+  it('never put braces into an answer, and other containers are served', async () => {
     const list = [
       { name: '{{request.object.spec}}', image: 'nginx' },
       { name: 'a', image: '{{request.object}}' },
@@ -158,14 +158,14 @@ describe('names and images that want to be something else', () => {
     request(containers({ name: FORGED, image: FORGED }, nginx), JSON.stringify({ name: FORGED }));
   const forgedKind = JSON.stringify({ request: { kind: { kind: FORGED }, object: {} } });
 
-  it('line breaks and escapes make no lines of their own in the log', async () => {
+  it('never start a new line in the log', async () => {
     await ask(forgedPod());
     await ask(forgedKind);
     await until('the refusal is logged', () => service.log.some(({ message }) => message.includes('is for kind x')));
     expect(service.log.filter(({ level, message }) => level === 'raw' || message === 'forged')).toEqual([]);
   });
 
-  it('nor in the console log', async () => {
+  it('never start a new line in the console log', async () => {
     const file = join(service.folder, 'console.yaml');
     const config = {
       logFormat: 'console',
@@ -271,7 +271,7 @@ describe('image volumes', () => {
     ).toBe(200);
   });
 
-  it('of the name of a container is not confused with it', async () => {
+  it('with the name of a container are not confused with it', async () => {
     const answer = await ask(request(volumes({ name: 'app', image: { reference: 'redis' } })));
     expect(answer.json()).toEqual({
       images: { containers: { app: place('nginx:latest') }, volumes: { app: place('redis:latest') } },
@@ -282,7 +282,7 @@ describe('image volumes', () => {
     });
   });
 
-  it('several thousand: the Pod is not changed, with the reason', async () => {
+  it('of several thousand leave the Pod unchanged, with the reason', async () => {
     const list = Array.from({ length: 5_000 }, (_, n) => ({ name: `v${n}`, image: { reference: `q/i${n}` } }));
     const before = await metric(service, 'image_swapper_containers_total', { outcome: 'too-large' });
     expect((await ask(request(volumes(...list)))).json()).toEqual({ images: {}, patches: [] });

@@ -51,7 +51,7 @@ async function lead(answer: (asked: AskedApi) => object | number) {
   };
 }
 
-it('says that the cluster is too old, and which engine it can have', async () => {
+it('reports that the cluster is too old, and names a supported engine', async () => {
   const leader = await lead(() => 404);
   await until('the log says it', () => Promise.resolve(leader.log.length > 0));
   await leader.end();

@@ -30,14 +30,14 @@ describe('a kubeconfig that cannot be used', () => {
     ['users: [{name: a, user: {token: "hunter2', 'is not valid YAML from line 2'],
     ['users:\n- name: a\n  user:\n    token: hunter2: b\n', 'is not valid YAML from line 4'],
     ['null', 'is not a kubeconfig'],
-  ])('is reported by its name, without what is in it: %j', async (text, problem) => {
+  ])('is reported by its name, without its content: %j', async (text, problem) => {
     await writeFile(kubeconfig, text);
     await expect(connectCluster({ KUBECONFIG: kubeconfig })).rejects.toThrow(
       new Error(`the kubeconfig ${kubeconfig} ${problem}`),
     );
   });
 
-  it('is reported once, again when it is another problem, and when it is over, however often it is tried', async () => {
+  it('is reported once per problem and once when it is solved, for any number of attempts', async () => {
     const cluster = await FakeCluster.start();
     const log: string[] = [];
     let tries = 0;

@@ -133,7 +133,7 @@ describe('the Lease at the API server', () => {
     expect(replica.working).toBe(true);
   });
 
-  it('is contested with one create each, and won by one', async () => {
+  it('is created by one of several competing replicas', async () => {
     const all = await Promise.all(['a_1', 'b_2', 'c_3'].map((identity) => start(identity)));
     await until('a leader', () => all.some(({ working }) => working));
     await sleep(3 * FAST_DURATIONS.renew);
@@ -154,7 +154,7 @@ describe('an API server that', () => {
     { what: 'answers 500', fault: () => 500 },
     { what: 'answers 429', fault: () => 429 },
     { what: 'takes the right to renew away', fault: to('PATCH', 403) },
-  ])('$what ends the leading in time, and another begins after', async ({ fault }) => {
+  ])('that is $what ends leadership in time, before another replica leads', async ({ fault }) => {
     const replica = await start('a_1');
     await until('leading', () => replica.working);
     const before = spec()['renewTime'];
@@ -174,7 +174,7 @@ describe('an API server that', () => {
   it.each([
     { verb: 'get', method: 'GET', status: 403 },
     { verb: 'create', method: 'POST', status: 403 },
-  ])('refuses $verb is reported once, with the verb and the resource, and is asked again', async (row) => {
+  ])('that refuses $verb is reported once with the verb and the resource, and queried again', async (row) => {
     api.fault = to(row.method, row.status);
     const replica = await start('a_1');
     await until('unavailable', () => replica.state.unavailable !== undefined);
@@ -221,7 +221,7 @@ describe('an API server that', () => {
 });
 
 describe('the Lease of a replica that copies', () => {
-  it('is kept while 20 manifests of brackets arrive: the same thread renews it', async () => {
+  it('is kept while 20 manifests of brackets arrive, because the same thread renews it', async () => {
     const image = buildImage({ layerSize: 100 });
     const hostile = await HostileRegistry.start({ attack: 'brackets', image });
     const target = await FakeRegistry.start();

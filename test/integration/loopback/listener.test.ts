@@ -129,7 +129,7 @@ describe('answers bad input with a status, a code and a sentence', () => {
     expect((await send('/v1/kyverno', { body: JSON.stringify({ request: REQUEST }) })).status).toBe(200);
   });
 
-  it.each(['', '{"request":'])('a body that stops coming after %j is given up', async (sent) => {
+  it.each(['', '{"request":'])('abandons a body that stops after %j', async (sent) => {
     const slow = createServer((request, response) => {
       readBody(request, 200).catch((error: Error) => response.end(error.name));
     });
@@ -156,14 +156,14 @@ describe('connections', () => {
   const asString = JSON.stringify({ request: JSON.stringify(REQUEST) });
 
   it.each([undefined, 'application/json', 'text/plain', 'application/x-www-form-urlencoded'])(
-    'answer the same whatever Content-Type was sent (%s)',
+    'answer the same for any Content-Type (%s)',
     async (type) => {
       const reply = await send('/v1/kyverno', { body, headers: type === undefined ? {} : { 'Content-Type': type } });
       expect(reply).toMatchObject({ status: 200, body: '{"images":{},"patches":[]}' });
     },
   );
 
-  it('are kept after a MutatingPolicy and closed after a ClusterPolicy', async () => {
+  it('stay open after a MutatingPolicy and are closed after a ClusterPolicy', async () => {
     const headers = { Connection: 'keep-alive' };
     const reply = await send('/v1/kyverno', { body, headers });
     expect(reply.headers).toMatchObject({ connection: 'keep-alive', 'keep-alive': 'timeout=95' });
@@ -191,7 +191,7 @@ describe('connections', () => {
 });
 
 describe('explain', () => {
-  it('gets the parsed body whatever Content-Type was sent', async () => {
+  it('receives the parsed body for any Content-Type', async () => {
     const reply = await send('/v1/explain', { body: '{"image":"nginx"}' });
     expect(JSON.parse(reply.body)).toEqual({ asked: { image: 'nginx' } });
   });

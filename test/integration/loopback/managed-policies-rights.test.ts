@@ -101,7 +101,7 @@ function lead(objects: PolicyObjects, config: Config) {
   };
 }
 
-it('manages the objects of Gatekeeper with the rights of the chart, under names that stay', async () => {
+it('manages the objects of Gatekeeper with the rights of the chart, under stable names', async () => {
   const { stored, refused, lists, names, objects } = await cluster({ current: chartRules('gatekeeper') });
   const one = ['containers', 'initcontainers', 'volumes'].map((list) => `Assign zz-image-swapper-${list}`);
   const leader = lead(objects, configOf('gatekeeper'));
@@ -143,7 +143,7 @@ it('removes mutators of earlier filters before it changes their Provider', async
   ]);
 });
 
-it('deletes the objects of the previous engine when it has the right to, and reports nothing when it does not', async () => {
+it('deletes the objects of the previous engine if it has the right to, and reports nothing otherwise', async () => {
   const rules = { current: [...chartRules('webhook-ca-bundle'), ...chartRules('kyverno-clusterpolicy')] };
   rules.current = rules.current.map((rule) => ({ ...rule, resourceNames: ['image-swapper'] }));
   const { names, objects } = await cluster(rules);

@@ -26,21 +26,21 @@ describe('image-swapper migrate', () => {
   const spawned = (args: readonly string[], input = ''): Promise<ProgramResult> =>
     runProgram(['migrate', ...args], {}, folder, input);
 
-  it('prints values with comments, and exits with 0 when there is nothing to report', async () => {
+  it('prints values with comments and exits with 0 without findings', async () => {
     const { code, stdout, stderr } = await run(['good.yaml']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^# .*\n# policies\.engine: .*\n# .*--engine kyverno/);
     expect(parse(stdout)).toEqual({ ...ours, replicaCount: 2 });
   });
 
-  it('takes standard input, another engine and another form', async () => {
+  it('accepts standard input, another engine and another output format', async () => {
     const { code, stdout } = await spawned(['-', '--engine', 'kyverno', '-o', 'json'], stringify({ config }));
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({ ...ours, policies: { engine: 'kyverno' } });
     expect((await run(['good.yaml', '-o', 'yaml'])).stdout).not.toContain('#');
   });
 
-  it('ends with 1 and a line for each key that is no longer needed, and still prints values', async () => {
+  it('exits with 1 and prints a line for each obsolete key, and still prints values', async () => {
     const { code, stdout, stderr } = await spawned(['patched.yaml']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^patched\.yaml:8:1: patch: is no longer needed: .*\n$/);
@@ -55,7 +55,7 @@ describe('image-swapper migrate', () => {
     ],
     [[], /missing required argument 'values'/],
     [['good.yaml', '--engine', 'opa'], /Allowed choices are webhook, kyverno/],
-  ])('ends with 2 and says what to do: %j', async (args, message) => {
+  ])('exits with 2 and explains what to do: %j', async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(message);

@@ -13,7 +13,7 @@ describe('a page of a proxy', () => {
   it.each([
     ['a manifest', '/manifests/'],
     ['a layer', '/blobs/uploads/'],
-  ])('with status 200 in answer to the PUT of %s is a failure, and no copy', async (_, path) => {
+  ])('with status 200 in response to the PUT of %s is a failure', async (_, path) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     target.fault({ method: 'PUT', path, action: { type: 'html', status: 200 } });
@@ -26,7 +26,7 @@ describe('a page of a proxy', () => {
 });
 
 describe('Retry-After with a date', () => {
-  it.each([-HOUR_MS, 0, HOUR_MS])('is read by the clock of the registry, which is %i ms ahead', async (ahead) => {
+  it.each([-HOUR_MS, 0, HOUR_MS])('is read by the clock of the registry, which is %i ms fast', async (ahead) => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     const theirs = Math.floor((Date.now() + ahead) / 1_000) * 1_000;
@@ -88,7 +88,7 @@ describe('a source', () => {
     expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
   });
 
-  it('with a coding that no one can undo is refused by its name', async () => {
+  it('with an unknown content coding is refused, and the coding is named', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     source.fault({ path: '/manifests/', action: header(ENCODING, 'compress') });

@@ -61,7 +61,7 @@ describe('a decision', () => {
   const decided = (namespace: string): LogLine[] =>
     lines(service, 'decided').filter((line) => line['namespace'] === namespace);
 
-  it('is a line with the uid of the AdmissionReview, the Pod, each container and the time it took', async () => {
+  it('is a log line with the uid of the AdmissionReview, the Pod, each container and the duration', async () => {
     load('there');
     loadImage(target, `mirror/${pathOf(source, 'there')}`, buildImage(), '1');
     const uid = '705ab4f5-6393-11e8-b7cc-42010a800002';
@@ -110,7 +110,7 @@ describe('a decision', () => {
     ]);
   });
 
-  it('whose copy failed while the Pod waited is reported, also where no image changed', async () => {
+  it('is reported when a copy failed while the Pod waited, even if no image changed', async () => {
     const body = { request: { uid: 'u1', operation: 'CREATE', namespace: 'waits', object: podOf(images('missing')) } };
     expect((await post(`${service.url}/v1/kyverno`, JSON.stringify(body))).status).toBe(502);
     await until('the line', () => decided('waits').length > 0);
@@ -131,7 +131,7 @@ function podOf(asked: Record<string, string>): object {
 }
 
 describe('requests to registries', () => {
-  it('are counted as the registries saw them, those of the background worker too', async () => {
+  it('are counted as the registries received them, including those of the background worker', async () => {
     load('app', 'other');
     source.fault({
       path: '/app/manifests/',
@@ -175,7 +175,7 @@ describe('requests to registries', () => {
     expect(await metric(service, 'image_swapper_registry_pulls_total', { registry: source.host })).toBe(pulls);
   });
 
-  it('that are throttled or get no answer are distinguished', async () => {
+  it('are distinguished if they are throttled or unanswered', async () => {
     const gone = await world.registry();
     source.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
     const service = await serve({}, gone);
@@ -192,7 +192,7 @@ describe('requests to registries', () => {
 });
 
 describe('labels', () => {
-  it('stay few whatever Pods name', async () => {
+  it('are limited, whatever Pods name', async () => {
     const service = await serve();
     const hostile = (batch: string): Record<string, string> =>
       Object.fromEntries(
@@ -255,7 +255,7 @@ describe('image-swapper status', () => {
   const status = (...args: string[]) => runHere(['status', ...args], { env: {}, cwd: tmpdir() });
   const spawned = (...args: string[]) => runProgram(['status', ...args], {});
 
-  it('shows what failed and why, what waits and until when; ends with 1', async () => {
+  it('shows failures and reasons, waiting copies and times, and exits with 1', async () => {
     load('app');
     const busy = await world.registry();
     busy.fault({ path: '/manifests/', action: { type: 'status', status: 429, headers: { 'retry-after': '60' } } });
@@ -282,7 +282,7 @@ describe('image-swapper status', () => {
     expect(all.stdout).toMatch(new RegExp(`\ndone +${source.host}/app:1 +default +sha256:[0-9a-f]{12}, \\d+ s ago`));
   });
 
-  it('as JSON and YAML is what /v1/mirrors answers; ends with 0 when nothing failed', async () => {
+  it('prints the answer of /v1/mirrors as JSON and YAML, and exits with 0 without failures', async () => {
     load('app');
     const service = await serve();
     const none = await spawned('--server', service.operations);
@@ -297,7 +297,7 @@ describe('image-swapper status', () => {
     );
   });
 
-  it('ends with 3 and says how to reach a service when there is none, and with 2 without a URL', async () => {
+  it('exits with 3 and explains how to reach a service when there is none, and with 2 without a URL', async () => {
     const unusedUrl = `http://127.0.0.1:${await freePort()}`;
     const { code, stderr, stdout } = await spawned('--server', unusedUrl);
     expect([code, stdout]).toEqual([3, '']);

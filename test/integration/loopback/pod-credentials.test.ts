@@ -79,7 +79,7 @@ function tries(): string[] {
 }
 
 describe('the credentials of a Pod', () => {
-  it("are each tried, longest key first, the Pod's before its ServiceAccount's, and go to their host alone", async () => {
+  it("are tried with the longest key first, the Pod's before its ServiceAccount's, and only at their host", async () => {
     api.putPullSecret('team-a', 'pod-secret', {
       '127.0.0.*': login('other-port'),
       [target.host]: login('for-the-target'),
@@ -125,7 +125,7 @@ describe('the credentials of a Pod', () => {
     expect(await copied(service, 'third')).toBe('failed');
   });
 
-  it("are not needed with the configuration's own, which are read also with secretReader.enabled: false", async () => {
+  it('are not needed with credentials in the configuration, which are read even with secretReader.enabled: false', async () => {
     api.putPullSecret('swapper', 'own', { [source.host]: login('right', users.right) });
     api.putPullSecret('team-a', 'pod-secret', { [source.host]: login('team', users.team) });
     const credentials = { credentials: { secretName: 'own' } };

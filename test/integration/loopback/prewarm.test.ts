@@ -50,7 +50,7 @@ async function plan(namespace: string | undefined, env: Record<string, string> =
   return images.map(({ image }) => image.slice(image.indexOf('/') + 1)).sort();
 }
 
-it("mirrors what the kubeconfig's namespace uses, or default: only a Pod has a namespace of its own", async () => {
+it("mirrors the images of the kubeconfig's namespace or of default outside a Pod", async () => {
   addPod('here', 'team-a');
   addPod('there', 'default');
   addPod('ours', 'platform');
@@ -63,7 +63,7 @@ it.each<[string, ClusterFault]>([
   ['is busy', { type: 'status', code: 429, headers: { 'retry-after': '1' } }],
   ['cuts a connection', { type: 'cut', after: 100 }],
   ['forgets the list', { type: 'status', code: 410 }],
-])('goes on when the API server %s between two pages', async (_, fault) => {
+])('continues when the API server %s between two pages', async (_, fault) => {
   addPod('first', 'team-a');
   cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, `${source.host}/first:1`));
   addPod('last', 'team-a');

@@ -122,7 +122,7 @@ describe('the mirror of an image that needed a pull secret', () => {
     }
   });
 
-  it('asks the source with no secret of another namespace', async () => {
+  it('never uses a secret of another namespace at the source', async () => {
     source.accessLog.length = 0;
     await webhook(replica, 'team-c', privateImage());
     await webhook(replica, 'team-b', privateImage());
@@ -148,7 +148,7 @@ describe('the mirror of an image that needed a pull secret', () => {
   });
 });
 
-describe('the mirror of an image that everybody may read', () => {
+describe('the mirror of a public image', () => {
   it.each(['team-a', 'team-b', 'team-c'])('is for Pods of %s', async (namespace) => {
     await swapped(service, namespace, publicImage(), mirrored(open, 'public/app'));
   });
@@ -175,14 +175,14 @@ describe('a Pod that names the target itself', () => {
     expect((await webhook(service, 'team-c', publicImage(), { spec })).allowed).toBe(false);
   });
 
-  it('is admitted with what everybody may read, and with other repositories of the registry', async () => {
+  it('is admitted with public images and with other repositories of the registry', async () => {
     for (const name of [mirrored(open, 'public/app'), `${target.host}/elsewhere/app:1`])
       await swapped(service, 'team-c', name, name);
   });
 });
 
-describe('while the source is away', () => {
-  it('the last good answer counts, and no other Pod gets the image', async () => {
+describe('while the source is unavailable', () => {
+  it('the last positive answer counts, and no other Pod gets the image', async () => {
     await source.close();
     await swapped(service, 'team-a', privateImage(), mirrored(source, 'team/app'));
     expect((await webhook(service, 'team-b', privateImage())).image).toBe(privateImage());

@@ -44,7 +44,7 @@ async function publish(filter: string): Promise<Published> {
 }
 
 describe('the CA certificate of the serving certificate, at Gatekeeper', () => {
-  it('goes into the Provider of these filters, also where those take a name of their own', async () => {
+  it('is written to the Provider of these filters, even if it has its own name', async () => {
     const name = providerName('image-swapper', [SPLIT]);
     expect(name).toMatch(/^image-swapper-[0-9a-f]{12}$/);
     providers.set(name, `${SERVICE_URL}/v1/gatekeeper/filters-x`).set('image-swapper-other', SERVICE_URL);
@@ -60,13 +60,13 @@ describe('the CA certificate of the serving certificate, at Gatekeeper', () => {
     ]);
   });
 
-  it('goes into the one of the plain name as well, which objects without filters have', async () => {
+  it('is also written to the Provider with the default name, which objects without filters use', async () => {
     providers.set('image-swapper', SERVICE_URL);
     expect(await publish(SPLIT)).toEqual({ complete: true, problems: [] });
     expect(patched.map(({ path }) => path)).toContain(`${PROVIDERS}image-swapper`);
   });
 
-  it('is not put into a Provider that calls another host, which is reported and holds up no rotation', async () => {
+  it('is not written to a Provider that calls another host, which is reported and delays no rotation', async () => {
     providers.set('image-swapper', 'https://elsewhere.example.com/v1/gatekeeper');
     expect(await publish("starts_with(container.image, 'a')")).toEqual({
       complete: true,

@@ -48,25 +48,25 @@ async function read(replicas: number, believed: () => number): Promise<number> {
   }
 }
 
-it('replicas that share the pulls of a registry never ask for more than it has left', async () => {
+it('replicas that divide the pulls of a registry never exceed the remaining number', async () => {
   const refused = limitPulls(registry, 6);
   expect(await read(3, () => 3)).toBe(3 * IMAGES);
   expect(refused()).toBe(0);
 });
 
-it('replicas that do not know of each other do, so the division is what avoids it', async () => {
+it('replicas that do not know each other exceed the number, which shows that the division is needed', async () => {
   const refused = limitPulls(registry, 6);
   expect(await read(3, () => 1)).toBeLessThan(3 * IMAGES);
   expect(refused()).toBeGreaterThan(0);
 });
 
-it('a single copier reads as many manifests in parallel as pulls are left', async () => {
+it('a single copier reads as many manifests in parallel as pulls remain', async () => {
   const refused = limitPulls(registry, 2);
   expect(await read(1, () => 1)).toBe(IMAGES);
   expect(refused()).toBe(0);
 });
 
-it('one manifest at a time is read although none is left, since the registry decides', async () => {
+it('one manifest at a time is read without remaining pulls, because the registry decides', async () => {
   limitPulls(registry, 0);
   expect(await read(1, () => 1)).toBe(0);
   expect(registry.accessLog.filter(({ method }) => method === 'GET')).toHaveLength(IMAGES);

@@ -75,7 +75,7 @@ describe('watched pull secrets', () => {
     expect(problems).toEqual(['Secret team-b/pod-secret: does not exist, or is not a pull secret']);
   });
 
-  it('are asked for by type and page by page, so that no other Secret is ever read', async () => {
+  it('are listed by type and page by page, so that no other Secret is read', async () => {
     for (let i = 0; i < 250; i += 1) put(`secret-${i}`, `user-${i}`);
     api.putSecret('team-a', 'pod-secret', { '.dockerconfigjson': '{}', password: 'hunter2' });
     await watching();
@@ -90,7 +90,7 @@ describe('watched pull secrets', () => {
     expect(asked.filter((query) => query.includes('continue='))).toHaveLength(2);
   });
 
-  it('are read by name, each once for a while, until they have come', async () => {
+  it('are read by name, each once per period, until they are listed', async () => {
     put('pod-secret', 'pod');
     api.putServiceAccount('team-a', 'default', []);
     for (const path of ['/api/v1/secrets', '/api/v1/serviceaccounts']) api.refuse(path, 503);
@@ -102,7 +102,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toHaveLength(2);
   });
 
-  it('are read by name where watching is forbidden, which is said once', async () => {
+  it('are read by name when watching is forbidden, which is reported once', async () => {
     put('pod-secret', 'pod');
     api.putServiceAccount('team-a', 'default', []);
     api.refuse('/api/v1/secrets', 403);
@@ -138,7 +138,7 @@ describe('watched pull secrets', () => {
     expect(reads()).toEqual([]);
   });
 
-  it('that change in anything but their content are not news, and a new version is followed all the same', async () => {
+  it('that change in metadata only are not reported, and their new version is followed', async () => {
     put('pod-secret', 'first');
     await watching();
     put('pod-secret', 'first');
@@ -150,24 +150,21 @@ describe('watched pull secrets', () => {
     expect(rotated).toEqual(['team-a/other', 'team-a/pod-secret']);
   });
 
-  it.each([401, 403])(
-    'are dropped when the rights are taken away, and are news when they are back: %i',
-    async (code) => {
-      const paths = ['/api/v1/secrets', '/api/v1/namespaces/team-a/secrets/pod-secret'];
-      put('pod-secret', 'pod');
-      api.putServiceAccount('team-a', 'default', []);
-      await watching();
-      expect(await users()).toEqual(['pod']);
-      for (const path of paths) api.refuse(path, code);
-      api.endWatches();
-      await until('the Secret is dropped', async () => (await users()).length === 0);
-      expect(problems.filter((problem) => problem.startsWith('/api/v1/secrets'))).toHaveLength(1);
-      expect(problems.join()).toContain(`Secret team-a/pod-secret: not allowed to read it (${code})`);
-      for (const path of paths) api.allow(path);
-      await until('the Secret is back', async () => (await users())[0] === 'pod');
-      expect(rotated).toEqual(['team-a/pod-secret']);
-    },
-  );
+  it.each([401, 403])('are dropped when the rights are removed, and reported when they return: %i', async (code) => {
+    const paths = ['/api/v1/secrets', '/api/v1/namespaces/team-a/secrets/pod-secret'];
+    put('pod-secret', 'pod');
+    api.putServiceAccount('team-a', 'default', []);
+    await watching();
+    expect(await users()).toEqual(['pod']);
+    for (const path of paths) api.refuse(path, code);
+    api.endWatches();
+    await until('the Secret is dropped', async () => (await users()).length === 0);
+    expect(problems.filter((problem) => problem.startsWith('/api/v1/secrets'))).toHaveLength(1);
+    expect(problems.join()).toContain(`Secret team-a/pod-secret: not allowed to read it (${code})`);
+    for (const path of paths) api.allow(path);
+    await until('the Secret is back', async () => (await users())[0] === 'pod');
+    expect(rotated).toEqual(['team-a/pod-secret']);
+  });
 
   it('that were unreachable before the rights were removed are also dropped, and both are reported', async () => {
     put('pod-secret', 'pod');
@@ -189,7 +186,7 @@ describe('watched pull secrets', () => {
   it.each([
     ['ends', {}, 0],
     ['ends and the server has forgotten what happened since', { forget: true }, 1],
-  ])('go on when a watch %s, and nothing that is the same is reported', async (_, how, lists) => {
+  ])('continue when a watch %s, and unchanged secrets are not reported', async (_, how, lists) => {
     put('pod-secret', 'first');
     put('same', 'same');
     await watching();
@@ -210,7 +207,7 @@ describe('watched pull secrets', () => {
 });
 
 describe('pull secrets that are too much', () => {
-  it('for memory are reported by name, once, and read by name when they are needed', async () => {
+  it('for the memory limit are reported once by name and read when needed', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name, `user-${name}`);
     api.putServiceAccount('team-a', 'default', []);
     // Each Secret has about 120 bytes in addition to its name.
@@ -230,7 +227,7 @@ describe('pull secrets that are too much', () => {
     await until('there is room for it', async () => (await users({ ...POD, secretNames: ['d'] }))[0] === 'rotated');
   });
 
-  it('for one Secret are left out and told, without a word of them', async () => {
+  it('for one Secret are ignored and reported without their content', async () => {
     put('pod-secret', 'pod');
     api.putPullSecret('team-a', 'huge', { 'registry.test': { username: 'huge', password: 'p'.repeat(1_048_576) } });
     await watching();
@@ -241,7 +238,7 @@ describe('pull secrets that are too much', () => {
 });
 
 describe('secretReader', () => {
-  it('enabled: false asks nothing of the API server for Pods, and ends the watches when it comes by a reload', async () => {
+  it('enabled: false makes no request to the API server for Pods, and ends the watches after a reload', async () => {
     put('pod-secret', 'pod');
     secrets.configure({ enabled: false, secretNames: [] });
     await secrets.start();
@@ -257,7 +254,7 @@ describe('secretReader', () => {
     expect(rotated).toEqual([]);
   });
 
-  it('secretNames lists and watches nothing, and reads those names alone', async () => {
+  it('secretNames reads only those names, without a list or watch', async () => {
     put('pod-secret', 'pod');
     put('other', 'other');
     api.putServiceAccount('team-a', 'default', ['pod-secret']);

@@ -52,7 +52,7 @@ async function users(context = POD): Promise<string[]> {
 const registry = (username: string, key = 'registry.test') => ({ [key]: { username, password: 'p' } });
 
 describe('pull secrets of a Pod', () => {
-  it("come from the Pod first and its ServiceAccount's after, each once", async () => {
+  it('come from the Pod first and then from its ServiceAccount, each once', async () => {
     // A more specific key in the ServiceAccount's secret does not take precedence over the Pod's secret.
     api.putPullSecret('team-a', 'pod-secret', registry('pod', '*.test'));
     api.putPullSecret('team-a', 'account-secret', registry('account'));
@@ -61,7 +61,7 @@ describe('pull secrets of a Pod', () => {
     expect(problems).toEqual([]);
   });
 
-  it('are read from the old .dockercfg form too', async () => {
+  it('are also read from the old .dockercfg format', async () => {
     api.putSecret(
       'team-a',
       'pod-secret',
@@ -72,7 +72,7 @@ describe('pull secrets of a Pod', () => {
     expect(await users()).toEqual(['p']);
   });
 
-  it('are of one of the two types, as for the kubelet', async () => {
+  it('have one of the two types that the kubelet accepts', async () => {
     api.putSecret('team-a', 'pod-secret', { '.dockerconfigjson': JSON.stringify({ auths: registry('opaque') }) });
     api.putServiceAccount('team-a', 'default', []);
     expect(await users()).toEqual([]);
@@ -85,7 +85,7 @@ describe('pull secrets of a Pod', () => {
     expect(api.requests.filter(({ path }) => path.includes('/secrets/'))).toHaveLength(50);
   });
 
-  it('that are missing, forbidden or of another type are left out and told', async () => {
+  it('that are missing, forbidden or of another type are ignored and reported', async () => {
     api.putPullSecret('team-a', 'good', registry('u'));
     api.putSecret('team-a', 'opaque', { password: 'hunter2' });
     api.putPullSecret('team-a', 'forbidden', registry('u'));
@@ -102,7 +102,7 @@ describe('pull secrets of a Pod', () => {
   });
 
   it.each(['hang', 'stall'] as const)(
-    'that the API server does not give in time are left out and told: %s',
+    'that the API server does not return in time are ignored and reported: %s',
     async (how) => {
       api.putPullSecret('team-a', 'good', registry('u'));
       secrets = await open({ deadline: 1_000 });
@@ -119,7 +119,7 @@ describe('pull secrets of a Pod', () => {
     },
   );
 
-  it('are kept up to a number of bytes, of which the newest stay', async () => {
+  it('are kept up to a number of bytes, the newest first', async () => {
     secrets = await open({ most: 250 });
     api.putServiceAccount('team-a', 'default', []);
     for (const name of ['a', 'b', 'c']) api.putPullSecret('team-a', name, registry(name));
@@ -130,7 +130,7 @@ describe('pull secrets of a Pod', () => {
     expect(asked()).toBe(4);
   });
 
-  it('of more than a megabyte are left out and told', async () => {
+  it('of more than a megabyte are ignored and reported', async () => {
     api.putServiceAccount('team-a', 'default', []);
     api.putPullSecret('team-a', 'pod-secret', { 'r.test': { username: 'u', password: 'p'.repeat(1_048_576) } });
     expect(await users()).toEqual([]);
@@ -138,7 +138,7 @@ describe('pull secrets of a Pod', () => {
     await expect(secrets.named('pod-secret', 'team-a')).rejects.toThrow('is larger than 1 MiB');
   });
 
-  it('cost one request each for a while, missing ones included', async () => {
+  it('cost one request each per period, including missing ones', async () => {
     api.putServiceAccount('team-a', 'default', []);
     for (let i = 0; i < 20; i += 1) await secrets.forPod(POD);
     expect(api.requests).toHaveLength(2);
@@ -157,7 +157,7 @@ describe('a named secret', () => {
 });
 
 describe('a rotated secret', () => {
-  it('of the configuration is read again within seconds, and one of a Pod within half a minute', async () => {
+  it('is read again within seconds for the configuration and within half a minute for a Pod', async () => {
     api.putServiceAccount('team-a', 'default', []);
     const put = (username: string): void => api.putPullSecret('team-a', 'pod-secret', registry(username));
     const named = (): Promise<string> => secrets.named('pod-secret', 'team-a');
@@ -181,14 +181,14 @@ describe('secretReader', () => {
     api.putServiceAccount('team-a', 'default', ['allowed', 'other']);
   });
 
-  it('enabled: false asks nothing for Pods, and the configuration still has its own Secrets', async () => {
+  it('enabled: false reads nothing for Pods, but still the Secrets of the configuration', async () => {
     secrets.configure({ enabled: false, secretNames: [] });
     expect(await secrets.forPod(POD)).toBeUndefined();
     expect(api.requests).toEqual([]);
     expect(await secrets.named('allowed', 'team-a')).toContain('registry.test');
   });
 
-  it('secretNames are the only Secrets that are asked for, of the Pod and of its ServiceAccount', async () => {
+  it('secretNames limits the Secrets that are read for the Pod and its ServiceAccount', async () => {
     secrets.configure({ enabled: true, secretNames: ['allowed', 'unused'] });
     for (let i = 0; i < 5; i += 1) expect(await users()).toEqual(['allowed']);
     expect(api.requests.map(({ path }) => path)).toEqual([
@@ -199,7 +199,7 @@ describe('secretReader', () => {
     expect(debug[0]).toBe('not in secretReader.secretNames: team-a/pod-secret');
   });
 
-  it('takes effect when it changes, both ways, and what was read before is forgotten', async () => {
+  it('takes effect when it is turned on or off, and earlier secrets are forgotten', async () => {
     expect(await users()).toEqual(['pod-secret', 'allowed', 'other']);
     secrets.configure({ enabled: true, secretNames: ['other'] });
     expect(await users()).toEqual(['other']);
@@ -212,7 +212,7 @@ describe('secretReader', () => {
 });
 
 describe('outside of a cluster', () => {
-  it('there is no cluster to ask', async () => {
+  it('no cluster is available', async () => {
     expect(await connectCluster({})).toBeUndefined();
   });
 });

@@ -68,7 +68,7 @@ async function listed(service: RunningService): Promise<void> {
 }
 
 describe('the leader', () => {
-  it('copies used images, and no excluded ones', async () => {
+  it('copies used images except excluded ones', async () => {
     put('used', image('used'));
     put('system', image('system'), 'kube-system');
     put('own', image('own'), 'image-swapper');
@@ -99,7 +99,7 @@ describe('the leader', () => {
     expect([source.accessLog, target.accessLog]).toEqual([[], []]);
   });
 
-  it('brings everything to a target that a new configuration names', async () => {
+  it('copies everything to the target of a new configuration', async () => {
     for (const name of ['a', 'b', 'c']) put(name, image(name));
     const service = await start();
     await until('the first', () => ['a', 'b', 'c'].every((name) => digest(name) !== undefined));
@@ -112,7 +112,7 @@ describe('the leader', () => {
     }
   });
 
-  it('follows moving tags: one HEAD and one list of referrers at the source for what has not changed, and no pull', async () => {
+  it('checks moving tags with one HEAD and one list of referrers at the source, and without a pull', async () => {
     put('moving', image('moving'));
     put('still', image('still', 2));
     await start({ mirror: { refresh: { interval: '1s' } } });
@@ -131,7 +131,7 @@ describe('the leader', () => {
     expect(still.filter((line) => line.startsWith('GET')).length).toBeLessThanOrEqual(refreshes + 2);
   });
 
-  it('asks the target once for each refresh of a tag that has not moved, and the source for its tag and one list', async () => {
+  it('makes one request to the target and two to the source for each refresh of an unchanged tag', async () => {
     put('still', image('still'));
     await start({ mirror: { refresh: { interval: '1s' } } });
     await until('the copy', () => digest('still') !== undefined);
@@ -154,7 +154,7 @@ describe('the leader', () => {
     expect(asked[list]).toBeLessThanOrEqual(refreshes + 1);
   });
 
-  it('finds at an audit what the registry has lost, and brings it back with an Event and a metric', async () => {
+  it('finds lost content in an audit and restores it with an Event and a metric', async () => {
     const used = image('used');
     put('used', used);
     const service = await start({ mirror: { audit: { interval: '10s' } } });
@@ -185,7 +185,7 @@ describe('the leader', () => {
     expect(target.manifest(repository('used'), '1')?.digest).toBe(source.manifest('used', '1')?.digest);
   });
 
-  it('says in its metrics what it sees and whether it sees it, and nothing without the Lease', async () => {
+  it('reports its images and watches in metrics only while it holds the Lease', async () => {
     put('used', image('used'));
     put('lost', `${target.host}/mirror/own:1`);
     const service = await start();
@@ -210,7 +210,7 @@ describe('the leader', () => {
     await until('it leads no more', async () => (await seen()) === '0 0 0 0');
   });
 
-  it('tries the secrets of each namespace until one may read it', async () => {
+  it('tries the secrets of each namespace until one can read the image', async () => {
     await source.close();
     source = await FakeRegistry.start({ auth: { type: 'basic', users: { robot: 'right' } } });
     const used = image('private');

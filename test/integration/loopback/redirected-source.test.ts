@@ -44,7 +44,7 @@ async function mirror(front: ScriptedServer, config: object, dockerConfig: objec
 
 describe('a source that redirects', () => {
   it.each(['basic', 'bearer'] as const)(
-    'to a registry with a %s login is copied with the login of that one',
+    'to a registry with a %s login is copied with the login for that registry',
     async (type) => {
       const other = await start({ type, users }, 'app');
       const front = await frontOf(other);
@@ -79,7 +79,7 @@ describe('a source that redirects', () => {
     expect(output).toContain(`nor source.registries have credentials for ${other.host}`);
   });
 
-  it("to a target's host is not read with the login that we push with", async () => {
+  it("to a target's host is not read with the login for pushes", async () => {
     const target = await start({ type: 'basic', users }, 'private/app');
     const front = await ScriptedServer.start(({ path }) =>
       path === '/v2/'

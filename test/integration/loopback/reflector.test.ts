@@ -105,7 +105,7 @@ describe('existing images', () => {
     expect(limits).toEqual([100, 20, ...Array<number>(15).fill(4)]);
   });
 
-  it('is not read without limit, even for one object', async () => {
+  it('is read within a limit, even for a single object', async () => {
     put('a');
     await start({ largest: 100 });
     await until('the trouble', () => problems.length > 0);
@@ -113,7 +113,7 @@ describe('existing images', () => {
     expect(present.size).toBe(0);
   });
 
-  it('is not forgotten because of an answer without a list', async () => {
+  it('is kept after an answer without a list', async () => {
     put('a', 'b');
     await start();
     await watching();
@@ -154,7 +154,7 @@ describe('a watch that ends', () => {
   it.each<readonly [string, () => void]>([
     ['by the server', () => cluster.endWatches(PODS)],
     ['by a cut', () => cluster.cutWatches()],
-  ])('%s goes on from the last version, without a list', async (_, end) => {
+  ])('%s continues from the last version without a list', async (_, end) => {
     put('a');
     await start();
     await watching();
@@ -167,7 +167,7 @@ describe('a watch that ends', () => {
     expect([lists, cluster.count('watch')]).toEqual([1, 2]);
   });
 
-  it('at once, every time, is not asked for in a tight loop', async () => {
+  it('immediately each time is not repeated in a tight loop', async () => {
     cluster.fault({ verb: 'watch', fault: { type: 'end' } });
     await start();
     await sleep(400);
@@ -176,7 +176,7 @@ describe('a watch that ends', () => {
     expect(cluster.count('list')).toBe(1);
   });
 
-  it('goes on from a bookmark, so that what else was forgotten does not matter', async () => {
+  it('continues from a bookmark, even if older versions are gone', async () => {
     await start();
     await watching();
     cluster.compact();
@@ -188,7 +188,7 @@ describe('a watch that ends', () => {
     expect(lists).toBe(1);
   });
 
-  it('without any event is abandoned, because its other end is gone', async () => {
+  it('without any event is abandoned, because the connection is lost', async () => {
     await start({ silence: 300 });
     await watching();
     cluster.stopSending(PODS);
@@ -198,7 +198,7 @@ describe('a watch that ends', () => {
     expect(problems[0]).toContain('no data for 0.3 s');
   });
 
-  it('is not given up while bookmarks come', async () => {
+  it('is kept while bookmarks arrive', async () => {
     const idleTimeoutMs = 2_000;
     await start({ silence: idleTimeoutMs });
     await watching();
@@ -210,7 +210,7 @@ describe('a watch that ends', () => {
     expect([cluster.count('watch'), problems]).toEqual([1, []]);
   });
 
-  it('that hangs before it begins is given up', async () => {
+  it('that hangs before it starts is abandoned', async () => {
     cluster.fault({ verb: 'watch', fault: { type: 'hang' }, times: 1 });
     await start({ silence: 200 });
     await until('the list', () => lists === 1);
@@ -219,8 +219,8 @@ describe('a watch that ends', () => {
   });
 });
 
-describe('a server that has forgotten', () => {
-  it.each(['error-event', 'status'] as const)('says so to a watch by %s, and is asked for all', async (type) => {
+describe('a server that has discarded a version', () => {
+  it.each(['error-event', 'status'] as const)('reports it to a watch by %s, and is listed again', async (type) => {
     put('stays', 'goes');
     await start();
     await watching();
@@ -239,19 +239,16 @@ describe('a server that has forgotten', () => {
     expect([present.size, lists, cluster.count('list')]).toEqual([240, 1, 5]);
   });
 
-  it.each(['list', 'watch'] as const)(
-    'again and again is not asked for whole lists in a tight loop: %s',
-    async (verb) => {
-      cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
-      cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
-      await start();
-      await until('the trouble', () => problems.length > 0);
-      await sleep(1_000);
-      // Each attempt reads two pages. Pauses are at most 100 ms in this test.
-      expect(cluster.count('list')).toBeLessThan(50);
-      expect(problems).toHaveLength(1);
-    },
-  );
+  it.each(['list', 'watch'] as const)('repeatedly is not listed in a tight loop: %s', async (verb) => {
+    cluster.collection(PODS).generate(120, (index) => smallPod(`pod-${index}`, 'app:1'));
+    cluster.fault({ verb, after: verb === 'list' ? 1 : 0, fault: { type: 'status', code: 410 } });
+    await start();
+    await until('the trouble', () => problems.length > 0);
+    await sleep(1_000);
+    // Each attempt reads two pages. Pauses are at most 100 ms in this test.
+    expect(cluster.count('list')).toBeLessThan(50);
+    expect(problems).toHaveLength(1);
+  });
 });
 
 describe('a problem', () => {
@@ -261,7 +258,7 @@ describe('a problem', () => {
     ['a connection that is cut', { type: 'cut' }],
     ['an answer that is cut', { type: 'cut', after: 2_000 }],
     ['an answer that is not JSON', { type: 'text', text: '<html>' }],
-  ])('goes on where the list broke off, by %s', async (_, fault) => {
+  ])('continues where the list was interrupted by %s', async (_, fault) => {
     cluster.collection(PODS).generate(240, (index) => smallPod(`pod-${index}`, 'app:1'));
     cluster.fault({ verb: 'list', after: 1, times: 2, fault });
     await start();
@@ -272,7 +269,7 @@ describe('a problem', () => {
     expect(problems).toEqual([expect.any(String), undefined]);
   });
 
-  it('that is asked to wait for waits', async () => {
+  it('with a requested wait is retried after that wait', async () => {
     const headers = { 'Retry-After': '1' };
     cluster.fault({ verb: 'list', times: 1, fault: { type: 'status', code: 429, headers } });
     const before = Date.now();
@@ -282,7 +279,7 @@ describe('a problem', () => {
     expect(Date.now() - before).toBeGreaterThanOrEqual(99);
   });
 
-  it('of rights is reported once, and over when they are given', async () => {
+  it('of rights is reported once and ends when they are granted', async () => {
     put('a');
     cluster.fault({ fault: { type: 'status', code: 403 } });
     await start();
@@ -293,7 +290,7 @@ describe('a problem', () => {
     expect(problems).toEqual([expect.any(String), undefined]);
   });
 
-  it('of a server that is down is reported once, and nothing is lost', async () => {
+  it('of an unavailable server is reported once, and nothing is lost', async () => {
     put('a', 'b');
     await start();
     await watching();
@@ -306,7 +303,7 @@ describe('a problem', () => {
     expect(problems).toEqual([expect.any(String), undefined]);
   });
 
-  it('is not what hostile objects make', async () => {
+  it('is not caused by hostile objects', async () => {
     await start();
     await watching();
     for (const line of [

@@ -34,7 +34,7 @@ describe('a target that refuses a manifest', () => {
     ],
     ['the size', 413, '<html><title>413 too large</title></html>', 'too-large', /413 too large/],
     ['its rights', 403, errorBody('DENIED', 'push access denied'), 'forbidden', /push access denied/],
-  ])('for %s says so in its words, once', async (_, status, body, kind, message) => {
+  ])('for %s reports its own words once', async (_, status, body, kind, message) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', buildImage(), 'v1');
     target.fault({ method: 'PUT', path: '/manifests/v1', action: { type: 'status', status, body } });
@@ -62,7 +62,7 @@ describe('a target that refuses a manifest', () => {
     ['in three codes', 500, [{ code: 'UNKNOWN' }, { code: 'UNKNOWN' }, { code: 'MANIFEST_BLOB_UNKNOWN', message: '' }]],
     ['in words', 400, [{ code: 'MANIFEST_INVALID', message: 'invalid URL on layer' }]],
   ])(
-    'for foreign layers (%s) names the setting of distribution, and is not asked again and again',
+    'for foreign layers (%s) names the setting of distribution, and is not queried repeatedly',
     async (_, status, errors) => {
       const { source, target, copy } = await pair();
       const config = bytesContent(Buffer.from('{}'));
@@ -92,7 +92,7 @@ describe('a target that refuses a manifest', () => {
 });
 
 describe('a source', () => {
-  it('whose scan has not ended is tried again later', async () => {
+  it('whose scan is still running is retried later', async () => {
     const { source, copy } = await pair();
     loadImage(source, 'library/app', buildImage(), 'v1');
     const body = errorBody('PROJECTPOLICYVIOLATION', 'the vulnerability scan is Running');
@@ -100,7 +100,7 @@ describe('a source', () => {
     await expect(copy()).rejects.toMatchObject({ kind: 'policy', retryable: true, retryAfter: 30_000 });
   });
 
-  it('that requires a client certificate is refused in one line that says so, once', async () => {
+  it('that requires a client certificate fails with one line that says so', async () => {
     const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
     let connections = 0;
     const server = createServer({ cert, key, requestCert: true, rejectUnauthorized: true, ca }, () => undefined);
@@ -127,7 +127,7 @@ describe('a source', () => {
 });
 
 describe('many requests of one copy', () => {
-  it('do not make node warn of a leak', async () => {
+  it('cause no leak warning of node', async () => {
     const warnings: Error[] = [];
     const note = (warning: Error): void => void warnings.push(warning);
     process.on('warning', note);

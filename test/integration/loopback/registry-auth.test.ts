@@ -67,7 +67,7 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
     else await expect(request).rejects.toMatchObject({ kind: 'unauthorized', retryable: false, host: registry.host });
   });
 
-  it('is read anonymously when the credentials are wrong and reading is free', async () => {
+  it('is read anonymously when the credentials are wrong and the repository is public', async () => {
     const registry = await start({ auth: { type, users }, anonymousPull: true });
     expect((await client(registry, [bad]).getManifest('team/app', 'v1')).digest).toBe(image.digest);
   });
@@ -81,7 +81,7 @@ describe.each(['basic', 'bearer'] as const)('a registry with %s authentication',
     expect(registry.accessLog.slice(before).map(({ status }) => status)).toEqual([200]);
   });
 
-  it('names the identity that may not push', async () => {
+  it('names the identity that lacks push permission', async () => {
     const permissions = { reader: { '*': ['pull'] } };
     const registry = await start({ auth: { type, users, permissions } });
     const reader = client(registry, [{ username: 'reader', password: 'secret' }]);
@@ -121,7 +121,7 @@ describe('a registry that hides unreadable images', () => {
   it.each([
     ['from those it knows', 'from-users', ['- 401', 'reader 404', 'user 200']],
     ['from strangers too, and asks nobody who they are', 'from-everybody', ['- 404', 'reader 404', 'user 200']],
-  ] as const)('%s is read with the credential that may see it', async (_, hides, log) => {
+  ] as const)('%s is read with the credential that can see it', async (_, hides, log) => {
     const registry = await start({ auth: { type: 'basic', users, permissions, hides } });
     const reader = client(registry, [other, good], { hides: true });
     expect((await reader.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
@@ -131,14 +131,14 @@ describe('a registry that hides unreadable images', () => {
     expect(asked(registry)).toEqual([...log, 'user 404']);
   });
 
-  it('by tokens is read with the credential that may see it', async () => {
+  it('by tokens is read with the credential that can see it', async () => {
     const registry = await start({ auth: { type: 'bearer', users, permissions, hides: 'from-everybody' } });
     const reader = client(registry, [other, good], { hides: true });
     expect((await reader.getManifest('team/app', 'v1')).digest).toBe(image.digest);
     expect(tokenRequests(registry)).toHaveLength(2);
   });
 
-  it('says that it is not there when no one sees it, also after a refusal', async () => {
+  it('reports a missing image when no credential can see it, even after a refusal', async () => {
     const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
     const missing = client(registry, [other, good], { hides: true });
     expect(await missing.headManifest('team/app', 'nope')).toBeUndefined();
@@ -149,7 +149,7 @@ describe('a registry that hides unreadable images', () => {
     expect(asked(registry)).toEqual(['- 401', ...tries, ...tries]);
   });
 
-  it('is not asked again and again by those who look into targets', async () => {
+  it('is not queried repeatedly by lookups', async () => {
     const registry = await start({ auth: { type: 'basic', users, permissions, hides: 'from-users' } });
     expect(await client(registry, [other, good]).headManifest('team/app', 'v1')).toBeUndefined();
     // By HEAD, then by GET: this registry has not answered a HEAD with 200 before.
@@ -170,7 +170,7 @@ describe('several credentials', () => {
 });
 
 describe('bearer tokens', () => {
-  it('are asked for once for many requests at once', async () => {
+  it('are requested once for many parallel requests', async () => {
     const registry = await start({ auth: { type: 'bearer', users } });
     const reader = client(registry, [good]);
     await reader.headManifest('team/app', 'v1');
@@ -196,7 +196,7 @@ describe('bearer tokens', () => {
     }
   });
 
-  it('are asked for again when the registry no longer takes them', async () => {
+  it('are requested again when the registry no longer accepts them', async () => {
     const registry = await start({ auth: { type: 'bearer', users } });
     const reader = client(registry, [good]);
     await reader.headManifest('team/app', 'v1');
@@ -205,7 +205,7 @@ describe('bearer tokens', () => {
     expect(tokenRequests(registry)).toHaveLength(2);
   });
 
-  it('come from a refresh token by POST, or are sent as they are', async () => {
+  it('are exchanged for a refresh token by POST, or sent unchanged', async () => {
     const issuer = new TokenIssuer();
     const auth = { type: 'bearer', users, issuer, identityTokens: { user: 'refresh-me' } } as const;
     const registry = await start({ auth });
@@ -216,7 +216,7 @@ describe('bearer tokens', () => {
     expect(tokenRequests(registry)).toEqual(['POST /token']);
   });
 
-  it('widen from pull to push, and to pull on the repository that a blob is mounted from', async () => {
+  it('get more scopes: from pull to push, and pull on the repository of a mounted blob', async () => {
     const registry = await start({ auth: { type: 'bearer', users } });
     const writer = client(registry, [good]);
     const [blob] = image.blobs;
@@ -272,7 +272,7 @@ describe('a token realm', () => {
     expect(server.accessLog.filter(({ authorization }) => authorization === 'basic')).toHaveLength(1);
   });
 
-  it('is not followed to another place', async () => {
+  it('is not followed after a redirect', async () => {
     const other = await start({});
     const registry = await start({ auth: { type: 'bearer', users } });
     registry.fault({ path: '/token', action: { type: 'redirect', to: other.origin } });

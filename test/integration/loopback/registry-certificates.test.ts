@@ -102,7 +102,7 @@ describe('a client certificate', () => {
   });
 
   it.each(['TLSv1.2', 'TLSv1.3'] as const)(
-    'that is missing is named once, without the words of OpenSSL (%s)',
+    "that is missing is reported once, without OpenSSL's text (%s)",
     async (version) => {
       const registry = await start(true, { minVersion: version, maxVersion: version });
       const endpoints = [{ host: registry.host, insecure: false, ca: served.ca }];
@@ -137,7 +137,7 @@ describe('a client certificate', () => {
       async ({ cert }) => ({ certFile: await file('c', cert), keyFile: await file('k', served.key) }),
       /keyFile of r\.example: .* is not the key of the certificate in/,
     ],
-  ])('whose file %s is an error that names the key and the file', async (_, files, message) => {
+  ])('whose file %s causes an error that names the key and the file', async (_, files, message) => {
     const named = await files(ours);
     expect(() => readClientCertificate('r.example', named)).toThrow(message);
   });
@@ -152,7 +152,7 @@ describe('CA certificates of the environment', () => {
     return problems;
   };
 
-  it('are trusted in addition to the others: SSL_CERT_FILE, SSL_CERT_DIR, and with a caFile also NODE_EXTRA_CA_CERTS', async () => {
+  it('are trusted in addition: SSL_CERT_FILE, SSL_CERT_DIR and, with a caFile, NODE_EXTRA_CA_CERTS', async () => {
     const registry = await start(false);
     const ca = await file('ca.pem', served.ca);
     await expect(logInWith({}, registry.host)).rejects.toThrow(
@@ -179,7 +179,7 @@ describe('CA certificates of the environment', () => {
     expect(ofNode).not.toHaveBeenCalled();
   });
 
-  it('that cannot be read are reported with their variable, and stop nothing', async () => {
+  it('that cannot be read are reported with their variable without stopping the service', async () => {
     const registry = await start(false);
     expect(await logInWith({ SSL_CERT_FILE: '/nowhere/ca.pem' }, registry.host, { ca: served.ca })).toEqual([
       'SSL_CERT_FILE: /nowhere/ca.pem is not used: ENOENT',

@@ -116,7 +116,7 @@ describe('an image that is up to date', () => {
     expect(target.manifest(repository(), '1')?.digest).not.toBe(made.digest);
   });
 
-  it('is not copied again each time when an attestation is gone at the source and the index is written without it', async () => {
+  it('is not copied repeatedly when an attestation is missing at the source and the index is written without it', async () => {
     const attested = buildImage({ seed: 4, attestations: true });
     loadImage(source, 'app', attested, '1');
     const lost = attested.manifests.find(
@@ -130,7 +130,7 @@ describe('an image that is up to date', () => {
     expect(requestsOf(target, before)).toEqual(['HEAD manifests/1']);
   });
 
-  it('costs a look of the reconciler one request at the target, and the list once an interval', async () => {
+  it('costs the reconciler one request at the target, and the list once per interval', async () => {
     const { copy, job } = world();
     loadImage(target, repository(), image, '1');
     await copy(job());
@@ -142,7 +142,7 @@ describe('an image that is up to date', () => {
     expect(target.manifest(repository(), signature)).toBeDefined();
   });
 
-  it('stays up to date while its source is away', async () => {
+  it('stays up to date while its source is unavailable', async () => {
     const { copy, job } = world();
     loadImage(target, repository(), image, '1');
     source.fault({ action: { type: 'status', status: 403 } });
@@ -150,7 +150,7 @@ describe('an image that is up to date', () => {
     expect(reports).toEqual([]);
   });
 
-  it('is looked at as a whole under imageCopyPolicy force, and layers that cannot be read are sent', async () => {
+  it('is checked completely under imageCopyPolicy force, and unreadable layers are sent', async () => {
     const { copy, job } = world({ imageCopyPolicy: 'force' });
     loadImage(target, repository(), image, '1');
     const [lost] = image.blobs;
@@ -164,7 +164,7 @@ describe('an image that is up to date', () => {
 });
 
 describe('the findings of an audit', () => {
-  it('comes back, and the tag of the source is not compared', async () => {
+  it('are restored without comparing the tag of the source', async () => {
     const { copy, job } = world();
     await copy(job());
     loadImage(source, 'app', buildImage({ seed: 2 }), '1');
@@ -180,7 +180,7 @@ describe('the findings of an audit', () => {
 });
 
 describe('signatures that temporarily cannot be read', () => {
-  it('are unfinished, and come with the next look, wherever they are', async () => {
+  it('are unfinished, and copied by the next check, wherever they are', async () => {
     const { copy, job } = world();
     const tag = `${(image.manifests[0]?.digest ?? '').replace(':', '-')}.sig`;
     const { manifest, blobs } = buildReferrer(image.manifests[0] as never, BUNDLE, 'signature');
@@ -197,7 +197,7 @@ describe('signatures that temporarily cannot be read', () => {
   });
 });
 
-describe('a target that folds the case of tags', () => {
+describe('a target that ignores the case of tags', () => {
   it('does not report a tag with capitals as present, and reports why', async () => {
     await target.close();
     target = await FakeRegistry.start({ foldTags: true });

@@ -87,7 +87,7 @@ describe('a registry that redirects to another one', () => {
     ({ path }) =>
       path === '/v2/' ? { status: 200 } : { status, headers: { location: `${to().origin}${path}` } };
 
-  it.each([301, 302, 303, 307, 308])('by %i is read with an anonymous token of that one', async (status) => {
+  it.each([301, 302, 303, 307, 308])('by %i is read with an anonymous token of the other registry', async (status) => {
     const other = await start(tokenRegistry('repository:team/app:pull'));
     const front = await start(redirectTo(() => other, status));
     const reader = client([front, other]);
@@ -103,7 +103,7 @@ describe('a registry that redirects to another one', () => {
   });
 
   it.each(['basic', 'bearer'] as const)(
-    'is read with the %s login of that one, and neither login goes to the other',
+    'is read with the %s login of the other registry, and each login goes to its own registry',
     async (type) => {
       const theirs = { username: 'theirs', password: 'b-secret' };
       const loginOf =
@@ -136,7 +136,7 @@ describe('a registry that redirects to another one', () => {
     },
   );
 
-  it('has its own name and that of the other in the error', async () => {
+  it('is named with the other registry in the error', async () => {
     const other = await start(() => refusal('Basic realm="b"'));
     const front = await start(redirectTo(() => other));
     const error = await failure(client([front, other], { [front.host]: [user] }).getManifest('team/app', 'v1'));
@@ -146,7 +146,7 @@ describe('a registry that redirects to another one', () => {
     expect(other.log.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
-  it('asks for the repository that the other one has it under', async () => {
+  it('requests the repository name of the other registry', async () => {
     const other = await start(tokenRegistry('repository:library/app:pull'));
     const front = await start(({ path }) => ({
       status: 307,
@@ -156,7 +156,7 @@ describe('a registry that redirects to another one', () => {
     expect(other.tokens.map(({ scopes }) => scopes)).toEqual([['repository:library/app:pull']]);
   });
 
-  it('sends no credentials to another registry over a connection that is not verified for that one', async () => {
+  it('sends no credentials to another registry over an unverified connection', async () => {
     const other = await start(() => refusal('Basic realm="b"'));
     const front = await start(redirectTo(() => other));
     // `other` is not configured. The `insecure` of the first registry does not apply to it.
@@ -170,25 +170,28 @@ describe('a registry that redirects to another one', () => {
     expect(other.log.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
-  it.each([307, 308])('by %i gets a manifest, an upload and its end, with method and body kept', async (status) => {
-    const other = await start(({ method, path }, server) =>
-      method === 'POST'
-        ? { status: 202, headers: { location: `${server.origin}${path}session` } }
-        : { status: method === 'PUT' ? 201 : 204 },
-    );
-    const front = await start(redirectTo(() => other, status));
-    const writer = client([front, other]);
-    await writer.putManifest('team/app', 'v1', { mediaType: MEDIA_TYPE, digest, bytes: Buffer.from(MANIFEST) });
-    await writer.probePush('team/app');
-    expect(other.log.map(({ method, path, body }) => [method, path, body])).toEqual([
-      ['PUT', '/v2/team/app/manifests/v1', MANIFEST],
-      ['POST', '/v2/team/app/blobs/uploads/', ''],
-      ['DELETE', '/v2/team/app/blobs/uploads/session', ''],
-    ]);
-    expect(other.log[0]?.headers['content-type']).toBe(MEDIA_TYPE);
-  });
+  it.each([307, 308])(
+    'by %i receives a manifest, an upload and its end with the same method and body',
+    async (status) => {
+      const other = await start(({ method, path }, server) =>
+        method === 'POST'
+          ? { status: 202, headers: { location: `${server.origin}${path}session` } }
+          : { status: method === 'PUT' ? 201 : 204 },
+      );
+      const front = await start(redirectTo(() => other, status));
+      const writer = client([front, other]);
+      await writer.putManifest('team/app', 'v1', { mediaType: MEDIA_TYPE, digest, bytes: Buffer.from(MANIFEST) });
+      await writer.probePush('team/app');
+      expect(other.log.map(({ method, path, body }) => [method, path, body])).toEqual([
+        ['PUT', '/v2/team/app/manifests/v1', MANIFEST],
+        ['POST', '/v2/team/app/blobs/uploads/', ''],
+        ['DELETE', '/v2/team/app/blobs/uploads/session', ''],
+      ]);
+      expect(other.log[0]?.headers['content-type']).toBe(MEDIA_TYPE);
+    },
+  );
 
-  it.each([301, 302, 303])('by %i for a write is an error that names the new place', async (status) => {
+  it.each([301, 302, 303])('by %i for a write causes an error that names the new location', async (status) => {
     const other = await start(() => ({ status: 201 }));
     const front = await start(redirectTo(() => other, status));
     const error = await failure(client([front, other]).probePush('team/app'));
@@ -197,7 +200,7 @@ describe('a registry that redirects to another one', () => {
     expect(other.log).toEqual([]);
   });
 
-  it('in the middle of an upload is an error that names the new place', async () => {
+  it('in the middle of an upload causes an error that names the new location', async () => {
     const front: ScriptedServer = await start(({ method, path }) =>
       method === 'POST'
         ? { status: 202, headers: { location: `${path}session` } }
@@ -218,7 +221,7 @@ describe('a registry that redirects to another one', () => {
     expect(error.message).toMatch(/redirects a PUT to http:\/\/127\.0\.0\.1:1 while the body is sent/);
   });
 
-  it('a redirect loop ends', async () => {
+  it('ends a redirect loop', async () => {
     const servers: ScriptedServer[] = [];
     const to = (index: number): Script => redirectTo(() => servers[index] as ScriptedServer);
     servers.push(await start(to(1)), await start(to(0)));
@@ -235,22 +238,25 @@ describe('the scope of a challenge', () => {
     ['', 401],
     [',error="insufficient_scope"', 401],
     [',error="insufficient_scope"', 403],
-  ])('%s with status %i is asked for after ours was refused, and from then on', async (challenge, refuse) => {
-    const registry = await start(tokenRegistry('repository:library/app:pull', { challenge, refuse }));
-    const reader = client([registry]);
-    expect((await reader.getManifest('hub/library/app', 'v1')).digest).toBe(digest);
-    expect((await reader.headManifest('hub/library/app', 'v1'))?.digest).toBe(digest);
-    expect(registry.tokens.map(({ scopes }) => scopes)).toEqual([
-      ['repository:hub/library/app:pull'],
-      ['repository:library/app:pull'],
-    ]);
-    expect(registry.lines.slice(-2)).toEqual([
-      'GET /v2/hub/library/app/manifests/v1 200',
-      'HEAD /v2/hub/library/app/manifests/v1 200',
-    ]);
-  });
+  ])(
+    '%s with status %i is requested after the first scope was refused, and from then on',
+    async (challenge, refuse) => {
+      const registry = await start(tokenRegistry('repository:library/app:pull', { challenge, refuse }));
+      const reader = client([registry]);
+      expect((await reader.getManifest('hub/library/app', 'v1')).digest).toBe(digest);
+      expect((await reader.headManifest('hub/library/app', 'v1'))?.digest).toBe(digest);
+      expect(registry.tokens.map(({ scopes }) => scopes)).toEqual([
+        ['repository:hub/library/app:pull'],
+        ['repository:library/app:pull'],
+      ]);
+      expect(registry.lines.slice(-2)).toEqual([
+        'GET /v2/hub/library/app/manifests/v1 200',
+        'HEAD /v2/hub/library/app/manifests/v1 200',
+      ]);
+    },
+  );
 
-  it('that is already ours leads to one new token and no more', async () => {
+  it('that equals the requested scope leads to a single new token', async () => {
     const registry = await start(
       tokenRegistry('repository:team/app:pull', { token: () => ({ status: 200, body: { token: 'no-good' } }) }),
     );
@@ -258,7 +264,7 @@ describe('the scope of a challenge', () => {
     expect(registry.tokens).toHaveLength(2);
   });
 
-  it('that changes with each refusal does not go on forever', async () => {
+  it('that changes with each refusal ends', async () => {
     let count = 0;
     const registry = await start(({ path }, server) =>
       path === '/token'
@@ -292,7 +298,7 @@ describe('a challenge', () => {
     expect(account).toBe(String(challenge(registry)).includes('account') ? 'a&b' : null);
   });
 
-  it('for Basic is answered where the token server beside it refuses', async () => {
+  it('for Basic is answered when the other token server refuses', async () => {
     const registry = await start(({ path, headers }, server) => {
       if (path === '/token') return { status: 403 };
       return headers.authorization === basic ? manifest : refusal(`${bearer(server)}, Basic realm="r"`);
@@ -304,7 +310,7 @@ describe('a challenge', () => {
     ['from Basic to Bearer', 'basic'],
     ['from Bearer to Basic', 'bearer'],
     ['to another token server', 'other'],
-  ] as const)('that changes %s is answered by the client that knew the first', async (_, first) => {
+  ] as const)('that changes %s is answered by a client with the previous one', async (_, first) => {
     let changed = false;
     const registry = await start(({ path, headers, query }, server) => {
       if (path.startsWith('/token')) return { status: 200, body: { token: `${path}${query.get('service')}` } };
@@ -328,7 +334,7 @@ describe('a challenge', () => {
     expect(registry.log.filter(({ status, path }) => status === 401 && path !== '/token')).toHaveLength(2);
   });
 
-  it('of each path of a front is kept', async () => {
+  it('of each path of a proxy is kept', async () => {
     const registry = await start(({ path, headers }, server) => {
       if (path.startsWith('/token-')) return { status: 200, body: { token: path.slice(7) } };
       const name = path.split('/')[2] ?? '';
@@ -348,7 +354,7 @@ describe('a challenge', () => {
     ]);
   });
 
-  it('that only GET gets is found for a HEAD', async () => {
+  it('that only GET returns is found for a HEAD', async () => {
     const registry = await start(({ method, path, headers }, server) => {
       if (path === '/token') return { status: 200, body: { token: 'good' } };
       if (headers.authorization === 'Bearer good') return manifest;
@@ -361,7 +367,7 @@ describe('a challenge', () => {
     ]);
   });
 
-  it('that only /v2/ gives is found, and a registry without any is asked once', async () => {
+  it('that only /v2/ returns is found, and a registry without any is queried once', async () => {
     const registry = await start(({ path, headers }, server) => {
       if (path === '/token') return { status: 200, body: { token: 'good' } };
       if (headers.authorization === 'Bearer good') return manifest;
@@ -457,7 +463,7 @@ describe('the answer of a token server', () => {
     [{ status: 200, body: { token: '' } }, { kind: 'invalid' }, /returned no token/],
     [{ status: 200, body: { token: 'a\r\nb' } }, { kind: 'invalid' }, /not printable ASCII/],
     [{ status: 200, body: '<html>' }, { kind: 'invalid' }, /not JSON/],
-  ])('%j is the error in its own words', async (answer, expected, message) => {
+  ])('%j becomes the error text', async (answer, expected, message) => {
     const registry = await start(({ path }, server) => (path === '/token' ? answer : refusal(bearer(server))));
     const error = await failure(client([registry], { [registry.host]: [user] }).getManifest('team/app', 'v1'));
     expect(error).toMatchObject(expected);
@@ -465,7 +471,7 @@ describe('the answer of a token server', () => {
     expect(error.message).toContain(`GET ${registry.origin}/token`);
   });
 
-  it('to a refresh token comes by POST with all scopes in one go', async () => {
+  it('to a refresh token is requested by POST with all scopes at once', async () => {
     const registry = await start(({ path, method, headers }, server) => {
       if (path === '/token') return { status: method === 'POST' ? 200 : 405, body: { access_token: 'good' } };
       return headers.authorization === 'Bearer good' ? { status: 201 } : refusal(bearer(server));
@@ -488,8 +494,8 @@ describe('the answer of a token server', () => {
   });
 });
 
-describe('a token that a registry no longer takes', () => {
-  it('is replaced once for many requests at the same time', async () => {
+describe('a token that a registry no longer accepts', () => {
+  it('is replaced once for many parallel requests', async () => {
     let generation = 1;
     const registry = await start(({ path, headers }, server) => {
       if (path === '/token') return { status: 200, body: { token: `t${generation}`, expires_in: 3600 } };

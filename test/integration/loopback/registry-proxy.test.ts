@@ -42,12 +42,12 @@ async function within(milliseconds: number, work: Promise<unknown>): Promise<unk
 describe.each(['connect', 'handshake'] as const)('a proxy that swallows the %s', (at) => {
   beforeEach(() => proxy.setBlackHole(HOST, at));
 
-  it('aborts the request at once', async () => {
+  it('is left at once when the request is aborted', async () => {
     const head = client(60_000).headManifest('app', 'latest', { signal: AbortSignal.timeout(100) });
     expect(await within(5_000, head)).toMatchObject({ name: 'TimeoutError' });
   });
 
-  it('the time for connecting ends the request', async () => {
+  it('ends the request after the connect timeout', async () => {
     const head = client(200).headManifest('app', 'latest');
     expect(await within(5_000, head)).toMatchObject({ kind: 'unreachable', host: HOST });
   });

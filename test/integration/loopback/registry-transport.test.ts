@@ -86,7 +86,7 @@ describe('redirects of blobs', () => {
 });
 
 describe('TLS', () => {
-  it('is checked, trusts an authority that is given, and is not checked for insecure endpoints', async () => {
+  it('is verified, trusts a configured CA, and is not verified for insecure endpoints', async () => {
     const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
     const registry = await start({ tls: { cert, key } });
     const { host } = registry;
@@ -101,7 +101,7 @@ describe('TLS', () => {
     expect(registry.accessLog.filter(({ path }) => path === '/v2/')).toHaveLength(1);
   });
 
-  it('falls back to plain HTTP for insecure endpoints only, asking once', async () => {
+  it('falls back to plain HTTP only for insecure endpoints, after one check', async () => {
     const { host } = await start();
     let connections = 0;
     const counted = client(host);
@@ -115,7 +115,7 @@ describe('TLS', () => {
 });
 
 describe('addresses', () => {
-  it('are checked for what Pods name, on the address connected to, each time', async () => {
+  it('are checked for hosts that Pods name, at the connected address, each time', async () => {
     const { ca, cert, key } = await makeCertificates({ hosts: ['rebind.example'] });
     const registry = await start({ tls: { cert, key } });
     const port = registry.host.split(':')[1] ?? '';
@@ -165,7 +165,7 @@ describe('sockets and timeouts', () => {
     expect(registry.requests(({ path }) => path.includes('/manifests/'))).toHaveLength(2);
   });
 
-  it('gives up on a body that stops, and not on a reader that is slow', async () => {
+  it('gives up on a body that stops, but not on a slow reader', async () => {
     const registry = await start();
     const reader = client(registry.host);
     const { stream } = await reader.getBlob('team/app', descriptor);
@@ -186,7 +186,7 @@ describe('sockets and timeouts', () => {
     );
   });
 
-  it('gives up on a connection that does not stand', async () => {
+  it('gives up on a connection that is not established', async () => {
     const sockets: Socket[] = [];
     const silent = await listen(createServer((socket) => sockets.push(socket)));
     cleanups.push(() => sockets.forEach((socket) => socket.destroy()));
@@ -199,7 +199,7 @@ describe('sockets and timeouts', () => {
     expect(message).toMatch(/no connection for 200 ms/);
   });
 
-  it('reports that nothing listens', async () => {
+  it('reports that the port is closed', async () => {
     const free = createServer();
     const host = await listen(free);
     await new Promise((resolve) => free.close(resolve));
@@ -268,7 +268,7 @@ async function listen(server: Server): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-describe('connections that the server has closed meanwhile', () => {
+describe('connections that the server has closed in the meantime', () => {
   /** Responds to the first requests of each connection and resets it at the next one, as after a keep-alive timeout. */
   async function closing(answered: number): Promise<{ readonly host: string; readonly log: string[] }> {
     const log: string[] = [];
@@ -296,7 +296,7 @@ describe('connections that the server has closed meanwhile', () => {
     return { host: `127.0.0.1:${(server.address() as AddressInfo).port}`, log };
   }
 
-  it('do not fail the request: it is sent again at once, without a retry', async () => {
+  it('do not fail the request, which is sent again immediately without counting as a retry', async () => {
     const { host, log } = await closing(2);
     const once = client(host, { retry: { attempts: 1 } });
     for (let i = 0; i < 8; i += 1) expect((await once.headManifest('team/app', 'v1'))?.digest).toBe(image.digest);
@@ -306,7 +306,7 @@ describe('connections that the server has closed meanwhile', () => {
     expect(log).toContain('POST answered');
   });
 
-  it('are a failure when a new connection is closed too', async () => {
+  it('cause a failure when a new connection is closed as well', async () => {
     const { host, log } = await closing(0);
     const once = client(host, { retry: { attempts: 1 } });
     await expect(once.headManifest('team/app', 'v1')).rejects.toMatchObject({ kind: 'unreachable' });

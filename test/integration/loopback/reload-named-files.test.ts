@@ -113,7 +113,7 @@ describe('without a restart', () => {
     expect(isPushedTo(client)).toBe(true);
   });
 
-  it('another passwordFile mirrors at once what the old password failed for, though no Pod asks again', async () => {
+  it('another passwordFile immediately mirrors images that failed before, without another Pod', async () => {
     expect(await isSwapped('team-a', hidden)).toBe(false);
     const failed = async (): Promise<boolean> =>
       (await mirrors(service)).some((row) => row.source.startsWith(hidden.host) && row.state === 'failed');

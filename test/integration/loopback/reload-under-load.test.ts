@@ -115,7 +115,7 @@ function servedCertificate({ url }: RunningService): Promise<string> {
 }
 
 describe('under a steady load', () => {
-  it('a configuration swapped in by ..data comes into force, a broken one does not, and no request is lost', async () => {
+  it('a configuration replaced through ..data takes effect, an invalid one does not, and no request is lost', async () => {
     const target = await world.registry();
     const config = { imageSwapPolicy: 'always', imageCopyPolicy: 'none', target: plainRegistry(target) };
     const { service, load, configMap } = await start(config, () => 'nginx');
@@ -153,7 +153,7 @@ describe('under a steady load', () => {
     await expectNoFailures(load, service);
   });
 
-  it('a certificate swapped in by ..data is served to new connections, and old ones go on', async () => {
+  it('a certificate replaced through ..data is served to new connections, and old connections continue', async () => {
     const target = await world.registry();
     const { service, load, tls } = await start(
       { imageSwapPolicy: 'always', target: plainRegistry(target), imageCopyPolicy: 'none' },

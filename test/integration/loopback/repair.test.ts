@@ -33,7 +33,7 @@ function config(more: object = {}): Record<string, unknown> {
 }
 
 describe('imageCopyPolicy force', () => {
-  it('brings back a layer that the target says it has and does not give, before the Pod is swapped', async () => {
+  it('restores a layer that the target reports but cannot return, before the Pod is swapped', async () => {
     loadImage(target, repository(), image, '1');
     const [lost] = image.blobs;
     target.fault({ method: 'GET', path: lost?.digest ?? '', times: 1, action: { type: 'truncate', after: 0 } });

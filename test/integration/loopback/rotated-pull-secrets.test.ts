@@ -23,7 +23,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-it('a copy that its pull secret was refused for goes on as soon as the Secret is a good one', async () => {
+it('a copy with a rejected pull secret continues as soon as the Secret is valid', async () => {
   const auth = { type: 'basic', users: { puller: 'right' } } as const;
   const [source, target] = [await world.registry({ auth }), await world.registry()];
   const image = buildImage();

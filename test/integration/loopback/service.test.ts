@@ -208,7 +208,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     expect(target.tags(repository())).toEqual([`keep-${image.digest.slice('sha256:'.length, 'sha256:'.length + 12)}`]);
   });
 
-  it('imagePullPolicy Always: asks the source by HEAD again, and sends nothing that is equal', async () => {
+  it('imagePullPolicy Always: checks the source by HEAD again and sends nothing that is equal', async () => {
     await admit();
     await settled();
     const pulls = (): number => count(source, 'GET', '/manifests/') + count(source, 'GET', '/blobs/');
@@ -236,7 +236,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     ['an HTML error page', '/manifests/', { type: 'html', status: 502 }],
     ['errors', '/v2/', { type: 'status', status: 500 }],
   ] as const)(
-    'a source gives %s: nothing appears under a tag, the Pod is untouched, the reason is logged',
+    'a source returns %s: no tag appears, the Pod is unchanged, and the reason is logged',
     async (_name, path, action) => {
       source.fault({ path, action });
       expect(await admit()).toMatchObject({ status: 200, image: undefined });
@@ -249,7 +249,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     },
   );
 
-  it('contacts no host at all that a Pod names and that is refused by default', async () => {
+  it('contacts no host that a Pod names and the defaults deny', async () => {
     const hidden = await registry();
     await admit({ image: `${hidden.host}/app:1.0` });
     await settled(hidden);
@@ -258,7 +258,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
   });
 
   it.each(['library/UPPER', 'a b', 'x'.repeat(300), 'nginx@sha256:123', '{{ request.object }}', '-', ':5000/x'])(
-    '%s is not an image: the Pod is untouched and the log says why',
+    '%s is not an image: the Pod is unchanged and the log says why',
     async (bad) => {
       expect(await admit({ image: bad })).toMatchObject({ status: 200, text: '{"images":{},"patches":[]}' });
       expect(await decided()).toMatchObject({
@@ -277,7 +277,7 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
     });
   });
 
-  it('Gatekeeper gets what is in the target and never starts a copy', async () => {
+  it('Gatekeeper receives images in the target and never starts a copy', async () => {
     const ask = async (): Promise<unknown> => {
       const body = {
         apiVersion: 'externaldata.gatekeeper.sh/v1beta1',
@@ -297,20 +297,20 @@ describe('imageCopyPolicy delayed, imageSwapPolicy exists', () => {
 describe('imageSwapPolicy always', () => {
   share(3, { imageSwapPolicy: 'always', filters: [{ jmespath: "obj.metadata.namespace == 'x'" }] });
 
-  it('swaps before anything is there, and starts the copy', async () => {
+  it('swaps before the image is in the target, and starts the copy', async () => {
     expect(await admit()).toMatchObject({ image: mirrored() });
     await settled();
     expect(target.manifest(repository(), '1.0')?.digest).toBe(image.digest);
   });
 
-  it('decides a dry run and copies nothing for it', async () => {
+  it('decides a dry run without copying', async () => {
     expect(await admit({ dryRun: true })).toMatchObject({ image: mirrored() });
     await sleep(100);
     expect(await mirrors()).toEqual([]);
     expect(source.accessLog).toEqual([]);
   });
 
-  it('gives Gatekeeper everything back unchanged when a filter needs the Pod', async () => {
+  it('returns all images unchanged to Gatekeeper when a filter needs the Pod', async () => {
     const body = { kind: 'ProviderRequest', request: { keys: ['nginx'] } };
     const reply = await post(`${service.url}/v1/gatekeeper`, JSON.stringify(body), { ca: service.ca });
     expect(reply.json()).toMatchObject({ response: { items: [{ key: 'nginx', value: 'nginx' }] } });
@@ -320,7 +320,7 @@ describe('imageSwapPolicy always', () => {
 describe('imageSwapPolicy always, imageCopyPolicy none', () => {
   share(2, { imageSwapPolicy: 'always', imageCopyPolicy: 'none' }, { flags: ['--http-listen-address', '127.0.0.1:0'] });
 
-  it('swaps although the target does not answer, as air-gapped users need', async () => {
+  it('swaps although the target does not answer, for air-gapped clusters', async () => {
     target.fault({ action: { type: 'hang' } });
     expect(await admit()).toMatchObject({ image: mirrored() });
     expect(target.accessLog).toEqual([]);
@@ -382,7 +382,7 @@ describe('the other policies', () => {
     expect(target.manifest(repository(), '1.0')?.digest).toBe(newer.digest);
   });
 
-  it('none: never copies, and swaps what is there', async () => {
+  it('none: never copies, and swaps images in the target', async () => {
     await start({ imageCopyPolicy: 'none' });
     expect(await admit()).toMatchObject({ image: undefined });
     loadImage(target, repository('other'), image, '1.0');
@@ -403,7 +403,7 @@ describe('the other policies', () => {
     expect((await get(`${service.operations}/metrics`)).text).toContain('outcome="dry-run"} 1');
   });
 
-  it('a target without an answer costs a Pod no more than the budget', async () => {
+  it('a target that does not answer delays a Pod by at most the budget', async () => {
     target.fault({ action: { type: 'hang' } });
     await start({ answerBudget: '150ms' });
     const started = Date.now();
@@ -448,7 +448,7 @@ describe('credentials', () => {
     }
   });
 
-  it('of the configuration read a private source and write a private target; one that has none there is reported', async () => {
+  it('of the configuration read a private source and write a private target, and missing ones are reported', async () => {
     const priv = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
     const unknown = await registry({ auth: { type: 'basic', users: { reader: 'r-word' } } });
     const into = await registry({ auth: { type: 'bearer', users: { writer: 'w-word' } } });
@@ -477,7 +477,7 @@ describe('files that change', () => {
   const always = { imageSwapPolicy: 'always', imageCopyPolicy: 'none' };
   const filters = [{ jmespath: "container.name == 'app'" }];
 
-  it('a new configuration is in force within seconds, a broken one is not', async () => {
+  it('a new configuration takes effect within seconds, and an invalid one does not', async () => {
     await start(always);
     expect((await admit()).image).toBe(mirrored());
     await writeFile(service.configFile, 'imageSwapPolicy: sometimes\n');
@@ -496,7 +496,7 @@ describe('files that change', () => {
     await until('the filter comes into force', async () => (await admit()).image === undefined);
   });
 
-  it('so does one that a mounted ConfigMap swaps in by its ..data link', async () => {
+  it('a configuration that a mounted ConfigMap replaces through ..data takes effect', async () => {
     await start(always);
     const { folder } = service;
     await mkdir(join(folder, '..2'));
@@ -507,7 +507,7 @@ describe('files that change', () => {
     await until('the filter comes into force', async () => (await admit()).image === undefined);
   });
 
-  it('a new certificate is served to new connections, a broken one is not', async () => {
+  it('a new certificate is served to new connections, and an invalid one is not', async () => {
     await start();
     const next = await makeCertificates({ hosts: ['127.0.0.1'] });
     await writeFile(join(service.folder, 'tls.key'), 'not a key');
@@ -544,7 +544,7 @@ describe('SIGTERM', () => {
     expect(Date.now() - started).toBeLessThan(5_000);
   });
 
-  it('answers what is in flight first', async () => {
+  it('answers pending requests first', async () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
     await start({ imageCopyPolicy: 'immediate' });
     const answer = admit();

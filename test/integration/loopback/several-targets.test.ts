@@ -112,7 +112,7 @@ describe('targets', () => {
     }
   });
 
-  it('that are pull-through caches are named by their paths, looked at or not, and never pushed to', async () => {
+  it('that are pull-through caches are named by their paths and never pushed to', async () => {
     const [cache, looked, rest] = await Promise.all([world.registry(), world.registry(), world.registry()]);
     const service = await world.serve({
       source: { registries: [plainRegistry(source), plainRegistry(partner)] },
@@ -153,7 +153,7 @@ describe('targets', () => {
     expect(looked.accessLog.filter(({ method }) => !['HEAD', 'GET'].includes(method))).toEqual([]);
   });
 
-  it('log in with a rotated password file within seconds, for looks and for copies', async () => {
+  it('log in with a rotated password file within seconds, for lookups and copies', async () => {
     const passwords = { pusher: 'first-word' };
     const target = await world.registry({ auth: { type: 'basic', users: passwords } });
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-password-'));

@@ -62,7 +62,7 @@ describe('a registry that takes single POSTs', () => {
     expect(puts(both.target)).toHaveLength(2);
   });
 
-  it('gets no single POST above oci.uploadChunk', async () => {
+  it('receives no single POST above oci.uploadChunk', async () => {
     const both = await pair({ target: { monolithicPost: true }, uploadChunk: 8 * KIBIBYTE });
     await copyAll(both, [small(1), small(2)]);
     expect(singlePosts(both.target).length).toBeGreaterThan(0);
@@ -175,7 +175,7 @@ describe('a source', () => {
     expect(singlePosts(target)).toHaveLength(1);
   });
 
-  it('that cuts a small blob is read on', async () => {
+  it('that interrupts a small blob is read further', async () => {
     const both = await pair({ target: { monolithicPost: true } });
     both.source.fault({ method: 'GET', path: /\/blobs\/sha/, times: 4, action: { type: 'reset', after: 5_000 } });
     await copyAll(both, [small(1), small(2)]);

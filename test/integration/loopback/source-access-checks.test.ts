@@ -147,7 +147,7 @@ describe('access to an image at its source', () => {
     expect(await ask(await open(setting), namespace)).toBe(expected);
   });
 
-  it('is asked by HEAD of the digest alone, so that a moved tag decides nothing', async () => {
+  it('is checked by HEAD of the digest only, so that a moved tag has no effect', async () => {
     const checks = await open();
     source.deleteManifest('team/app', '1');
     source.putManifest('team/app', image.digest, top.mediaType, top.bytes);
@@ -167,7 +167,7 @@ describe('access to an image at its source', () => {
     expect(access.state === 'granted' ? `granted ${access.to}` : access.state).toBe(expected);
   });
 
-  it('says which host, image and reason', async () => {
+  it('names host, image and reason', async () => {
     const access = await (await open()).check(jobOf('team-c'), image.digest, 30_000);
     const message = expect.stringMatching(
       new RegExp(
@@ -179,7 +179,7 @@ describe('access to an image at its source', () => {
 });
 
 describe('an answer of the service', () => {
-  it('is kept for ten minutes, by credentials and digest, then asked again', async () => {
+  it('is kept for ten minutes by credentials and digest, then requested again', async () => {
     const checks = await open();
     expect([await ask(checks, 'team-a'), await ask(checks, 'team-a')]).toEqual(['granted pod', 'granted pod']);
     const asked = manifestRequests().length;
@@ -195,7 +195,7 @@ describe('an answer of the service', () => {
     expect(await ask(checks, 'team-a')).toBe('refused');
   });
 
-  it('that was good outlives an outage of the source for a day', async () => {
+  it('that was positive remains valid for a day while the source is unavailable', async () => {
     const checks = await open();
     expect([await ask(checks, 'team-a'), await ask(checks, 'team-b')]).toEqual(['granted pod', 'refused']);
     await source.close();
@@ -205,7 +205,7 @@ describe('an answer of the service', () => {
     expect(await ask(checks, 'team-a')).toBe('unknown');
   });
 
-  it('arrives in time from a hanging source: the last good one, or none', async () => {
+  it('is given in time when the source hangs: the last positive one, or none', async () => {
     const checks = await open();
     expect(await ask(checks, 'team-a')).toBe('granted pod');
     now += 11 * MINUTE;
@@ -214,7 +214,7 @@ describe('an answer of the service', () => {
     expect(access.map(({ state }) => state)).toEqual(['granted', 'unknown']);
   });
 
-  it('that was a refusal is asked for again after half a minute', async () => {
+  it('that was negative is requested again after half a minute', async () => {
     const checks = await open();
     secrets['team-a'] = 'bob';
     expect(await ask(checks, 'team-a')).toBe('refused');
@@ -238,7 +238,7 @@ describe('an answer of the service', () => {
     expect(await ask(checks, 'team-a', { unproven: true })).toBe('granted pod');
   });
 
-  it('does not wait behind those of a namespace whose sources hang', async () => {
+  it('does not wait for a namespace whose sources hang', async () => {
     const checks = await open();
     source.fault({ path: /hanging/, action: { type: 'hang' } });
     const hanging = Array.from({ length: 200 }, (_, n) =>

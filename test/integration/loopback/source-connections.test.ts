@@ -6,7 +6,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 
 /** Sizes of a layer with one piece and of a layer with many. */
 it.each([1_000, 600_000])(
-  'gives the connections of %i-byte layers back, so that more blobs than sockets are copied',
+  'releases the connections of %i-byte layers, so that more blobs than sockets are copied',
   async (layerSize) => {
     const source = await FakeRegistry.start();
     const target = await FakeRegistry.start();

@@ -16,7 +16,7 @@ async function failureOf(copy: Promise<unknown>): Promise<RegistryError> {
 }
 
 describe('a target that ends an upload', () => {
-  it('is not blamed while the upload waits for a source that drips: other copies to it go on', async () => {
+  it('is not blamed while the upload waits for a slow source, and other copies to it continue', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     source.fault({ path: '/blobs/', action: { type: 'drip', interval: 50 } });
@@ -28,7 +28,7 @@ describe('a target that ends an upload', () => {
     expect(target.requests(({ method }) => method === 'PUT').length).toBeLessThanOrEqual(image.blobs.length);
   });
 
-  it('is blamed when the source has sent all that the target would take', async () => {
+  it('is blamed when the source has sent everything that the target accepts', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');
     target.fault({ ...isUpload, action: { type: 'cut', milliseconds: 50 } });

@@ -49,7 +49,7 @@ function admit(): Promise<ClientReply> {
 const readiness = async (): Promise<number> => (await get(`${service.operations}/readyz`)).status;
 
 describe('a terminating Pod', () => {
-  it('is not ready at once, and answers new connections until everybody has heard of it', async () => {
+  it('is immediately not ready, and answers new connections until every node knows', async () => {
     await start();
     service.process.kill('SIGTERM');
     await until('not ready', async () => (await readiness()) === 503);
@@ -61,7 +61,7 @@ describe('a terminating Pod', () => {
     await expect(admit()).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('keeps the Lease while its own copy runs, begins no other one, and gives it back before it ends', async () => {
+  it('keeps the Lease while its own copy runs, starts no other, and releases it before it ends', async () => {
     loadImage(source, 'app', buildImage({ seed: 1 }), '1');
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 1_500 } });
     await start();
@@ -91,7 +91,7 @@ describe('a terminating Pod', () => {
   });
 });
 
-it('outside of a Pod it ends without waiting for callers that nobody told', async () => {
+it('outside of a Pod it ends without waiting for callers', async () => {
   await start({});
   service.process.kill('SIGINT');
   expect((await service.exited).code).toBe(0);

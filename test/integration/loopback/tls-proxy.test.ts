@@ -44,7 +44,7 @@ function get(proxy: string, path: string): Promise<{ status: number | undefined 
 }
 
 describe('a proxy that stands in for hosts', () => {
-  it('passes requests on to the backend of the host, whole and logged', async () => {
+  it('forwards complete requests to the backend of the host and logs them', async () => {
     const target = await registry();
     const image = buildImage({ layerSize: 300_000 });
     loadImage(target, 'team/app', image, 'v1');
@@ -65,7 +65,7 @@ describe('a proxy that stands in for hosts', () => {
     expect(proxy.connects).toEqual([{ host: HOST, outcome: 'opened' }]);
   });
 
-  it('makes the backend’s own Location point to the host, and only that', async () => {
+  it('rewrites only the backend’s own Location to the host', async () => {
     const target = await registry();
     const proxy = await start({ hosts: { [HOST]: target.origin } });
     const dispatcher = through(proxy);
@@ -80,7 +80,7 @@ describe('a proxy that stands in for hosts', () => {
     expect(moved.headers['location']).toMatch(/^https:\/\/storage\.example\.com\//);
   });
 
-  it('streams both ways at the same time', async () => {
+  it('streams in both directions at the same time', async () => {
     const echo = createServer((incoming, outgoing) => void incoming.pipe(outgoing));
     await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
     cleanups.push(
@@ -104,7 +104,7 @@ describe('a proxy that stands in for hosts', () => {
     expect(received).toEqual(['first', 'second']);
   });
 
-  it('asks the hook first, which may answer, read the body, change the path or cut the connection', async () => {
+  it('calls the hook first, which can answer, read the body, change the path or close the connection', async () => {
     const target = await registry();
     const proxy = await start({ hosts: { [HOST]: target.origin } });
     const bodies: string[] = [];
@@ -151,7 +151,7 @@ describe('a proxy that stands in for hosts', () => {
     expect(proxy.log).toEqual([]);
   });
 
-  it('plays http hosts as well', async () => {
+  it('serves http hosts as well', async () => {
     const target = await registry();
     const proxy = await start({ hosts: { 'metadata.example.com': target.origin } });
     // Clients send http URLs to proxies in absolute form.
@@ -160,16 +160,19 @@ describe('a proxy that stands in for hosts', () => {
     expect((await get(proxy.url, 'http://other.example.com/')).status).toBe(502);
   });
 
-  it.each(['connect', 'handshake', 'request'] as const)('swallows a host at its %s, and lets it go', async (at) => {
-    const target = await registry();
-    const proxy = await start({ hosts: { [HOST]: target.origin } });
-    proxy.setBlackHole(HOST, at);
-    // undici ignores an abort until it has a connection.
-    const asked = request(`https://${HOST}/v2/`, { dispatcher: through(proxy) }).catch(() => 'failed');
-    expect(await Promise.race([asked, sleep(150, 'silence')])).toBe('silence');
-    expect(target.accessLog).toEqual([]);
-    proxy.setBlackHole(HOST, undefined);
-    expect((await request(`https://${HOST}/v2/`, { dispatcher: through(proxy) })).statusCode).toBe(200);
-    expect(proxy.log.at(-1)?.status).toBe(200);
-  });
+  it.each(['connect', 'handshake', 'request'] as const)(
+    'stops answering for a host at its %s, and resumes',
+    async (at) => {
+      const target = await registry();
+      const proxy = await start({ hosts: { [HOST]: target.origin } });
+      proxy.setBlackHole(HOST, at);
+      // undici ignores an abort until it has a connection.
+      const asked = request(`https://${HOST}/v2/`, { dispatcher: through(proxy) }).catch(() => 'failed');
+      expect(await Promise.race([asked, sleep(150, 'silence')])).toBe('silence');
+      expect(target.accessLog).toEqual([]);
+      proxy.setBlackHole(HOST, undefined);
+      expect((await request(`https://${HOST}/v2/`, { dispatcher: through(proxy) })).statusCode).toBe(200);
+      expect(proxy.log.at(-1)?.status).toBe(200);
+    },
+  );
 });

@@ -64,7 +64,7 @@ describe('a target', () => {
     ['416', { type: 'status', status: 416, body: '' }],
     ['400 in words', { type: 'status', status: 400, body: 'blob upload unknown to registry' }],
     ['404 NAME_UNKNOWN', { type: 'status', status: 404, body: error('NAME_UNKNOWN') }],
-  ])('that lost an upload (%s) gets another one', async (_, action) => {
+  ])('that lost an upload (%s) receives another one', async (_, action) => {
     const { source, target, copy } = await pair();
     const image = oneLayer(10_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -73,7 +73,7 @@ describe('a target', () => {
     expectComplete(target, TARGET, image);
   });
 
-  it('that loses every upload is at fault, and the source is not called absent', async () => {
+  it('that loses every upload is blamed, and the source is not reported as absent', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', oneLayer(10_000), 'v1');
     target.fault({
@@ -90,7 +90,7 @@ describe('a target', () => {
     [400, 'MANIFEST_BLOB_UNKNOWN'],
     [404, 'NOT_FOUND', 'Layers with digests sha256:1 required for pushing image do not exist'],
     [400, 'MANIFEST_INVALID', 'blob unknown to registry'],
-  ])('whose check of manifests lags behind its layers (%i %s) is asked again', async (status, code, message = '') => {
+  ])('whose manifest check lags behind its layers (%i %s) is retried', async (status, code, message = '') => {
     const { source, target, copy } = await pair();
     const image = oneLayer(10_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -105,7 +105,7 @@ describe('a target', () => {
     expect(target.requests(({ method }) => method === 'POST')).toHaveLength(2);
   });
 
-  it('that has lost a layer is sent it again', async () => {
+  it('that has lost a layer receives it again', async () => {
     const { source, target, copy } = await pair();
     const image = oneLayer(10_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -117,7 +117,7 @@ describe('a target', () => {
   });
 
   it.each([413, 400, 403])(
-    'whose front answers %i and closes while the layer is sent is understood',
+    'whose proxy answers %i and closes during the upload is reported correctly',
     async (status) => {
       const { source, target, copy } = await pair();
       loadImage(source, 'library/app', oneLayer(8 * MEBIBYTE), 'v1');
@@ -158,7 +158,7 @@ describe('a target', () => {
 describe('chunks of an upload', () => {
   const patches = ({ accessLog }: FakeRegistry) => accessLog.filter(({ method }) => method === 'PATCH');
 
-  it('are as large as is set, and the last one has the rest', async () => {
+  it('have the configured size, and the last one has the remainder', async () => {
     const { source, target, copy } = await pair({ uploadChunk: 40_000 });
     const image = oneLayer(100_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -171,7 +171,7 @@ describe('chunks of an upload', () => {
     ]);
   });
 
-  it('are as large as the registry wants at least', async () => {
+  it('have at least the minimum size of the registry', async () => {
     const { source, target, copy } = await pair({ uploadChunk: 10_000 });
     const image = oneLayer(100_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -181,7 +181,7 @@ describe('chunks of an upload', () => {
     expect(patches(target).map(({ bytesIn }) => bytesIn)).toEqual([60_000, 40_000]);
   });
 
-  it('pass a front that limits bodies', async () => {
+  it('pass a proxy that limits bodies', async () => {
     const { source, target, copy } = await pair({ uploadChunk: 64 * 1024 });
     const image = oneLayer(MEBIBYTE);
     loadImage(source, 'library/app', image, 'v1');
@@ -190,7 +190,7 @@ describe('chunks of an upload', () => {
     expect(Math.max(...target.accessLog.map(({ bytesIn }) => bytesIn))).toBeLessThanOrEqual(64 * 1024);
   });
 
-  it('that break off are resumed where the registry stands, without sending or reading twice', async () => {
+  it("that are interrupted resume at the registry's offset, without sending or reading twice", async () => {
     const { source, target, copy } = await pair({ uploadChunk: 256 * 1024 });
     const size = 4 * MEBIBYTE;
     const image = oneLayer(size);
@@ -205,7 +205,7 @@ describe('chunks of an upload', () => {
     expect(target.openUploads).toBe(0);
   });
 
-  it('that the registry does not take are an error that says so, once', async () => {
+  it('that the registry does not accept cause a clear error after one attempt', async () => {
     const { source, target, copy } = await pair({ uploadChunk: 64 * 1024 });
     loadImage(source, 'library/app', oneLayer(512 * 1024), 'v1');
     target.fault({ method: 'PATCH', action: { type: 'status', status: 405, body: '' } });
@@ -217,7 +217,7 @@ describe('chunks of an upload', () => {
     expect(patches(target)).toHaveLength(1);
   });
 
-  it('end when the registry has lost the upload, which begins again', async () => {
+  it('restart the upload when the registry has lost it', async () => {
     const { source, target, copy } = await pair({ uploadChunk: 64 * 1024 });
     const image = oneLayer(512 * 1024);
     loadImage(source, 'library/app', image, 'v1');
@@ -234,7 +234,7 @@ describe('chunks of an upload', () => {
 });
 
 describe('a source', () => {
-  it('that cuts every answer is read on into the same upload', async () => {
+  it('that interrupts every response is read further into the same upload', async () => {
     const { source, target, copy } = await pair();
     const size = 4 * MEBIBYTE;
     const image = oneLayer(size);
@@ -264,22 +264,19 @@ describe('a source', () => {
         action: { type: 'header', name: 'content-range', value: 'bytes 1-2/3' },
       },
     ],
-  ])(
-    'that answers the Range with %s is read from the start, and the bytes that were sent are skipped',
-    async (_, rule) => {
-      const { source, target, copy } = await pair();
-      const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 300_000 });
-      loadImage(source, 'library/app', image, 'v1');
-      const layer = image.blobs[0]?.digest ?? '';
-      source.fault({ path: layer, times: 1, action: { type: 'reset', after: 100_000 } });
-      source.fault({ ...rule, path: layer, after: 0 });
-      await copy();
-      expectComplete(target, TARGET, image);
-      expect(target.requests(({ method }) => method === 'POST')).toHaveLength(2);
-    },
-  );
+  ])('that answers the Range with %s is read from the start, and sent bytes are skipped', async (_, rule) => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 300_000 });
+    loadImage(source, 'library/app', image, 'v1');
+    const layer = image.blobs[0]?.digest ?? '';
+    source.fault({ path: layer, times: 1, action: { type: 'reset', after: 100_000 } });
+    source.fault({ ...rule, path: layer, after: 0 });
+    await copy();
+    expectComplete(target, TARGET, image);
+    expect(target.requests(({ method }) => method === 'POST')).toHaveLength(2);
+  });
 
-  it('that gives nothing more is at fault after some tries', async () => {
+  it('that sends nothing more is blamed after several attempts', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', oneLayer(300_000), 'v1');
     source.fault({ path: /\/blobs\/sha/, action: { type: 'reset', after: 500 } });
@@ -288,7 +285,7 @@ describe('a source', () => {
     expect(target.openUploads).toBe(0);
   });
 
-  it('that gives other bytes after a break cannot complete an upload', async () => {
+  it('that sends other bytes after an interruption cannot complete an upload', async () => {
     const { source, target, copy } = await pair();
     const image = oneLayer(300_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -313,7 +310,7 @@ describe('a source', () => {
     expect(source.accessLog.every(({ headers }) => headers['accept-encoding'] === 'identity')).toBe(true);
   });
 
-  it('behind a proxy that compresses and cuts is copied too', async () => {
+  it('behind a proxy that compresses and interrupts is copied as well', async () => {
     const { source, target, copy } = await pair();
     const image = oneLayer(200_000);
     loadImage(source, 'library/app', image, 'v1');
@@ -329,48 +326,45 @@ describe('an insecure registry', () => {
   it.each([
     ['all connections at once', false],
     ['one connection at a time', true],
-  ])(
-    'that answers no TLS hello and serves %s is found to speak plain HTTP, once for all clients',
-    async (_, serial) => {
-      const { source } = await pair();
-      const image = oneLayer(1_000);
-      loadImage(source, 'library/app', image, 'v1');
-      const [address = '', port = ''] = source.host.split(':');
-      let hellos = 0;
-      let last = Promise.resolve();
-      const serve = (socket: Socket): void => {
-        socket.once('data', (first: Buffer) => {
-          // Byte 22 begins a TLS handshake record. The server waits for the end of a line.
-          if (first[0] === 22) return void (hellos += 1);
-          const onward = connect(Number(port), address);
-          onward.on('error', () => socket.destroy());
-          onward.write(first);
-          socket.pipe(onward).pipe(socket);
-        });
-      };
-      const front = createServer((socket) => {
-        socket.on('error', () => undefined);
-        if (!serial) return serve(socket);
-        const turn = last;
-        last = once(socket, 'close').then(() => turn);
-        void turn.then(() => serve(socket));
+  ])('that does not answer TLS and serves %s is detected as plain HTTP, once for all clients', async (_, serial) => {
+    const { source } = await pair();
+    const image = oneLayer(1_000);
+    loadImage(source, 'library/app', image, 'v1');
+    const [address = '', port = ''] = source.host.split(':');
+    let hellos = 0;
+    let last = Promise.resolve();
+    const serve = (socket: Socket): void => {
+      socket.once('data', (first: Buffer) => {
+        // Byte 22 begins a TLS handshake record. The server waits for the end of a line.
+        if (first[0] === 22) return void (hellos += 1);
+        const onward = connect(Number(port), address);
+        onward.on('error', () => socket.destroy());
+        onward.write(first);
+        socket.pipe(onward).pipe(socket);
       });
-      await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
-      const host = `127.0.0.1:${(front.address() as AddressInfo).port}`;
-      const factory = new RegistryFactory({
-        endpoints: [{ host, insecure: true }],
-        hosts: { allow: [], deny: [] },
-        env: {},
-      });
-      onTestFinished(() => {
-        factory.close();
-        front.close();
-      });
-      const keychain = { resolve: async () => [] };
-      for (let client = 0; client < 2; client += 1) {
-        expect((await factory.client(host, keychain).headManifest('library/app', 'v1'))?.digest).toBe(image.digest);
-      }
-      expect(hellos).toBe(1);
-    },
-  );
+    };
+    const front = createServer((socket) => {
+      socket.on('error', () => undefined);
+      if (!serial) return serve(socket);
+      const turn = last;
+      last = once(socket, 'close').then(() => turn);
+      void turn.then(() => serve(socket));
+    });
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    const host = `127.0.0.1:${(front.address() as AddressInfo).port}`;
+    const factory = new RegistryFactory({
+      endpoints: [{ host, insecure: true }],
+      hosts: { allow: [], deny: [] },
+      env: {},
+    });
+    onTestFinished(() => {
+      factory.close();
+      front.close();
+    });
+    const keychain = { resolve: async () => [] };
+    for (let client = 0; client < 2; client += 1) {
+      expect((await factory.client(host, keychain).headManifest('library/app', 'v1'))?.digest).toBe(image.digest);
+    }
+    expect(hellos).toBe(1);
+  });
 });

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 describe('a service with gc.cluster', () => {
-  it('records what its cluster keeps in the target, in namespaces that no policy covers as well', async () => {
+  it('records the images that its cluster uses, including namespaces that no policy covers', async () => {
     const pods = cluster.collection('/api/v1/pods');
     pods.put(smallPod('web', `${target.host}/mirror/docker.io/library/app:1`, 'team-a'));
     pods.put(smallPod('system', `${target.host}/mirror/docker.io/library/system:1`, 'kube-system'));

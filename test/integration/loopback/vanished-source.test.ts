@@ -104,7 +104,7 @@ async function compared(minutes: number): Promise<CopyReport['result']> {
 const inTarget = (): string | undefined => target.manifest(`mirror/${source.host.replace(':', '_')}/app`, '1')?.digest;
 
 describe('a tag that its source has lost', () => {
-  it('is an alarm with its workloads after three looks over an hour; the target keeps it until it is back', async () => {
+  it('is reported with its workloads after three checks over an hour, and the target keeps it', async () => {
     await until('the copy', () => inTarget() === image.digest);
     source.deleteManifest('app', '1');
     source.deleteManifest('app', image.digest);

@@ -63,7 +63,7 @@ describe('the version', () => {
     ['extension-service/src/version.ts', 1],
     // The lock file has its own version, the root's version, and those of the two workspaces.
     ['package-lock.json', 4],
-  ])('that %s alone has is refused, with each place that differs', (file, places) => {
+  ])('that only %s has is refused with each different location', (file, places) => {
     edit(file, (text) =>
       text.replaceAll(new RegExp(`((?:"version": "|VERSION = '))${version}(["'])`, 'g'), '$19.9.9$2'),
     );
@@ -74,7 +74,7 @@ describe('the version', () => {
     );
   });
 
-  it('must be that of the chart and of its application', () => {
+  it('must equal the version of the chart and of its application', () => {
     writeChart(`version: ${version}\nappVersion: "9.9.9"\n`);
     expect(check()).toMatchObject({ status: 1, stderr: `${chart}: says 9.9.9, and package.json says ${version}\n` });
     writeChart(`version: 9.9.9\nappVersion: ${version}\n`);
@@ -86,7 +86,7 @@ describe('the version', () => {
     expect(check()).toMatchObject({ status: 1, stderr: `CHANGELOG.md: has no section "## [${version}]"\n` });
   });
 
-  it('is written everywhere by one command, and nothing else is', () => {
+  it('is written everywhere by one command that changes nothing else', () => {
     writeChart(`version: ${version}\nappVersion: ${version}\nkubeVersion: ">=1.28.0-0"\n`);
     edit('CHANGELOG.md', (text) => text.replace('## [Unreleased]', '## [Unreleased]\n\n## [8.8.8-rc.1]'));
     expect(check('8.8.8-rc.1')).toEqual({ status: 0, stdout: '8.8.8-rc.1\n', stderr: '' });

@@ -74,22 +74,19 @@ describe('the next run of a list', () => {
   it.each([
     ['one image at a time', 1],
     ['several images at once', 8],
-  ])(
-    'sends one request per tag to each registry, and reads one list of referrers per image (%s)',
-    async (_, copies) => {
-      load();
-      attach('web', images.web);
-      const config = await cli.config({ mirror: { concurrency: copies } });
-      expect(await run(config)).toMatchObject({ code: 0 });
-      const warm = await run(config);
-      expect(warm).toMatchObject(ONE_REQUEST_EACH);
-      expect(warm.stdout.match(/^up-to-date/gm)).toHaveLength(3);
-      expect(warm.stderr).not.toContain('warn');
-      expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
-    },
-  );
+  ])('sends one request per tag to each registry and reads one list of referrers per image (%s)', async (_, copies) => {
+    load();
+    attach('web', images.web);
+    const config = await cli.config({ mirror: { concurrency: copies } });
+    expect(await run(config)).toMatchObject({ code: 0 });
+    const warm = await run(config);
+    expect(warm).toMatchObject(ONE_REQUEST_EACH);
+    expect(warm.stdout.match(/^up-to-date/gm)).toHaveLength(3);
+    expect(warm.stderr).not.toContain('warn');
+    expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
+  });
 
-  it('asks the target for its list of an image of which the source lists more, and copies that', async () => {
+  it("checks the target's list when the source lists more referrers, and copies them", async () => {
     load();
     const config = await cli.config();
     await run(config);
@@ -117,14 +114,14 @@ describe('the next run of a list', () => {
     expect(others(target)).toEqual([HEADS[0], HEADS[2]]);
   });
 
-  it('does not read the index again of which mirror.platforms leaves platforms out', async () => {
+  it('does not read an index again when mirror.platforms excludes platforms', async () => {
     load();
     const config = await cli.config({ mirror: { platforms: ['linux/amd64'] } });
     expect(await run(config)).toMatchObject({ code: 0 });
     expect(await run(config)).toMatchObject({ code: 0, source: HEADS, target: HEADS });
   });
 
-  it('asks for fallback tags where the source has no referrers API', async () => {
+  it('requests fallback tags when the source has no referrers API', async () => {
     await cli.source.close();
     cli.source = await FakeRegistry.start({ referrers: false });
     load();
@@ -141,7 +138,7 @@ describe('the next run of a list', () => {
   });
 });
 
-describe('every part of an image of a list is checked', () => {
+describe('every part of a listed image is checked', () => {
   const child = images.web.manifests[0]?.digest ?? '';
   const repository = (): string => cli.repository().replace('/app', '/web');
   const cases: readonly (readonly [string, (config: string) => Promise<unknown>])[] = [
@@ -161,7 +158,7 @@ describe('every part of an image of a list is checked', () => {
       },
     ],
   ];
-  it.each(cases)('%s, and what is missing comes back', async (_, again) => {
+  it.each(cases)('%s, and missing parts are restored', async (_, again) => {
     load();
     const config = await cli.config();
     await run(config);
@@ -187,7 +184,7 @@ describe('every part of an image of a list is checked', () => {
     expect(await run(config)).toMatchObject(ONE_REQUEST_EACH);
   });
 
-  it('and for signatures of each platform, when mirror.audit.interval has passed', async () => {
+  it('for signatures of each platform when mirror.audit.interval has passed', async () => {
     load();
     const config = await cli.config();
     await run(config);
@@ -211,7 +208,7 @@ describe('every part of an image of a list is checked', () => {
     expect(cli.target.manifest(repository(), sbom)).toBeDefined();
   });
 
-  it('and the plan of a dry run says so, and says nothing within the interval', async () => {
+  it('and shown in the plan of a dry run, but not within the interval', async () => {
     load();
     const config = await cli.config();
     await run(config);

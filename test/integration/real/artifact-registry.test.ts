@@ -29,8 +29,8 @@ afterAll(async () => {
   if (available) await Promise.all([google.close(), real.stop()]);
 });
 
-describe.runIf(available)('a real registry as Artifact Registry', () => {
-  it('gets an image with all its platforms into a repository that the push creates', async () => {
+describe.runIf(available)('a real registry in the role of Artifact Registry', () => {
+  it('receives an image with all its platforms in a repository that the push creates', async () => {
     google.api.state.repositories.clear();
     google.api.state.permissions.set(POD_ACCOUNT, new Set(ADMIN_PERMISSIONS));
     const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], layersPerPlatform: 3, layerSize: 100_000 });

@@ -45,7 +45,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
+describe.skipIf(!available)('ECR, emulated by moto and a real registry', () => {
   let moto: Moto;
   let crane: string;
 
@@ -149,7 +149,7 @@ describe.skipIf(!available)('ECR as moto and a real registry play it', () => {
 });
 
 describe('three replicas, a hundred images, twenty repositories, AWS’s quotas', () => {
-  it('every image arrives, each repository is created once, and no throttling is reported', async () => {
+  it('copy every image, create each repository once, and report no throttling', async () => {
     const world = await EcrWorld.start({
       control: { rates: { CreateRepository: 5, SetRepositoryPolicy: 5, TagResource: 5 } },
       gate: { rates: ECR_RATES },

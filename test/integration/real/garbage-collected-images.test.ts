@@ -59,7 +59,7 @@ describe.runIf(available).each(VERSIONS)('a target of distribution %s that colle
     }
   }
 
-  it('has the image again after its manifest was deleted, although it says that it still has the layers', async () => {
+  it('has the image again after its manifest was deleted, although it reports that it still has the layers', async () => {
     await mirror();
     for (const { digest } of image.manifests)
       expect((await fetch(`${repository()}/manifests/${digest}`, { method: 'DELETE' })).status).toBe(202);

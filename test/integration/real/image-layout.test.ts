@@ -75,7 +75,7 @@ describe.runIf(available)('OCI image layouts', () => {
       expect(stdout.trim()).toBe(image.digest);
     });
 
-    it('that skopeo writes under whole references are mirrored', async () => {
+    it('that skopeo writes under full references are mirrored', async () => {
       await pushImage(source.host, 'from-skopeo', image, '2.0');
       const from = `${source.host}/from-skopeo:2.0`;
       const layout = join(folder, 'skopeos');
@@ -87,7 +87,7 @@ describe.runIf(available)('OCI image layouts', () => {
       expect((await run(crane, ['digest', copy, '--insecure'])).stdout.trim()).toBe(image.digest);
     });
 
-    it('that skopeo writes under a tag alone are refused with the name that is needed', async () => {
+    it('that skopeo writes under only a tag are refused with the required name', async () => {
       const layout = join(folder, 'short');
       const from = `docker://${source.host}/app:1.0`;
       await run(program, ['copy', '--all', '--src-tls-verify=false', from, `oci:${layout}:1.0`]);

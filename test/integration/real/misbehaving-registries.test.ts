@@ -128,7 +128,7 @@ describe.skipIf(!available).each(QUICK_KINDS)('$name', (kind) => {
     await expectPulled(copies);
   });
 
-  it('without chunks, an early 413 is the reason, and there is no tag', async () => {
+  it('without chunks, reports an early 413 and writes no tag', async () => {
     const early = MISBEHAVIORS.find(({ name }) => name.startsWith('an early 413'));
     if (early === undefined) throw new Error('no early 413');
     const image = await newCase(other.host);

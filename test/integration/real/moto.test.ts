@@ -50,7 +50,7 @@ describe.skipIf(!available)('moto', () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   });
 
-  it('makes a repository with its settings, and what reached it is written down', async () => {
+  it('creates a repository with its settings and records the calls', async () => {
     const visible: CreateRepositoryCommandInput = {
       repositoryName: 'docker.io/library/nginx',
       imageTagMutability: 'IMMUTABLE_WITH_EXCLUSION',
@@ -74,7 +74,7 @@ describe.skipIf(!available)('moto', () => {
     await expect(illegal).rejects.toMatchObject({ name: 'InvalidParameterException' });
   });
 
-  it('keeps policies, tags and settings that are put later', async () => {
+  it('keeps policies, tags and settings that are set later', async () => {
     const repositoryName = 'app';
     const { repository } = await ecr.send(new CreateRepositoryCommand({ repositoryName }));
     const resourceArn = repository?.repositoryArn;
@@ -104,7 +104,7 @@ describe.skipIf(!available)('moto', () => {
     });
   });
 
-  it('assumes a role of another account, whose repositories are others', async () => {
+  it('assumes a role of another account with other repositories', async () => {
     const sts = new STSClient({ endpoint: moto.origin, region, credentials });
     cleanups.push(() => sts.destroy());
     const assume = { RoleArn: 'arn:aws:iam::210987654321:role/images', RoleSessionName: 'x', ExternalId: 'agreed' };
@@ -127,7 +127,7 @@ describe.skipIf(!available)('moto', () => {
     expect(await asRole.send(new GetCallerIdentityCommand({}))).toMatchObject({ Account: '210987654321' });
   });
 
-  it('gives out tokens that end after twelve hours and that the gate before a registry takes', async () => {
+  it('issues tokens that expire after twelve hours and that the gate in front of a registry accepts', async () => {
     const host = `123456789012.dkr.ecr.${region}.amazonaws.com`;
     const registry = await FakeRegistry.start();
     const proxy = await TlsProxy.start({ hosts: { [host]: registry.origin } });
@@ -152,7 +152,7 @@ describe.skipIf(!available)('moto', () => {
     expect(moto.calls('DescribeRepositories')).toEqual([]);
   });
 
-  it('does not know account settings, ECR Public, pages or key checks: these are for our own fake', async () => {
+  it('does not support account settings, ECR Public, pages or key checks, which the fake covers', async () => {
     const client = new ECRPUBLICClient({ endpoint: moto.origin, region: 'us-east-1', credentials, maxAttempts: 1 });
     cleanups.push(() => client.destroy());
     // For both calls, moto returns an error page, which the SDK reports as invalid JSON.

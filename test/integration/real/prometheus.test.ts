@@ -198,7 +198,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     expect(Object.keys(scenarios).sort()).toEqual([...alerts].sort());
   });
 
-  it.each(Object.entries(scenarios))('%s fires when it should, and only then', (alertname, { fires, quiet }) => {
+  it.each(Object.entries(scenarios))('%s fires exactly when expected', (alertname, { fires, quiet }) => {
     // Adds a running service, except for the alert about a service that does not run.
     const running = (series: Series): Series =>
       alertname === 'ImageSwapperDown' || Object.keys(series).some((name) => name.startsWith(LEADER))
@@ -227,7 +227,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     expect(run(['test', 'rules', file(`${alertname}.yaml`, tests)])).toBe('ok');
   });
 
-  it('fills in what the alerts say', () => {
+  it('fills in the texts of the alerts', () => {
     const tests = {
       rule_files: [alertsFile],
       tests: [
@@ -298,7 +298,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     expect(run(['check', 'rules', file('dashboard.yaml', { groups: [{ name: 'dashboard', rules }] })])).toBe('ok');
   });
 
-  it('finds nothing to complain about in our metrics', async () => {
+  it('reports no problem with the metrics', async () => {
     const { registry } = createMetrics();
     const own = await ownMetrics();
     const texts = own.map(({ name, labels }) => {

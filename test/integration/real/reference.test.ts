@@ -33,13 +33,13 @@ if (!hasGo && !process.env['CI']) {
 }
 
 /** In CI, the tests fail when Go is missing. Elsewhere, they are skipped. */
-describe.skipIf(!hasGo && !process.env['CI'])('beside the libraries of the kubelet and containerd', () => {
+describe.skipIf(!hasGo && !process.env['CI'])('in comparison with the libraries of the kubelet and containerd', () => {
   beforeAll(async () => {
     mkdirSync(fileURLToPath(new URL('../../../.cache/tools', import.meta.url)), { recursive: true });
     await promisify(execFile)('go', ['build', '-trimpath', '-o', binary, '.'], { cwd: source });
   });
 
-  it('parseReference reads and refuses 100,000 generated texts as distribution does, except for the differences listed', async () => {
+  it('parseReference accepts and rejects 100,000 generated texts as distribution does, except for the listed differences', async () => {
     const seed = Math.floor(Math.random() * 0x7fffffff);
     process.stderr.write(`real/reference: seed ${seed}\n`);
     const texts = fc.sample(fc.oneof(legalReferenceText, hostileReferenceText), { numRuns: 100_000, seed });

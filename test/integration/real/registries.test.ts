@@ -102,7 +102,7 @@ const IMAGE: BuiltImage = buildImage({
 });
 
 describe.skipIf(!available)('between two registries of the distribution project', () => {
-  it('every digest that crane and skopeo read is the source’s, and crane reads every blob', async () => {
+  it('crane and skopeo read the digests of the source, and crane reads every blob', async () => {
     const [source, target] = [await registry(), await registry()];
     await pushImage(source.host, 'app', IMAGE, '1.0');
     const swapper = await service(plain(source, target));
@@ -150,7 +150,7 @@ describe.skipIf(!available)('between two registries of the distribution project'
     }
   });
 
-  it('looks at the whole tree, reads no blob and sends nothing when the command line mirrors what is there', async () => {
+  it('checks the whole tree without reading a blob or sending when the image is already mirrored', async () => {
     const [source, target] = [await registry(), await registry()];
     await pushImage(source.host, 'app', IMAGE, '1.0');
     const config = join(folder, 'image-swapper.yaml');
@@ -172,7 +172,7 @@ describe.skipIf(!available)('between two registries of the distribution project'
     expect(asked.filter(({ method, path }) => method === 'GET' && path !== '/v2/' && !isReferrers(path))).toEqual([]);
   });
 
-  it('a service that is killed in the middle leaves no tag, and the next one completes the image', async () => {
+  it('a service that is killed during a copy leaves no tag, and the next one completes the image', async () => {
     const [source, target] = [await registry(), await registry()];
     const big = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 4, layerSize: 120_000_000, seed: 4 });
     await pushImage(source.host, 'big', big, '1.0');
@@ -190,7 +190,7 @@ describe.skipIf(!available)('between two registries of the distribution project'
     await run(crane, ['validate', '--insecure', '--fast', '--remote', reference]);
   });
 
-  it('a signature beside the image comes with it', async () => {
+  it('the signature of an image is copied with it', async () => {
     const [source, target] = [await registry(), await registry()];
     await pushImage(source.host, 'app', IMAGE, '1.0');
     const signature = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, seed: 77 });
@@ -203,8 +203,8 @@ describe.skipIf(!available)('between two registries of the distribution project'
   });
 });
 
-describe.skipIf(!available)('with TLS by a private authority and basic authentication on both sides', () => {
-  it('the image arrives, and no credential is in the log', async () => {
+describe.skipIf(!available)('with TLS by a private CA and basic authentication on both sides', () => {
+  it('copies the image without a credential in the log', async () => {
     const tls = await makeCertificates({ hosts: ['127.0.0.1'] });
     const caFile = join(folder, 'ca.pem');
     await writeFile(caFile, tls.ca);

@@ -24,7 +24,7 @@ describe.skipIf(!available)('every shape', () => {
   afterAll(() => copies.stop());
 
   it.each(RING.map(([from, into]) => [from.name, into.name, from, into] as const))(
-    'of %s arrives in %s as it is, or docs/registries.md has the reason',
+    'of %s is copied unchanged to %s, or docs/registries.md has the reason',
     async (_, __, from, into) => {
       const source = await copies.fill(from, SHAPES, true);
       try {

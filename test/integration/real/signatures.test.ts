@@ -88,7 +88,7 @@ describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
     ['with', 'without'],
     ['without', 'with'],
     ['without', 'without'],
-  ] as const)('verify at the target, from a registry %s the referrers API to one %s it', async (from, to) => {
+  ] as const)('verify at the target, from a registry %s the referrers API to a registry %s it', async (from, to) => {
     const [source, target] = [await registry(from), await registry(to)];
     try {
       const config = join(folder, 'image-swapper.yaml');

@@ -68,7 +68,7 @@ function uploads(log: readonly Logged[]): { readonly single: readonly number[]; 
 }
 
 describe.skipIf(!available)('small blobs', () => {
-  it.each(QUICK_KINDS)('arrive in $name, in one request each if it takes single POSTs', async (kind) => {
+  it.each(QUICK_KINDS)('are copied to $name, in one request each if it accepts single POSTs', async (kind) => {
     const [source, target] = [await kind.start(), await kind.start()];
     onTestFinished(async () => {
       await Promise.all([source.stop(), target.stop()]);

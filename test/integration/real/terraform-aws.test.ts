@@ -7,13 +7,13 @@ import { terraformTools } from '../../tools/terraform.js';
 
 const folder = fileURLToPath(new URL('../../../extension-service/terraform/aws', import.meta.url));
 
-it('extension-service/terraform/aws has types, arguments, blocks and references that hashicorp/aws has', async () => {
+it('extension-service/terraform/aws uses only types, arguments, blocks and references of hashicorp/aws', async () => {
   const tools = await terraformTools('aws', 'helm');
 
   expect(await checkTerraform(tools, await tools.parse(folder))).toEqual([]);
 });
 
-it('the example of an EKS cluster does too, and gives the module variables that it has', async () => {
+it('the example of an EKS cluster does the same and sets only variables of the module', async () => {
   const tools = await terraformTools('aws', 'helm');
   const example = await tools.parse(`${folder}/examples/eks`);
   expect(await checkTerraform(tools, example)).toEqual([]);
@@ -31,7 +31,7 @@ interface Statement {
   readonly resources: readonly string[] | string;
 }
 
-it('grants what docs/aws.md grants, and the rights of a signer on the named profiles alone', async () => {
+it('grants the rights of docs/aws.md, and those of a signer only on the named profiles', async () => {
   const module = await (await terraformTools('aws', 'helm')).parse(folder);
   const document = module['data']?.['aws_iam_policy_document'] as {
     readonly mirror: readonly Record<string, unknown>[];

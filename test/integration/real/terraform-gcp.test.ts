@@ -19,11 +19,11 @@ const resource = (type: string, name: string): Record<string, unknown> | undefin
   (module['resource']?.[type] as Record<string, readonly Record<string, unknown>[]> | undefined)?.[name]?.[0];
 
 describe('the module for Google Cloud', () => {
-  it('has types, arguments, blocks and references that the provider has', async () => {
+  it('uses only types, arguments, blocks and references of the provider', async () => {
     expect(await checkTerraform(tools, module)).toEqual([]);
   });
 
-  it('has an example of a cluster that does too, and gives the module variables that it has', async () => {
+  it('has an example of a cluster that does the same and sets only variables of the module', async () => {
     const example = await tools.parse(`${folder}/examples/gke`);
     expect(await checkTerraform(tools, example)).toEqual([]);
     const call = (example['module']!['image_swapper'] as readonly Record<string, unknown>[])[0] ?? {};
@@ -45,7 +45,7 @@ describe('the module for Google Cloud', () => {
     ]);
   });
 
-  it('has an example that installs the engine before the chart, in the cluster that it makes', async () => {
+  it('has an example that installs the engine before the chart in a new cluster', async () => {
     const example = await tools.parse(`${folder}/examples/gke`);
     expectEngineFirst(example);
     const [kyverno] = releases(example)['kyverno'] ?? [];
@@ -53,7 +53,7 @@ describe('the module for Google Cloud', () => {
     expect(JSON.stringify(example['provider']?.['helm'])).toContain('google_container_cluster.main.endpoint');
   });
 
-  it('grants what the guide grants: writer to us, reader to nodes and on sources, Workload Identity', () => {
+  it('grants the rights of the guide: writer for the service, reader for nodes and on sources, Workload Identity', () => {
     const roles = Object.entries(
       module['resource']?.['google_artifact_registry_repository_iam_member'] as Record<
         string,

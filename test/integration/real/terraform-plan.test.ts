@@ -111,7 +111,7 @@ describe('the Terraform module for AWS, with Terraform and its provider', () => 
   });
 
   it.for(['IRSA', 'EKS Pod Identity'] as const)(
-    'is planned in the configuration that creates the cluster, with %s',
+    'is planned together with the new cluster, with %s',
     async (identity, { skip }) => {
       skip(missing !== undefined, missing);
       await writeConfiguration(identity);

@@ -18,7 +18,7 @@ function rendered(config: object, props: Partial<ImageSwapperProps>): string {
 const READS = (namespace: string, name: string): string =>
   JSON.stringify(`string(resource.Get("v1", "secrets", "${namespace}", "${name}").data.secret)`);
 
-describe('constructs show the service who asks', () => {
+describe('constructs authenticate callers to the service', () => {
   it.each<readonly [string, object, Partial<ImageSwapperProps>, string]>([
     [
       'a Secret of the configuration',
@@ -43,7 +43,7 @@ describe('constructs show the service who asks', () => {
     expect(rendered({}, props)).not.toContain(expected);
   });
 
-  it('by the props of the engines themselves', () => {
+  it('by the props of the engines', () => {
     const chart = Testing.chart();
     new KyvernoMutatingPolicy(chart, 'policy', { url, targets, callerSecret: { name: 'own', namespace: 'ns' } });
     new MutatingWebhook(chart, 'webhook', { url, targets, caBundle: CA, callerPath: PATH });
@@ -55,7 +55,7 @@ describe('constructs show the service who asks', () => {
   it.each<readonly [string, object, RegExp]>([
     ['a path that can be guessed', { webhook: { path: 'short' } }, /auth\.webhook\.path/],
     ['a Secret without a text as its name', { kyverno: { secretName: 1 } }, /auth\.kyverno\.secretName/],
-  ])('and refuse %s', (_, auth, reason) => {
+  ])('but not with %s', (_, auth, reason) => {
     expect(() => rendered({ auth }, { engine: 'webhook', caBundle: CA })).toThrow(reason);
   });
 });

@@ -90,13 +90,13 @@ describe('ImageSwapper', () => {
     expect(gatekeeper).toMatchObject({ mutatingWebhookTimeoutSeconds: 6 });
   });
 
-  it("leaves the service's own namespace alone in Gatekeeper's webhook, whatever it is called", () => {
+  it("exempts the service's own namespace from Gatekeeper's webhook, whatever its name is", () => {
     const url = 'https://swap.tools.svc:8443';
     const { engineValues } = swapper({ engine: 'gatekeeper', caBundle: CA, url }).construct;
     expect(engineValues).toEqual(gatekeeperChartValues({ serviceNamespace: 'tools' }));
   });
 
-  it('hands on what only one engine has', () => {
+  it('passes on options of a single engine', () => {
     const { manifests } = swapper({ engine: 'gatekeeper', caBundle: CA, ephemeralContainers: true });
     expect(JSON.stringify(manifests)).toContain('spec.ephemeralContainers[name:*].image');
     const [webhook] = swapper({ engine: 'webhook', caBundle: CA, reinvocationPolicy: 'Never' }).manifests;
@@ -215,7 +215,7 @@ describe('copies that requests wait for', () => {
   });
 });
 
-it('warns when Pods may wait for a service whose own namespace nobody names', () => {
+it('warns when Pods may wait for a service whose namespace is unknown', () => {
   const config: SwapperConfig = { target: { oci: { registry: 'harbor.example.com' } } };
   const props = { config, engine: 'webhook', tls: 'public', url: 'https://a.example', failClosed: true } as const;
   expect(swapper(props).construct.warnings.join()).toContain("Add the service's namespace to excludedNamespaces");

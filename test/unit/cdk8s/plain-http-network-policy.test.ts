@@ -71,7 +71,7 @@ describe('the NetworkPolicy of the plain listener', () => {
   it.each<[Omit<ImageSwapperProps, 'config'>, RegExp]>([
     [{ networkPolicy: false }, /networkPolicy is false, so no NetworkPolicy .* is rendered/],
     [{ url: 'http://10.0.0.1:8081' }, /"http:\/\/10\.0\.0\.1:8081" is not a Service/],
-  ])('is missed where there is none: %j', (props, why) => {
+  ])('is reported when it is missing: %j', (props, why) => {
     const { construct, manifests } = whole(props);
     expect(manifests.map(({ kind }) => kind)).toEqual(['MutatingPolicy']);
     expect(construct.warnings).toEqual([expect.stringMatching(why)]);

@@ -26,7 +26,7 @@ function render(): Record<string, string> {
 }
 
 describe('policies/', () => {
-  it('is what the code renders; otherwise run npm run policies', () => {
+  it('equals the rendered policies; otherwise run npm run policies', () => {
     const rendered = render();
     expect(committed).toEqual(Object.keys(rendered).sort());
     for (const path of committed) expect(readFileSync(`${root}/${path}`, 'utf8'), path).toBe(rendered[path]);
@@ -52,7 +52,7 @@ describe('policies/', () => {
     expect(suites.sort()).toEqual(kyverno.map(suiteOf).sort());
   });
 
-  it('has a line about each file in its README', () => {
+  it('has a line for each file in its README', () => {
     const readme = readFileSync(`${root}/README.md`, 'utf8');
     for (const path of objects) expect(readme).toContain(`\`${path}\``);
   });

@@ -69,7 +69,7 @@ describe("the configuration's targets", () => {
       { targets: [{ name: 'a', match: '`true`', gcp }], target: { aws } },
       ['europe-west4-docker.pkg.dev/example.com/images/mirror/', '012345678901.dkr.ecr.eu-west-1.amazonaws.com/'],
     ],
-  ])('are the same for the service and the construct: %s', (_what, config, targets) => {
+  ])('are equal in the service and the construct: %s', (_what, config, targets) => {
     expect(construct(config)).toEqual({ targets });
     expect(service(config)).toEqual({ targets });
   });
@@ -102,7 +102,7 @@ describe("the configuration's targets", () => {
     expect(service({ target })).toEqual(refused);
   });
 
-  it('are named where a value is not a text', () => {
+  it('are named when a value is not a string', () => {
     const paths = (value: unknown) => construct({ target: { oci: oci('harbor.example.com'), paths: value } });
     expect(paths({ 'docker.io': 5 })).toMatchObject({ key: 'target.paths.docker.io' });
     expect(paths(['docker.io'])).toMatchObject({ key: 'target.paths' });
@@ -140,7 +140,7 @@ describe('an invalid configuration', () => {
     ],
     [{ target, source: { filters: [{ jmespath: 'obj.metadata.namespace == "a"' }] } }, "write 'a'"],
     [{ targets: [{ ...target, match: 'a ==' }] }, 'props.config.targets[0].match: "a ==", column'],
-  ])('stops the synth with its name: %j', (config, message) => {
+  ])('stops the synth and names the file: %j', (config, message) => {
     expect(() => swapper({ config })).toThrow(message);
   });
 });
@@ -162,7 +162,7 @@ describe('under gatekeeper', () => {
     expect(() => swapper({ config: { targets: [{ ...target, match }] }, engine: 'kyverno' })).not.toThrow();
   });
 
-  it('copies that nobody waits for are reported', () => {
+  it('copies that no request waits for are reported', () => {
     const { construct } = gatekeeper({ ...target, imageCopyPolicy: 'force' }, { imageCopyPolicy: 'immediate' });
     expect(construct.warnings).toEqual([
       expect.stringMatching(/^config\.imageCopyPolicy: immediate does not wait for copies/),

@@ -33,7 +33,7 @@ describe("the configuration's policies, in ImageSwapper", () => {
     expect(construct.warnings).toEqual([expect.stringMatching(/no Pod starts/)]);
   });
 
-  it('say nothing with engine none, as where the chart renders no policies', () => {
+  it('are ignored with engine none, as in the chart', () => {
     expect(render({ engine: 'none' }).manifests[0]).toMatchObject({ kind: 'MutatingPolicy' });
     expect(render({ engine: 'none' }, { engine: 'webhook', tls: 'public', url: PUBLIC }).manifests[0]).toMatchObject({
       kind: 'MutatingWebhookConfiguration',

@@ -11,7 +11,7 @@ describe('the generated files of the chart', () => {
     expect(read(file)).toBe(text);
   });
 
-  it('cannot be made when the renderers give what the chart has no place for', () => {
+  it('cannot be generated when the renderers return fields that the chart does not support', () => {
     expect(() =>
       lineEdits('Assign', 'metadata:\n  name: zzname\n    zzlabels: ""\n  annotations:\n    zzannotations: ""\n'),
     ).toThrow("Assign: the chart's template has no place for namespaces");

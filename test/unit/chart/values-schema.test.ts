@@ -36,7 +36,7 @@ describe('values.schema.json', () => {
     ['a selector of namespaces', { webhook: { namespaceSelector: { matchExpressions: [] } } }],
     ['a probe that begins later', { livenessProbe: { initialDelaySeconds: 5 }, startupProbe: { successThreshold: 1 } }],
     ['a Job that stays', { prewarm: { ttlSecondsAfterFinished: null } }],
-  ])('takes what Kubernetes takes: %s', (_name, values) => {
+  ])('accepts values that Kubernetes accepts: %s', (_name, values) => {
     expect([isValid(over(defaults, values)), isValid.errors]).toEqual([true, null]);
   });
 

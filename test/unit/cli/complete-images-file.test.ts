@@ -43,7 +43,7 @@ describe('the file of complete images', () => {
     expect(warnings).toBe('');
   });
 
-  it('keeps what another run wrote meanwhile, and loses what this run found damaged', async () => {
+  it('keeps entries of another run and removes images that this run found damaged', async () => {
     await (await open()).save(['damaged', 'kept', 'twice'].map((name) => ({ image: image(name), at: 1 })));
     const [one, other] = [await open(), await open()];
     await other.save([
@@ -74,7 +74,7 @@ describe('the file of complete images', () => {
     ['no times', `{"format":1,"images":[{"image":"${image('app')}","at":"now"}]}`],
     ['null', 'null'],
     ['nesting without end', '['.repeat(1_000)],
-  ])('that holds %s is a warning that names it, and is written again', async (_, text) => {
+  ])('that contains %s causes a warning with its name, and is rewritten', async (_, text) => {
     const path = join(folder, '.cache', 'image-swapper', 'complete-images.json');
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, text);
@@ -86,7 +86,7 @@ describe('the file of complete images', () => {
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual({ format: 1, images: [{ image: image('app'), at: 1 }] });
   });
 
-  it('is a warning when it cannot be written, or has no place', async () => {
+  it('causes a warning when it cannot be written', async () => {
     const blockingFile = join(folder, 'file');
     await writeFile(blockingFile, '');
     await chmod(blockingFile, 0o400);

@@ -22,7 +22,7 @@ describe('the progress of copies', () => {
   afterEach(() => vi.restoreAllMocks());
 
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
-    'gives the cursor of the terminal back on %s, and passes the signal on',
+    'restores the cursor of the terminal on %s and forwards the signal',
     (signal) => {
       const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
       const { stderr, text } = terminal(true);

@@ -56,7 +56,7 @@ describe('a manifest for explain', () => {
     ['kind: Service\n', 'all.yaml: no Pod to explain (found Service): expected a Pod'],
     ['a: [\n', 'all.yaml:2:1: Flow sequence'],
     ['- 1\n', 'found a document that is not an object'],
-  ])('is refused without a Pod: %j', (text, message) => {
+  ])('is refused when it contains no Pod: %j', (text, message) => {
     expect(() => podsInFile(text, 'all.yaml')).toThrow(message);
   });
 });

@@ -83,13 +83,13 @@ describe('the help header', () => {
     [{ leading: true, holder: 'a' }, 'this replica is the leader and makes the copies'],
     [{ leading: false, holder: 'b' }, 'the leader is b; ask it for the state of copies'],
     [{ leading: false, holder: undefined }, 'no replica is the leader, so nothing is copied'],
-  ])('says who copies: %j', (leader, line) => {
+  ])('names the replica that copies: %j', (leader, line) => {
     expect(statusText({ mirrors: [], leader }, NOW, false)).toBe(
       `0 running, 0 queued, 0 waiting, 0 failed, 0 done\n${line}`,
     );
   });
 
-  it('counts what is done, and shows it only when asked', () => {
+  it('counts finished copies and shows them only on request', () => {
     const mirrors = [row({}), row({ state: 'done', source: 'docker.io/library/redis:7' })];
     expect(statusText({ mirrors }, NOW, false)).toMatch(/^0 running, 1 queued, 0 waiting, 0 failed, 1 done\n/);
     expect(statusText({ mirrors }, NOW, false)).not.toContain('redis');

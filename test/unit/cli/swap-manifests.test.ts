@@ -87,12 +87,12 @@ kind: Deployment\r
     expect(await swapped(text)).toBe(wanted);
   });
 
-  it('returns text without workloads as it is, empty text and only comments included', async () => {
+  it('returns text without workloads unchanged, including empty text and comments', async () => {
     for (const text of ['', '# nothing\n', '---\n---\n', 'kind: Service\n', '[1, 2]\n', 'a: !custom [b]\n'])
       expect(await swapped(text)).toBe(text);
   });
 
-  it('decides in the namespace of the object, and in the given one where it has none', async () => {
+  it('decides in the namespace of the object, or in the given namespace', async () => {
     const text = stringify({
       kind: 'Deployment',
       metadata: { namespace: 'kube-system' },
@@ -105,7 +105,7 @@ kind: Deployment\r
     expect(await swapped(without, { namespace: 'kube-system' })).toBe(without);
   });
 
-  it('leaves opted-out Pods and containers, other pull policies and images in the target alone', async () => {
+  it('keeps opted-out Pods and containers, other pull policies and images in the target', async () => {
     const images = [
       { name: 'a', image: 'nginx:1', imagePullPolicy: 'Never' },
       { name: 'b', image: NGINX },
@@ -115,7 +115,7 @@ kind: Deployment\r
     expect(await swapped(`${text}---\n${out}`)).toBe(`${text}---\n${out}`);
   });
 
-  it('names the place of an image that is not a reference, and changes the others', async () => {
+  it('names the location of an image that is not a reference, and changes the others', async () => {
     const text = 'kind: Pod\nspec:\n  containers:\n  - image: Nginx:1\n  - image: redis:7\n';
     const { text: after, problems } = await swapManifests(text, options);
     expect(after).toBe(text.replace('redis:7', REDIS));
@@ -134,7 +134,7 @@ kind: Deployment\r
 });
 
 describe('anchors and aliases in manifests', () => {
-  it('changes an anchor once where all who use it want the same', async () => {
+  it('changes an anchor once when all its uses need the same image', async () => {
     const text = `kind: Pod
 spec:
   initContainers:
@@ -179,7 +179,7 @@ items:
     expect(await swapped(text)).toBe(text.replace('nginx:1', NGINX));
   });
 
-  it('refuses with the place when one text would have to be two images', async () => {
+  it('refuses one text that would need two images, with its location', async () => {
     const text = `kind: List
 items:
 - kind: Deployment
@@ -235,7 +235,7 @@ describe('additions of pods.*', () => {
       'a template',
       stringify({ kind: 'Job', spec: { template: { spec: { containers: [{ name: 'a', image: 'nginx:1' }] } } } }),
     ],
-  ])('stand in %s once', async (_title, text) => {
+  ])('are in %s once', async (_title, text) => {
     const once = await swapped(text, { pods });
     const [document] = parseAllDocuments(once);
     const object = document?.toJS() as JsonObject;
@@ -273,7 +273,7 @@ functionConfig:
     file: { path: 'web.yaml', index: 1 },
   };
 
-  it('changes items alone and adds a result for each image', async () => {
+  it('changes only items and adds a result for each image', async () => {
     const once = await swapped(list);
     const before = parseAllDocuments(list)[0]?.toJS() as JsonObject;
     const after = parseAllDocuments(once)[0]?.toJS() as JsonObject;
@@ -282,13 +282,13 @@ functionConfig:
     expect(await swapped(once)).toBe(once);
   });
 
-  it('ends the lines that it adds as the text does', async () => {
+  it('ends added lines like the text', async () => {
     const after = await swapped(list.replaceAll('\n', '\r\n'));
     expect(after).toContain('results:');
     expect(after.replaceAll('\r\n', '')).not.toContain('\n');
   });
 
-  it('adds no results to a ResourceList of somebody else', async () => {
+  it('adds no results to a ResourceList of another tool', async () => {
     const other = list.replace('config.kubernetes.io/v1', 'example.com/v1');
     expect(other).not.toBe(list);
     expect(await swapped(other)).not.toContain('results');
@@ -321,7 +321,7 @@ describe('any Pod', () => {
     return { kind, spec: kind === 'Deployment' ? { template: one } : { jobTemplate: { spec: { template: one } } } };
   }
 
-  it('gets the images of an admission, with nothing else changed, and a second pass changes nothing', async () => {
+  it('gets the images of an admission without other changes, and a second pass changes nothing', async () => {
     let changed = 0;
     await fc.assert(
       fc.asyncProperty(wrapped, layout, async ([request, kind, isJson], style) => {

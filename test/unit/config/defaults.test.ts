@@ -68,7 +68,7 @@ describe('a configuration with only a target', () => {
     });
   });
 
-  it('creates repositories in ECR as k8s-image-swapper does', () => {
+  it('creates repositories in ECR like k8s-image-swapper', () => {
     const { config } = parse(aws(''));
     expect(config.target).toEqual({
       name: 'default',
@@ -117,7 +117,7 @@ describe('a configuration with only a target', () => {
   });
 });
 
-describe('values that count as absent', () => {
+describe('values that are treated as absent', () => {
   it.each([
     ['a key without a value', `${target}source:\n  filters:\n    # none yet\nmirror:\n`],
     ['an empty text where none is needed', `${target}source: {allow: []}\nqueue: {type: memory, url: ""}\n`],

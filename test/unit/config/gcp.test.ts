@@ -45,7 +45,7 @@ describe('a repository name of Artifact Registry', () => {
     });
   });
 
-  it('is only read as a source, so it takes no settings', () => {
+  it('accepts no settings for a source, which is only read', () => {
     const source = (more: string): string =>
       `target: {type: oci, oci: {registry: r.example.com}}\nsource:\n  registries:\n    - type: gcp\n      gcp:\n        location: us\n        projectId: my-project\n        repositoryId: main\n${more}`;
     const { config } = parse(source('        serviceAccount: reader@my-project.iam.gserviceaccount.com\n'));
@@ -116,7 +116,7 @@ describe('a repository name of Artifact Registry', () => {
     expect(problemsOf(gcp(lines))).toEqual(expected);
   });
 
-  it('warns of what has no effect', () => {
+  it('warns of settings without effect', () => {
     expect(warningsOf(parse(gcp(`    cleanupDryRun: true\n    repository: {kmsKey: ${KEY}}\n`)))).toEqual([
       '7:20: target.gcp.cleanupDryRun: has no effect without cleanupPolicies',
       '8:26: target.gcp.repository.kmsKey: applies to new repositories only, but createRepository is not true',
@@ -177,14 +177,14 @@ describe('credentials files', () => {
     expect(await load(named, { '/work/keys/google.json': text })).toContain(`${place} ${expected}`);
   });
 
-  it('never have their content quoted', async () => {
+  it('are never quoted', async () => {
     const broken = GOOD.slice(0, -1);
     const message = await load(named, { '/work/keys/google.json': broken });
     expect(message).toContain('is not JSON (line 1, column ');
     expect(message).not.toContain('secret');
   });
 
-  it('of the variable are checked when a registry depends on it', async () => {
+  it('of the environment variable are checked when a registry depends on it', async () => {
     const env = { GOOGLE_APPLICATION_CREDENTIALS: '/key.json' };
     expect(await load('', {}, env)).toContain(
       'environment GOOGLE_APPLICATION_CREDENTIALS: /key.json cannot be used: the file does not exist',
@@ -193,7 +193,7 @@ describe('credentials files', () => {
     expect(await load('', { '/key.json': GOOD }, env)).toBe('');
   });
 
-  it('are those of a Pod for commands that reach no registry', async () => {
+  it('are not checked by commands that reach no registry', async () => {
     expect(await load(named, {}, {}, false)).toBe('');
   });
 });

@@ -124,7 +124,7 @@ describe("k8s-image-swapper's dialect", () => {
     ['image-swapper.yaml', false],
     ['config.yaml', false],
     ['k8s-image-swapper.yaml', false],
-  ])('is that of %s: %s', (file, tolerant) => {
+  ])('is detected for %s: %s', (file, tolerant) => {
     const text = `${target}DRYRUN: true\n`;
     if (tolerant) expect(parse(text, { file }).config.dryRun).toBe(true);
     else expect(() => parse(text, { file })).toThrow('unknown key');
@@ -161,7 +161,7 @@ describe("k8s-image-swapper's dialect", () => {
     expect(warningsOf(loaded)).toEqual(warnings);
   });
 
-  it('takes a tag that is a number, and leaves out the types that are not asked for', () => {
+  it('accepts a tag that is a number, and omits unused types', () => {
     const loaded = parseLegacy(
       `target:
   type: aws

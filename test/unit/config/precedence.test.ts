@@ -322,7 +322,7 @@ describe.each(oneOfEachKind())('%s', (key, [first, second]) => {
     expect(originsUnder(loaded, key).some((origin) => /^image-swapper\.yaml:\d+$/.test(origin))).toBe(true);
   });
 
-  it('prints the origin and never a password', () => {
+  it('prints the origin but never a password', () => {
     const loaded = parse(inFile(key, first), { env: { [environment]: second } });
     const printed = printConfig(loaded, 'text');
     if (!isMapping(key)) expect(printed).toContain(`# environment ${environment}`);
@@ -362,7 +362,7 @@ describe('a flag that cannot be read', () => {
     [{ dryRun: 'ja' }, 'flag --set dryRun: dryRun: '],
     [{ imageCopyDeadline: 'soon' }, 'flag --set imageCopyDeadline: imageCopyDeadline: '],
     [{ 'source.filters': '[{jmespath: "a["}]' }, 'flag --set source.filters:1:16: source.filters[0].jmespath: '],
-  ])('%j says which', (flags, start) => {
+  ])('%j is named in the error', (flags, start) => {
     const problems = problemsOf('target: {oci: {registry: z.test}}\n', { flags });
     expect(problems).toHaveLength(1);
     expect(problems[0]?.startsWith(start), problems[0]).toBe(true);

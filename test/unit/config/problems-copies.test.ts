@@ -24,7 +24,7 @@ describe('a wait for copies that is longer than the API server waits', () => {
     expect(problemsOf(text)).toEqual(expected);
   });
 
-  it('is a warning in the dialect that starts with it', () => {
+  it('is a warning in the k8s-image-swapper dialect', () => {
     const text = 'target: {type: aws, aws: {accountId: "123456789012", region: eu-central-1}}\n';
     expect(warningsOf(parseLegacy(`${text}${immediate}imageCopyDeadline: 1m\n`))).toContain(`3:20: ${refusal}`);
   });
@@ -49,7 +49,7 @@ describe('imageCopyFailure: deny', () => {
     expect(warningsOf(parse(`${target}${deny}${policies}`))).toEqual(expected);
   });
 
-  it('is reported once where nothing waits', () => {
+  it('is reported once when nothing waits', () => {
     expect(warningsOf(parse(`${target}imageCopyFailure: deny\n`))).toEqual([
       expect.stringContaining('nothing waits for a copy'),
     ]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { formatProblem } from '../../../extension-service/src/config/problem.js';
 import { parse, problemsOf, target } from './parsing.js';
 
-describe('Gatekeeper without the watch, which alone copies for it', () => {
+describe('Gatekeeper without the watch, the only trigger of its copies', () => {
   const off = 'policies: {engine: gatekeeper}\nreconcile: {enabled: false}\n';
   const refusal =
     'reconcile.enabled: is false, but policies.engine is gatekeeper: nothing would ever be copied, because Gatekeeper never requests a copy: set it to true, or imageCopyPolicy: none';
@@ -71,15 +71,15 @@ describe('Pods that the service excludes if it sees them', () => {
     expect(warnings(target)).toEqual([]);
   });
 
-  it('are none once their namespaces are excluded, or none is there', () => {
+  it('cause no warning once their namespaces are excluded or absent', () => {
     expect(warnings(`${target}policies: {engine: gatekeeper, excludedNamespaces: [databases]}\n`)).toEqual([]);
     expect(warnings(`${target}${engine}source: {operators: []}\n`)).toEqual([]);
   });
 });
 
-describe('fields of swapped Pods beside their images', () => {
+describe('additional fields of swapped Pods', () => {
   const pods = 'pods: {pullSecret: mirror, annotate: true}\n';
-  it.each(['gatekeeper', 'mutatingadmissionpolicy'])('are refused under %s, which writes images alone', (name) => {
+  it.each(['gatekeeper', 'mutatingadmissionpolicy'])('are refused under %s, which only writes images', (name) => {
     const text = `imageSwapPolicy: always\n${target}policies: {engine: ${name}}\n${pods}`;
     expect(problemsOf(text)).toEqual([
       expect.stringContaining(`pods.pullSecret: has no effect, because policies.engine is ${name}`),
@@ -87,11 +87,11 @@ describe('fields of swapped Pods beside their images', () => {
     ]);
   });
 
-  it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'])('are fine under %s', (name) => {
+  it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'])('are accepted under %s', (name) => {
     expect(problemsOf(`${target}policies: {engine: ${name}}\n${pods}`)).toEqual([]);
   });
 
-  it.each(['UPPER', 'a b', '../x', '-a', '{{ a }}'])('take no Secret called %j', (name) => {
+  it.each(['UPPER', 'a b', '../x', '-a', '{{ a }}'])('accept no Secret named %j', (name) => {
     const [problem] = problemsOf(`${target}pods: {pullSecret: ${JSON.stringify(name)}}\n`);
     expect(problem).toContain('pods.pullSecret');
   });

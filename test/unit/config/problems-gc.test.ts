@@ -45,7 +45,7 @@ describe('problems with gc', () => {
     expect(problemsOf(`${target}${text}`)).toEqual(expected);
   });
 
-  it('does not go with immutable tags in the one repository of Artifact Registry', () => {
+  it('cannot be combined with immutable tags in the repository of Artifact Registry', () => {
     const gcp =
       '{location: europe, projectId: my-project-123, repositoryId: mirror, repository: {immutableTags: true}}';
     expect(problemsOf(`target: {type: gcp, gcp: ${gcp}}\ngc: {cluster: a}\n`)).toEqual([

@@ -56,7 +56,7 @@ describe('paths of a target', () => {
     expect(loaded.origins.get('targets[0].paths.docker.io')).toBe('image-swapper.yaml:2');
   });
 
-  it('keep their keys as they are in the file of k8s-image-swapper', () => {
+  it('keep the case of their keys in the file of k8s-image-swapper', () => {
     const text = `target:\n  type: aws\n  aws: {accountId: "123456789012", region: eu-central-1}\n  paths: {docker.io: hub}\n`;
     expect(parse(text, { file: '.k8s-image-swapper.yaml' }).config.target?.paths).toEqual({ 'docker.io': 'hub' });
   });

@@ -307,12 +307,12 @@ describe('the rules', () => {
       `${target}policies: {manage: true}\n`,
       [expect.stringContaining('policies.caFile: required with engine gatekeeper')],
     ],
-  ])('judge the default of the schema: %s', (_, schema, text, expected) => {
+  ])('check the default of the schema: %s', (_, schema, text, expected) => {
     expect(judged(configSchema, text)).toEqual([]);
     expect(judged(schema, text)).toEqual(expected);
   });
 
-  it('judge the keys that parse beside one that does not', () => {
+  it('check valid keys next to an invalid one', () => {
     const text =
       'targets:\n- {name: a, match: "container.image == \'x\'", oci: {registry: a.example, caFile: /ca, insecure: true}}\n' +
       '- {name: a, imageCopyPolicy: immediate, imageSwapPolicy: never, oci: {registry: b.example}}\n' +
@@ -334,7 +334,7 @@ describe('the rules', () => {
       '2:20: policies.manage: is a string, not a boolean: expected true or false',
     ],
     ['tls: {mode: auto}\npolicies: {manage: true, engine: gatekeeper}\n', 'tls.mode: "auto" is not valid'],
-  ])('do not judge a key that does not parse: %j', (text, expected) => {
+  ])('do not check a key that does not parse: %j', (text, expected) => {
     expect(problemsOf(`${target}${text}`)).toEqual([expect.stringContaining(expected)]);
   });
 });

@@ -14,7 +14,7 @@ describe('parseBoundedJson', () => {
     );
   });
 
-  it('takes the deepest allowed nesting and no more', () => {
+  it('accepts the deepest allowed nesting and no more', () => {
     expect(() => parseBoundedJson(nested(MAX_JSON_DEPTH), MAX_BYTES)).not.toThrow();
     expect(() => parseBoundedJson(nested(MAX_JSON_DEPTH + 1), MAX_BYTES)).toThrow(JsonBoundsError);
     const objects = '{"a":'.repeat(MAX_JSON_DEPTH + 1);

@@ -37,11 +37,11 @@ describe('parseDockerConfig', () => {
     ['[]', 'secret a/b is not a JSON object'],
     ['{"auths": []}', 'secret a/b: "auths" is not an object'],
     ['{"auths": {"r": "c2VjcmV0"}}', 'secret a/b: the entry for r is not an object'],
-  ])('refuses %s without repeating what is in it', (text, message) => {
+  ])('refuses %s without repeating its content', (text, message) => {
     expect(() => parseDockerConfig(text, 'secret a/b')).toThrow(new DockerConfigError(message));
   });
 
-  it('reads a thousand entries and a megabyte, and no more', () => {
+  it('reads at most a thousand entries and a megabyte', () => {
     const auths = (count: number): string =>
       JSON.stringify({
         auths: Object.fromEntries(Array.from({ length: count }, (_, n) => [`r${n}`, { username: 'u', password: 'p' }])),
@@ -66,7 +66,7 @@ describe('parseDockerConfig', () => {
     ['me:hunter2@r.example\nlevel=error', 'r.example\ufffdlevel=error'],
     [`me:hunter2@${'r'.repeat(300)}`, 'r'.repeat(200)],
     ['r.example', 'r.example'],
-  ])('names an entry by what follows the user and password of its key: %j', (key, shown) => {
+  ])('names an entry by its key without user and password: %j', (key, shown) => {
     const refused = (entry: unknown): void => {
       parseDockerConfig(JSON.stringify({ auths: { [key]: entry } }), 'secret a/b');
     };

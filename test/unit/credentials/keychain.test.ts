@@ -18,7 +18,7 @@ describe('keyring', () => {
         ),
     );
 
-  it('tries equal keys in the order of the configs, equal credentials once, and goes around a broken config', async () => {
+  it('tries equal keys in the order of the configs, equal credentials once, and skips an invalid config', async () => {
     const problems: string[] = [];
     const texts = {
       'secret a/broken': 'hunter2',
@@ -94,12 +94,12 @@ describe('configKeychain', () => {
       { secretName: 's', namespace: 'n' },
       { username: 'n/s', password: 'p' },
     ],
-  ])('%j gives %j, and only to its own registry', async (config, credentials) => {
+  ])('%j returns %j, and only for its own registry', async (config, credentials) => {
     expect(await resolve(config)).toEqual([credentials]);
     expect(await resolve(config, 'other.example')).toEqual([]);
   });
 
-  it('reads a file once for many requests, and again after a while', async () => {
+  it('reads a file once for many requests, and again after an interval', async () => {
     const keychain = configKeychain('r.example', { username: 'me', passwordFile: '/run/pw' }, sources);
     reads = 0;
     await Promise.all([keychain.resolve('r.example', 'a'), keychain.resolve('r.example', 'b')]);
@@ -113,7 +113,7 @@ describe('configKeychain', () => {
     expect(reads).toBe(2);
   });
 
-  it('uses what it read for a minute when it cannot be read any more', async () => {
+  it('uses the last content for a minute when the file cannot be read any more', async () => {
     let there = true;
     const readSecret = async (name: string): Promise<string> => {
       if (!there) throw new Error('ECONNREFUSED');

@@ -114,7 +114,7 @@ describe('the order of several keys', () => {
 });
 
 describe('for any keys and image', () => {
-  it('a credential is tried once, for no other host, and a longer key before what it begins with', () => {
+  it('tries each credential once, for its own host only, and longer keys first', () => {
     fc.assert(
       fc.property(keyringQuestion, (question) => {
         const users = answerOfKeyring(question);

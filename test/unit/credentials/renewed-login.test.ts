@@ -51,7 +51,7 @@ describe('a renewed login', () => {
     expect(issuer.asked).toHaveLength(1);
   });
 
-  it('is renewed at half of its life without anybody asking, again and again', async () => {
+  it('is renewed repeatedly after half of its lifetime without a request', async () => {
     const login = start();
     await login.get();
     await vi.advanceTimersByTimeAsync(6 * HOUR - 1);
@@ -95,7 +95,7 @@ describe('a renewed login', () => {
     expect(await password(login)).toBe('1');
   });
 
-  it('is fetched again when the registry refuses it, once, and not when it is young', async () => {
+  it('is fetched again once when the registry refuses it, unless it is new', async () => {
     const login = start();
     const { credentials } = await login.get();
     expect(login.rejected(credentials)).toBe(false);
@@ -108,7 +108,7 @@ describe('a renewed login', () => {
     expect(login.rejected({ username: 'AWS', password: 'somebody else' })).toBe(false);
   });
 
-  it('is not handed out after its end', async () => {
+  it('is not used after its expiry', async () => {
     const login = start();
     await login.get();
     issuer.failures.push(...Array.from({ length: 1_000 }, () => new Error('down')));
@@ -126,7 +126,7 @@ describe('a renewed login', () => {
     expect(issuer.issued).toBe(1);
   });
 
-  it('replaces an identity token that a registry refuses, and no other', async () => {
+  it('replaces only the identity token that a registry refuses', async () => {
     let issued = 0;
     const login = new RenewedLogin(async () => {
       issued += 1;

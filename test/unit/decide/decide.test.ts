@@ -68,7 +68,7 @@ describe('a Pod', () => {
     ],
   });
 
-  it('is decided in all three lists', () => {
+  it('is decided in all three container lists', () => {
     const decisions = decide(rulesOf(), input(three));
     expect(decisions.map(({ container, action }) => `${container.list}/${container.name} ${action}`)).toEqual([
       'containers/app mirror',
@@ -153,7 +153,7 @@ describe('image volumes', () => {
     ["starts_with(container.image, 'quay.io/')", 'filtered'],
     ['container.resources', modelImage],
     ['length(keys(container)) == `3`', 'filtered'],
-  ])('are name, image and kind to a filter: %s -> %s', (filter, expected) => {
+  ])('have name, image and kind for a filter: %s -> %s', (filter, expected) => {
     const pod = podOf({ volumes: [{ name: 'app', image: { reference: 'quay.io/models/llama:3' } }] });
     expect(short(decide(rulesOf({}, filter), input(pod))[0])).toBe(expected);
   });
@@ -184,7 +184,7 @@ describe('image volumes', () => {
     ).toEqual(expected);
   });
 
-  it('of several thousand, the Pod is not changed; other volumes do not count', () => {
+  it('of several thousand leave the Pod unchanged, and other volumes do not count', () => {
     const many = (volume: (index: number) => JsonObject) =>
       podOf({
         containers: [{ name: 'app', image: 'nginx' }],
@@ -229,7 +229,7 @@ describe('a Pod that a swap would break', () => {
     expect(short(decide(rulesOf(), input(pod))[0])).toBe(swapped);
   });
 
-  it('has a list of operators of its own', () => {
+  it('uses a configured list of operators', () => {
     const operators = [{ apiGroup: 'example.com', kind: 'Shop' }];
     const rules = rulesOf({ source: { ...configOf().source, operators } });
     const [decision] = decide(rules, input(podOf(['nginx'], owned('example.com/v1', 'Shop'))));
@@ -240,7 +240,7 @@ describe('a Pod that a swap would break', () => {
     expect(short(decide(rules, input(podOf(['nginx'], owned('postgresql.cnpg.io/v1', 'Cluster'))))[0])).toBe(swapped);
   });
 
-  it('keeps what is never pulled, containers and volumes', () => {
+  it('keeps containers and volumes that are never pulled', () => {
     const pod = podOf({
       containers: [
         { name: 'a', image: 'nginx', imagePullPolicy: 'Never' },
@@ -327,12 +327,12 @@ describe('filters', () => {
     expect(short(decide(rulesOf({}, filter), input(podOf(['nginx'])))[0])).toBe(expected);
   });
 
-  it('the first that is true decides, and says which', () => {
+  it('are decided by the first that is true, which is reported', () => {
     const [decision] = decide(rulesOf({}, "container.name == 'x'", "container.name == 'c0'"), input(podOf(['nginx'])));
     expect(decision).toMatchObject({ reason: 'filtered', detail: "filter 2 matches: container.name == 'c0'" });
   });
 
-  it('an error ends the list: later filters are not read and the image is mirrored, with a warning', () => {
+  it('end at an error: later filters are not evaluated and the image is mirrored, with a warning', () => {
     const [decision] = decide(
       rulesOf({}, 'length(obj.missing) > `1`', "container.name == 'c0'"),
       input(podOf(['nginx'])),
@@ -345,7 +345,7 @@ describe('filters', () => {
     expect(decision).toMatchObject({ action: 'mirror', warnings: [{ kind: 'not-boolean' }] });
   });
 
-  it("see the request's namespace, whatever the Pod says", () => {
+  it("use the request's namespace, whatever the Pod says", () => {
     const rules = rulesOf({}, "obj.metadata.namespace == 'kube-system'");
     const pod = podOf(['nginx'], { namespace: 'kube-system' });
     expect(short(decide(rules, input(pod, { namespace: 'team-a' }))[0])).toContain('mirror.test');
@@ -378,18 +378,18 @@ describe('several targets', () => {
     expect(short(decide(rules, input(podOf([image], metadata), { namespace }))[0])).toBe(expected);
   });
 
-  it('an expression that fails selects nothing and warns', () => {
+  it('warns and selects nothing when an expression fails', () => {
     const [decision] = decide(rules, input(podOf(['nginx']), { namespace: 'us' }));
     expect(decision?.warnings).toMatchObject([{ kind: 'error', expression: 'length(obj.missing) > `1`' }]);
   });
 
-  it('without a default target, what none takes stays', () => {
+  it('without a default target, images without a target stay', () => {
     const { target, ...rest } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
     expect(target?.name).toBe('default');
     expect(short(decide(compileRules(rest, namingTarget), input(podOf(['nginx'])))[0])).toBe('no-target');
   });
 
-  it('each has its own policies, and the common ones where it has none', () => {
+  it('each has its own policies, or else the general ones', () => {
     const compiled = compileRules(
       configOf({
         imageCopyPolicy: 'immediate',
@@ -405,7 +405,7 @@ describe('several targets', () => {
 });
 
 describe('any JSON', () => {
-  it('never makes deciding throw, nor changes the Pod', () => {
+  it('never throws and never changes the Pod', () => {
     const rules = rulesOf({}, "obj.metadata.labels.a == 'b'", 'contains(container.image, obj.metadata.name)');
     const entry = fc.oneof(
       fc.jsonValue(),
@@ -451,7 +451,7 @@ describe('any JSON', () => {
     );
   });
 
-  it('a second decision about a swapped Pod changes nothing', () => {
+  it('does not change a swapped Pod in a second decision', () => {
     const rules = rulesOf();
     const images = [
       'nginx',
@@ -466,7 +466,7 @@ describe('any JSON', () => {
 });
 
 describe('the answer', () => {
-  it('holds only what changes, by name and as patches', () => {
+  it('contains only changes, by name and as patches', () => {
     const [decision] = decide(rulesOf(), input(podOf(['nginx'])));
     if (decision === undefined) throw new Error('no decision');
     const { container } = decision;
@@ -505,11 +505,11 @@ describe('a target with paths', () => {
     ['ghcr.io/a/b:1', 'mirror.test/ghcr.io/a/b:1'],
     ['cache.test/docker-hub/library/nginx:1', 'in-target'],
     ['cache.test/team/app:1', 'mirror.test/cache.test/team/app:1'],
-  ])('takes images of its registries, and others go to the next: %s', (image, expected) => {
+  ])('accepts images of its registries, and leaves others to the next target: %s', (image, expected) => {
     expect(short(decided(image, [cache()], ociTarget('mirror.test')))).toBe(expected);
   });
 
-  it('takes none that its match does not select, and reports no image without a path', () => {
+  it('accepts no image that its match does not select, and reports no image without a path', () => {
     const match = "obj.metadata.namespace == 'other'";
     expect(short(decided('nginx:1', [cache({ match })], ociTarget('mirror.test')))).toBe(
       'mirror.test/docker.io/library/nginx:1',
@@ -525,7 +525,7 @@ describe('a target with paths', () => {
     });
   });
 
-  it('is not asked by its match about an image that it has no path for', () => {
+  it('does not evaluate its match for an image without a path', () => {
     const decision = decided('ghcr.io/a/b:1', [cache({ match: 'container.image' })], ociTarget('mirror.test'));
     expect(decision).toMatchObject({ action: 'mirror', warnings: [] });
   });
@@ -538,7 +538,7 @@ describe('a label or annotation that looks like an opt-out', () => {
     [{ labels: { 'image-swapper.io/skip': 'false' } }, undefined],
     [{ labels: { 'image-swapper.io/skip': 'true' } }, undefined],
     [{}, undefined],
-  ])('is named with what it lacks: %j', (metadata, expected) => {
+  ])('is reported with the missing part: %j', (metadata, expected) => {
     const [explained] = explainDecisions(rulesOf(), input(podOf(['nginx'], metadata)));
     const hint = explained?.explanation.hint;
     if (expected === undefined) expect(hint).toBeUndefined();

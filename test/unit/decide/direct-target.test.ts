@@ -91,7 +91,7 @@ describe('an image that a Pod names by its place in a target', () => {
     expect(named(PREFIXED, pod)).toEqual(expected);
   });
 
-  it('counts on updates for new ephemeral containers alone', () => {
+  it('counts in updates only for new ephemeral containers', () => {
     const oldPod = podOf(image, { ephemeralContainers: [{ name: 'old', image }] });
     const pod = podOf(image, {
       ephemeralContainers: [

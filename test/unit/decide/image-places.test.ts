@@ -9,7 +9,7 @@ import {
 } from '../../../extension-service/src/core/decide/image-places.js';
 
 describe('the places where a Pod names an image', () => {
-  it('have keys of their own, by which they are found', () => {
+  it('have unique keys, by which they are found', () => {
     expect(new Set(IMAGE_PLACES.map(({ key }) => key)).size).toBe(IMAGE_PLACES.length);
     for (const place of IMAGE_PLACES) expect(imagePlace(place.key)).toBe(place);
   });

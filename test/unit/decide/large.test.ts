@@ -11,7 +11,7 @@ const podOf = (count: number, more: JsonObject = {}): JsonObject => ({
 });
 
 describe('a Pod that is oversized', () => {
-  it('keeps its images when it has too many containers, and is not looked at', () => {
+  it('keeps its images unevaluated when it has too many containers', () => {
     const rules = rulesOf({}, 'nope(container)');
     const decisions = decide(rules, input(podOf(MAX_CONTAINERS + 1)));
     expect(decisions).toHaveLength(MAX_CONTAINERS);
@@ -30,7 +30,7 @@ describe('a Pod that is oversized', () => {
     expect(decide(rules, input(podOf(20, env(100)))).every(({ action }) => action === 'mirror')).toBe(true);
   });
 
-  it('is explained as far as it is sensible', () => {
+  it('is explained up to a limit', () => {
     const rules = rulesOf({}, "contains(obj.spec.containers[].env[].name, 'x')", "container.name == 'c0'");
     const pod = podOf(100, { env: Array.from({ length: 60 }, (_, n) => ({ name: `N${n}` })) });
     const explained = explainDecisions(rules, input(pod));
@@ -42,7 +42,7 @@ describe('a Pod that is oversized', () => {
     expect(tooLarge?.explanation.detail).toContain('501 containers');
   });
 
-  it('names no more pull secrets than could be meant', () => {
+  it('uses a bounded number of pull secrets', () => {
     const imagePullSecrets = Array.from({ length: 10_000 }, (_, n) => ({ name: `s${n}` }));
     expect(imagePullSecretNames({ spec: { imagePullSecrets } })).toHaveLength(50);
   });

@@ -25,7 +25,7 @@ const additions = (pod: JsonObject, config: Parameters<typeof podAdditions>[0] =
   podAdditions(config, { pod, operation }, swapsOf(pod));
 
 describe('additions to a swapped Pod', () => {
-  it('are a pull secret and the images as written, a volume apart from the container of its name', () => {
+  it('are a pull secret and the original images, with separate entries for a volume and a container of the same name', () => {
     expect(additions(podOf())).toEqual({
       pullSecret: 'mirror-login',
       originalImages: '{"app":"nginx","volumes/app":"quay.io/m/l:3"}',

@@ -69,7 +69,7 @@ describe('the parts of a Pod that explain shows', () => {
     expect(text).toContain('"filters":[{');
   });
 
-  it('still shows what helps: names, namespaces, images, and names of secrets', () => {
+  it('still shows names, namespaces, images, and names of secrets', () => {
     expect(told("obj.metadata.namespace == 'team-a'")).toContain('"value":"team-a"');
     expect(told("container.image == 'nginx'")).toContain('"value":"nginx"');
     expect(told("obj.metadata.annotations.note == 'plain note'")).toContain('"value":"plain note"');
@@ -78,7 +78,7 @@ describe('the parts of a Pod that explain shows', () => {
     expect(told('container.env && `true`')).toContain('"DB","value":"(hidden)"');
   });
 
-  it('is bounded, however large the Pod', () => {
+  it('is bounded for a Pod of any size', () => {
     const env = Array.from({ length: 20_000 }, (_, n) => ({ name: `V${n}`, value: `value ${n}` }));
     const labels = Object.fromEntries(env.map(({ name, value }) => [name, value]));
     const large = {
@@ -92,7 +92,7 @@ describe('the parts of a Pod that explain shows', () => {
     expect(told('obj.metadata.annotations.a', large).length).toBeLessThan(most);
   });
 
-  it('handles a Pod nested deeper than any stack', () => {
+  it('handles a Pod that is nested deeper than the stack', () => {
     const deep = JSON.parse(`${'['.repeat(200_000)}${']'.repeat(200_000)}`) as JsonObject;
     const text = told('obj.metadata.annotations && `true`', {
       metadata: { annotations: deep },

@@ -178,7 +178,7 @@ describe('evaluation', () => {
     expect(filter?.evaluate({ obj: deep, container: [[deep]] })).toEqual(nested);
   });
 
-  it('manages a long list of alternatives', () => {
+  it('handles a long list of alternatives', () => {
     const names = Array.from({ length: 1500 }, (_, i) => `obj.metadata.namespace == 'team-${i}'`);
     const { filter, problems } = compileFilter(names.join(' || '), 0);
     expect(problems).toEqual([]);

@@ -15,7 +15,7 @@ describe('strings have no order', () => {
   ])('%s is null', (expression) => {
     expect(valueOf(expression, pod)).toBeNull();
   });
-  it('but numbers do', () => {
+  it('numbers have an order', () => {
     expect(valueOf('obj.spec.priority > `1`', pod)).toBe(true);
   });
 });
@@ -41,13 +41,13 @@ describe('only the document itself is read', () => {
     ['merge(a, a).__proto__', 'own'],
     ['{__proto__: a.__proto__}.__proto__', 'own'],
     ['`{"__proto__": "own"}`.__proto__', 'own'],
-  ])('%s is a field like any other when the document has it', (expression, expected) => {
+  ])('%s is an ordinary field when the document has it', (expression, expected) => {
     expect(valueOf(expression, JSON.parse('{"a":{"__proto__":"own","constructor":"mine"}}'))).toBe(expected);
   });
   it('cannot set the prototype of a result', () => {
     expect(valueOf('{__proto__: a}.b', { a: { b: 'leaked' } })).toBeNull();
   });
-  it('does not show what an expression reference is made of', () => {
+  it('does not show the content of an expression reference', () => {
     expect(valueOf('(&a).evaluate')).toBeNull();
   });
 });
@@ -71,7 +71,7 @@ describe('literals', () => {
   ])('%s is %j', (expression, expected) => {
     expect(valueOf(expression)).toEqual(expected);
   });
-  it('a backslash does not protect a backslash in a raw string, so its closing quote is missing', () => {
+  it('does not escape a backslash in a raw string, so the closing quote is missing', () => {
     expect(evaluateOver("'a\\\\'", {}).kind).toBe('compile-error');
   });
 });
@@ -118,7 +118,7 @@ describe('the parser', () => {
     expect(evaluateOver(expression, {}).kind).toBe('compile-error');
   });
   it.each(['@(a)', "'length'(a)", '(length)(a)', '[1', '[1 || a'])(
-    'refuses %j at load, which Go fails on later',
+    'rejects %j when it is loaded, on which Go fails later',
     (expression) => {
       expect(evaluateOver(expression, {}).kind).toBe('compile-error');
     },
@@ -202,12 +202,12 @@ describe('functions', () => {
     expect(evaluateOver(expression, {})).toEqual({ kind: 'error', message });
   });
 
-  it('has the 26 functions of Go and no more', () => {
+  it('has exactly the 26 functions of Go', () => {
     const names = ['items', 'split', 'find_first', 'lower', 'to_object', 'toString', 'constructor', '__proto__'];
     expect(names.map((name) => evaluateOver(`${name}(@)`, {}).kind)).toEqual(names.map(() => 'error'));
   });
 
-  it('leaves the Pod as it is, where Go sorts it', () => {
+  it('does not sort the Pod itself, unlike Go', () => {
     const document = { list: [{ n: 2 }, { n: 1 }] };
     expect(valueOf('[sort_by(list, &n)[0].n, list[0].n, sort(list[].n)[0], reverse(list)[0].n]', document)).toEqual([
       1, 2, 1, 1,
@@ -258,30 +258,30 @@ describe('to_number', () => {
 });
 
 describe('projections', () => {
-  it('puts nulls in front of the values of an object, by a mistake of Go that an element can see', () => {
+  it('places nulls before the values of an object, like a visible defect of Go', () => {
     expect(valueOf("*.not_null(@, 'x')", { a: 1, b: 2 })).toEqual(['x', 'x', 1, 2]);
     expect(evaluateOver('*.length(@)', { a: 'long' }).kind).toBe('error');
     expect(valueOf('*.length(@)', {})).toEqual([]);
     expect(valueOf('*', { a: 1, b: null })).toEqual([1]);
   });
-  it.each(['abs(a)[]', 'abs(a)[?b]', 'abs(a).*'])('%s: an error on the left is null', (expression) => {
+  it.each(['abs(a)[]', 'abs(a)[?b]', 'abs(a).*'])('%s: returns null for an error on the left', (expression) => {
     expect(valueOf(expression, { a: 'x' })).toBeNull();
   });
   it.each(['merge(a)[]', 'merge(a)[?b]', 'merge(a).*', 'contains(`[[]]`, `[]`)[]'])(
-    '%s: a panic of Go stays an error',
+    '%s: keeps a panic of Go as an error',
     (expression) => {
       expect(evaluateOver(expression, { a: 'x' }).kind).toBe('error');
     },
   );
-  it.each(['abs(a)[*]', 'abs(a)[0]', 'abs(a).b', 'a[?abs(@)]'])('%s: an error stays one', (expression) => {
+  it.each(['abs(a)[*]', 'abs(a)[0]', 'abs(a).b', 'a[?abs(@)]'])('%s: keeps an error', (expression) => {
     expect(evaluateOver(expression, { a: ['x'] }).kind).toBe('error');
   });
-  it('goes on with null on the right of a null', () => {
+  it('continues with null after a null', () => {
     expect(evaluateOver('missing.length(@)', {}).kind).toBe('error');
     expect(valueOf("missing.not_null(@, 'x')", {})).toBe('x');
     expect(valueOf('missing.[a]', {})).toBeNull();
   });
-  it('keeps the values of an object in the order of the document, where Go has none', () => {
+  it('keeps the values of an object in document order, unlike Go', () => {
     expect(valueOf('*', { z: 1, a: 2 })).toEqual([1, 2]);
     expect(valueOf('keys(@)', { z: 1, a: 2 })).toEqual(['z', 'a']);
   });

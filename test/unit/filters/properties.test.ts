@@ -46,7 +46,7 @@ describe('any text', () => {
 });
 
 describe('any expression over any Pod', () => {
-  it('returns the same again, with and without a trace, and does not change the Pod', () => {
+  it('returns the same result with and without a trace, and does not change the Pod', () => {
     fc.assert(
       fc.property(expression, filterContext, (text, context) => {
         const before = JSON.stringify(context);
@@ -66,7 +66,7 @@ describe('any expression over any Pod', () => {
     );
   });
 
-  it('gives one of the types that were inferred for it', () => {
+  it('returns one of its inferred types', () => {
     fc.assert(
       fc.property(expression, filterContext, (text, context) => {
         const result = compileFilter(text, 0).filter?.evaluate(context);
@@ -108,7 +108,7 @@ describe('any expression over any Pod', () => {
     );
   });
 
-  it('has parts that stand where they say', () => {
+  it('has parts with correct positions', () => {
     const check = (text: string, node: Node): void => {
       let { start } = node;
       for (const child of childrenOf(node)) {

@@ -69,7 +69,7 @@ describe('traceFilter', () => {
     ]);
   });
 
-  it('shows what an expression reference gives for each item', () => {
+  it('shows the result of an expression reference for each item', () => {
     expect(linesOf('max_by(obj.spec.containers, &length(image)).image')).toEqual([
       '1 max_by(obj.spec.containers, &length(image)).image: "nginx"',
       '  1 max_by(obj.spec.containers, &length(image)): {"image":"nginx"}',

@@ -10,7 +10,7 @@ function evaluate(expression: string, obj: unknown = {}): unknown {
   return filter.evaluate({ obj, container: {} });
 }
 
-describe('expressions whose work doubles with each part', () => {
+describe('expressions whose cost doubles with each part', () => {
   const doubled = '[@, @]'.repeat(1);
   const pipes = (part: string, count: number): string => Array.from({ length: count }, () => part).join(' | ');
   it.each([
@@ -19,7 +19,7 @@ describe('expressions whose work doubles with each part', () => {
     ['shared parts as text', `${pipes(doubled, 60)} | to_string(@) == ''`],
     ['comparison of shared parts', `[(${pipes(doubled, 60)}), ([@] | [0] | ${pipes(doubled, 60)})] | [0] == [1]`],
     ['projections in projections', `[@, @] | ${pipes('map(&[@, @], @)[][]', 60)} | length(@) > \`1\``],
-  ])('%s: end with an error, not with the memory', (_, expression) => {
+  ])('%s: end with an error before memory runs out', (_, expression) => {
     expect(evaluate(expression)).toEqual({ kind: 'error', message: WORK_BUDGET_MESSAGE });
   });
 });
@@ -28,14 +28,14 @@ describe('an expression that walks a large Pod', () => {
   const env = Array.from({ length: 3_000 }, (_, n) => ({ name: `N${n}`, value: 'v' }));
   const obj = { spec: { containers: [{ name: 'app', image: 'nginx', env }] } };
 
-  it('may do so once', () => {
+  it('is allowed to do so once', () => {
     expect(evaluate("contains(obj.spec.containers[].env[].name, 'N2999')", obj)).toEqual({
       kind: 'value',
       value: true,
     });
   });
 
-  it('may not do so for each of its elements and each of those', () => {
+  it('is rejected when it does so for each nested element', () => {
     const nested = 'obj.spec.containers[0].env | [].[to_string(@), @] | map(&[@, @], [@, @][][]) | [][][][][]';
     const times = Array.from({ length: 10 }, () => nested).join(' && ');
     expect(evaluate(`(${times}) && \`true\``, { spec: { containers: [{ env: Array(60_000).fill(env[0]) }] } })).toEqual(
@@ -46,7 +46,7 @@ describe('an expression that walks a large Pod', () => {
     );
   });
 
-  it('is counted together with others where somebody counts', () => {
+  it('is counted together with others in a shared budget', () => {
     const count = (): unknown => evaluate("contains(obj.spec.containers[].env[].name, 'x')", obj);
     const budget = new WorkBudget(20_000);
     expect(withinBudget(count, budget)).toEqual({ kind: 'value', value: false });

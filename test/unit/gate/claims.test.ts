@@ -66,7 +66,7 @@ describe('a statement', () => {
     expect(statementClaim(type, payload, DIGEST)).toMatchObject(expected);
   });
 
-  it.each(['constructor', '__proto__', 'toString'])('about no digest does not count for the algorithm %s', (name) => {
+  it.each(['constructor', '__proto__', 'toString'])('without a digest does not count for the algorithm %s', (name) => {
     expect(statementClaim(IN_TOTO, statement({ subject: [{ digest: {} }] }), `${name}:x`)).toMatchObject({
       kind: 'none',
     });

@@ -14,7 +14,7 @@ describe('the text of first-seen times', () => {
     expect(writeFirstSeen(seen)).toBe(`${digest('a')} 2026-03-01T11:59:00Z\n${digest('b')} 2026-03-01T12:00:00Z\n`);
   });
 
-  it('never makes a digest older', () => {
+  it('never increases the age of a digest', () => {
     const [[, time] = []] = readFirstSeen(writeFirstSeen(new Map([[digest('a'), NOW + 1]])));
     expect(time).toBe(NOW + 1_000);
   });
@@ -43,7 +43,7 @@ describe('the text of first-seen times', () => {
     expect(readFirstSeen(text)).toEqual(new Map());
   });
 
-  it('is read as it was written, whatever the digests and times', () => {
+  it('is read back unchanged for any digests and times', () => {
     const entry = fc.tuple(
       fc.stringMatching(/^[0-9a-f]{64}$/).map((hex) => `sha256:${hex}`),
       fc.integer({ min: 0, max: 4_000_000_000 }).map((seconds) => seconds * 1_000),

@@ -94,7 +94,7 @@ describe('the decision about a manifest', () => {
     expect(decided(manifests, ...records)).toEqual(expected);
   });
 
-  it('takes signatures along, unless another image has the same platform', () => {
+  it('includes signatures, unless another image has the same platform', () => {
     const signature = manifest([`sha256-${'b'.repeat(64)}.sig`], { digest: digest('c') });
     const old = manifest(['1'], { children: [B] });
     const young = manifest(['2'], { digest: digest('d'), children: [B] });
@@ -104,14 +104,14 @@ describe('the decision about a manifest', () => {
     expect(decided([signature], uses)).toEqual([expect.stringMatching(/^keep .*: it belongs to another manifest/)]);
   });
 
-  it('takes the signature of a sha512 image along, whose tag has half of its digits', () => {
+  it('includes the signature of a sha512 image, whose tag has half of its digits', () => {
     const image = manifest(['1'], { digest: `sha512:${'a'.repeat(64)}${'b'.repeat(64)}` });
     const signature = manifest([`sha512-${'a'.repeat(64)}.sig`], { digest: digest('c') });
     expect(decided([image, signature], record('one', { 1: 31 }))[1]).toMatch(/^delete /);
     expect(decided([image, signature], record('one', { 1: 1 }))[1]).toMatch(/^keep /);
   });
 
-  it('names the platforms that nothing else names as orphans', () => {
+  it('reports platforms without an index as orphans', () => {
     const old = manifest(['1'], { children: [B, digest('e'), digest('f')] });
     const others = [manifest(['2'], { digest: digest('d'), children: [B] }), manifest(['f'], { digest: digest('f') })];
     const settings = { after: AFTER, clusters: ['one'], now: NOW };
@@ -124,7 +124,7 @@ describe('the decision about a manifest', () => {
   });
 });
 
-it('a platform with a tag of its own goes once, by itself', () => {
+it('a platform with its own tag is deleted once and separately', () => {
   const old = manifest(['1'], { children: [B, digest('e')] });
   const settings = { after: AFTER, clusters: ['one'], now: NOW };
   const decisions = decideGarbage(
@@ -210,11 +210,11 @@ describe('a refusal to delete anything', () => {
       /the record of cluster two names no image/,
     ],
     ['a record is under another name', ['one'], [['one', record('two', { 1: 31 })]], /is that of two/],
-  ])('comes when %s', (_title, clusters, records, message) => {
+  ])('occurs when %s', (_title, clusters, records, message) => {
     expect(refused(clusters, records)).toEqual([expect.stringMatching(message)]);
   });
 
-  it('does not come for an earlier installation of a cluster that has been silent for a day', () => {
+  it('does not occur for an earlier installation of a cluster without writes for a day', () => {
     const writers = new Map([
       ['before', NOW - 25 * HOUR],
       ['now', NOW],
@@ -222,7 +222,7 @@ describe('a refusal to delete anything', () => {
     expect(refused(['one'], [['one', record('one', { 1: 31 }, { writers })]])).toEqual([]);
   });
 
-  it('does not come for a cluster that was removed from the list, whose uses protect all the same', () => {
+  it('does not occur for a cluster that was removed from the list, whose uses still protect images', () => {
     const gone = record('two', { 1: 3 }, { writers: new Map([['b', NOW - 3 * DAY]]) });
     expect(
       refused(
@@ -245,7 +245,7 @@ describe('a record', () => {
     uses: new Map(names.map((name) => [name, now])),
   });
 
-  it('keeps earlier uses and counts both of two installations with one name, until one has been silent for a day', () => {
+  it('keeps earlier uses and counts both of two installations with one name, until one has not written for a day', () => {
     const first = updatedRecord(undefined, usage('a', NOW, 'x:1'));
     const both = updatedRecord(first, usage('b', NOW + HOUR, 'y:1'));
     expect([...both.writers.keys()]).toEqual(['a', 'b']);
@@ -258,7 +258,7 @@ describe('a record', () => {
     expect([...updatedRecord(both, usage('b', NOW + 25 * HOUR)).writers.keys()]).toEqual(['b']);
   });
 
-  it('never goes back to an earlier use, and drops one of 800 days ago', () => {
+  it('never returns to an earlier use, and drops uses from 800 days ago', () => {
     const first = updatedRecord(undefined, usage('a', NOW, 'x:1'));
     const earlier = { ...usage('a', NOW + HOUR), uses: new Map([['x:1', NOW - HOUR]]) };
     expect(updatedRecord(first, earlier).uses.get('x:1')).toBe(NOW);
@@ -266,7 +266,7 @@ describe('a record', () => {
     expect([before, after]).toEqual([1, 0]);
   });
 
-  it('begins again when it was emptied', () => {
+  it('starts again when it was emptied', () => {
     const first = updatedRecord(undefined, usage('a', NOW, 'x:1'));
     expect(updatedRecord(first, usage('a', NOW + DAY)).since).toBe(NOW);
     expect(updatedRecord({ ...first, uses: new Map() }, usage('a', NOW + DAY, 'x:1')).since).toBe(NOW + DAY);
@@ -277,7 +277,7 @@ describe('a record', () => {
     expect(parseUsageRecord(formatUsageRecord(written))).toEqual(written);
   });
 
-  it('covers less and calls uses older, never the other way round, when its times are cut to seconds', () => {
+  it('never covers more or reports later uses when its times are truncated to seconds', () => {
     const written = updatedRecord(undefined, { ...usage('a', NOW + 1, 'x:1') });
     const read = parseUsageRecord(formatUsageRecord(written));
     expect([read.since, read.uses.get('x:1')]).toEqual([NOW + 1_000, NOW]);
@@ -411,7 +411,7 @@ function runHistory(seed: number): { readonly deleted: number; readonly refused:
   return { deleted, refused };
 }
 
-it('never deletes anything used in 1,000 histories over 3 clusters, and deletes what is not', () => {
+it('deletes only unused images in 1,000 histories over 3 clusters', () => {
   let [deleted, refused] = [0, 0];
   for (let seed = 1; seed <= 1_000; seed++) {
     const result = runHistory(seed);

@@ -67,7 +67,7 @@ describe('matchPlatform', () => {
     expect(matchPlatform(parsePlatform(wanted), actual)).toBe(matches);
   });
 
-  it('asks for a Windows build and features where it has them', () => {
+  it('requires a Windows build and features when it has them', () => {
     const wanted: Platform = { os: 'windows', architecture: 'amd64', 'os.version': '10', 'os.features': ['win32k'] };
     expect(matchPlatform(wanted, { ...wanted, 'os.features': ['other', 'win32k'] })).toBe(true);
     expect(matchPlatform(wanted, { ...wanted, 'os.version': '11' })).toBe(false);

@@ -118,7 +118,7 @@ describe('parseReference', () => {
   });
 
   it.each(['a', 'a/', 'a.', 'a-', '_', '-', ':', '@', '[', 'a:', 'a@', 'A', '\u0000', '\u{1f600}'])(
-    'refuses a megabyte of %j at once, and says so briefly',
+    'rejects a megabyte of %j at once with a short message',
     (unit) => {
       const error = thrown(unit.repeat(1_000_000));
       expect(error.reason).toBe('it is longer than 1024 characters');
@@ -129,14 +129,14 @@ describe('parseReference', () => {
     },
   );
 
-  it('shows what it refuses without letting it forge a line of a log', () => {
+  it('shows rejected text without allowing it to forge a log line', () => {
     const message = thrown('x"\nlevel=info msg=ok\u001b[31m\u202e\\').message;
     expect(message).toBe(
       'image "x\\"\\u000alevel=info msg=ok\\u001b[31m\\u202e\\\\": it contains a space or a non-ASCII character',
     );
   });
 
-  it('gives the same reference again for what formatReference writes', () => {
+  it('returns the same reference for the output of formatReference', () => {
     fc.assert(
       fc.property(legalReferenceText, (text) => {
         const reference = parseReference(text);
@@ -159,7 +159,7 @@ describe('parseReference', () => {
   });
 });
 
-describe('parseReference beside @swimlane/docker-reference', () => {
+describe('parseReference in comparison with @swimlane/docker-reference', () => {
   // The texts are short because the independent parser takes exponential time to reject a text. The comparison with
   // distribution in test/integration/real/reference.test.ts does not have this limit.
   const shortHostileText = fc.string({ unit: fc.constantFrom(...'aA0.:/@_-[]'.split('')), maxLength: 9 });

@@ -15,7 +15,7 @@ const CLIENT = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee';
 const acr = (keys: string): string => `target: {type: acr, acr: {${keys}}}\n`;
 
 describe('the configuration of an Azure registry', () => {
-  it('takes a login server alone, or with an identity and a prefix', () => {
+  it('accepts only a login server, or also an identity and a prefix', () => {
     expect(parse(acr('registry: contoso.azurecr.io')).config.target).toEqual({
       name: 'default',
       type: 'acr',
@@ -78,7 +78,7 @@ describe('the configuration of an Azure registry', () => {
 describe('names in an Azure registry', () => {
   const target = namingTarget({ name: 'acr', type: 'acr', acr: { registry: 'contoso.azurecr.io', prefix: 'mirror' } });
 
-  it('are legal for every source and read back', () => {
+  it('are valid for every source and reversible', () => {
     const part = fc.stringMatching(/^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/).filter((text) => text.length <= 60);
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
@@ -92,7 +92,7 @@ describe('names in an Azure registry', () => {
     );
   });
 
-  it('leave other repositories of the registry to sources', () => {
+  it('treat other repositories of the registry as sources', () => {
     expect(target).toMatchObject({
       host: 'contoso.azurecr.io',
       path: 'mirror',
@@ -111,7 +111,7 @@ describe('the login of an Azure registry', () => {
     ['contoso.azurecr.io.example.com', false],
     ['contoso.azurecr.io:8443', false],
     ['azurecr.io', false],
-  ])('goes to %s: %s', (host, expected) => {
+  ])('is sent to %s: %s', (host, expected) => {
     expect(acrCovers({ registry: 'contoso.azurecr.io', prefix: '' })(host, 'app')).toBe(expected);
   });
 
@@ -136,11 +136,11 @@ describe('the login of an Azure registry', () => {
     ['contoso.azurecr.io', 'https://containerregistry.azure.net'],
     ['contoso.azurecr.cn', 'https://management.chinacloudapi.cn'],
     ['contoso.azurecr.us', 'https://management.usgovcloudapi.net'],
-  ])('asks Entra for %s with the audience %s', (host, expected) => {
+  ])('requests %s from Entra with the audience %s', (host, expected) => {
     expect(audienceOf(host)).toBe(expected);
   });
 
-  it('lasts as long as its token says, whatever the token is', () => {
+  it('expires with its token, whatever the token contains', () => {
     const token = (payload: string): string => `x.${Buffer.from(payload).toString('base64url')}.y`;
     expect(expiryOf(token('{"exp":1700000000}'))).toBe(1_700_000_000_000);
     for (const odd of ['', 'x', 'x.y.z', token('{"exp":"soon"}'), token('{"exp":-1}'), token('null'), token('{}')]) {
@@ -149,7 +149,7 @@ describe('the login of an Azure registry', () => {
   });
 });
 
-it("takes Azure's program into the background worker only when an Azure registry is configured", () => {
+it("loads Azure's program into the background worker only when an Azure registry is configured", () => {
   const programs = { kubernetes: 'k', acr: 'a', aws: 'w' };
   const needs = (text: string): string[] => Object.keys(neededPrograms(parse(text).config, programs));
   expect(needs(acr('registry: contoso.azurecr.io'))).toEqual(['kubernetes', 'acr']);

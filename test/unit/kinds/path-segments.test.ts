@@ -30,7 +30,7 @@ describe.each<readonly [string, readonly string[]]>([
   ['acr', ['registry', 'prefix', 'tenantId']],
   ['oci', ['registry', 'prefix']],
 ])('the keys of %s that become paths, names and addresses', (type, keys) => {
-  it('are taken as they should be', () => {
+  it('accept valid values', () => {
     expect(problemsOf(textOf(type))).toEqual([]);
   });
 
@@ -40,7 +40,7 @@ describe.each<readonly [string, readonly string[]]>([
 });
 
 describe('names that are made of them', () => {
-  it('have their segments alone', () => {
+  it('have only their segments', () => {
     const gcp = target('gcp')['gcp'] as GcpConfig;
     expect(repositoryName(gcp)).toBe('projects/my-project/locations/europe-west4/repositories/mirror');
     const { arn } = ecrNames(target('aws')['aws'] as AwsConfig);

@@ -54,7 +54,7 @@ async function tries(reason: FailureReason, retryable: boolean): Promise<number[
 }
 
 it.each(['conflict', 'invalid', 'refused', 'absent', 'unauthorized'] as const)(
-  'retries permanent failures less and less often: %s',
+  'retries permanent failures at growing intervals: %s',
   async (reason) => {
     const times = await tries(reason, false);
     expect(times.slice(0, 5).map(Math.round)).toEqual([0, 1, 3, 7, 15]);
@@ -63,10 +63,7 @@ it.each(['conflict', 'invalid', 'refused', 'absent', 'unauthorized'] as const)(
   },
 );
 
-it.each(['server', 'internal'] as const)(
-  'what failed for good in all its tries is begun again as seldom: %s',
-  async (reason) => {
-    // Each round has twelve attempts in 19 minutes, followed by a pause of up to ten minutes.
-    expect((await tries(reason, true)).length).toBeLessThan(12 * 8);
-  },
-);
+it.each(['server', 'internal'] as const)('restarts failed copies at the same growing intervals: %s', async (reason) => {
+  // Each round has twelve attempts in 19 minutes, followed by a pause of up to ten minutes.
+  expect((await tries(reason, true)).length).toBeLessThan(12 * 8);
+});

@@ -82,7 +82,7 @@ function ended(report: CopyReport): void {
 }
 
 describe('scheduling of image requests', () => {
-  it('at once if it is new, once for any number of users', async () => {
+  it('requests a new image at once, and once for any number of users', async () => {
     addUser('a', ['app', 'sidecar']);
     addUser('b', ['app']);
     expect(await after(1)).toEqual(['app', 'sidecar']);
@@ -90,7 +90,7 @@ describe('scheduling of image requests', () => {
     expect(await after(30 * MINUTE)).toEqual([]);
   });
 
-  it('again each interval once it was there, and compared with its source each refresh', async () => {
+  it('requests a present image at each interval, and compares it with its source at each refresh', async () => {
     addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -103,7 +103,7 @@ describe('scheduling of image requests', () => {
     expect(times).toEqual(['11 app', '22 app', '33 app', '44 app', '55 app', '61 app!', '72 app']);
   });
 
-  it('is looked at as a whole once a day, in the middle of the first day at random, and an hour after a failure', async () => {
+  it('checks an image completely once a day, first at a random time, and an hour after a failure', async () => {
     addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -124,7 +124,7 @@ describe('scheduling of image requests', () => {
     expect(asked.every(({ force }) => !force)).toBe(true);
   });
 
-  it('is not audited when it may be no mirror', async () => {
+  it('does not audit an image that may not be a mirror', async () => {
     addUser('a', ['app'], undefined, { uncertain: true });
     await after(1);
     ended(succeeded(last(), true));
@@ -137,7 +137,7 @@ describe('scheduling of image requests', () => {
     }
   });
 
-  it('is audited with no more than one other image at a time', async () => {
+  it('audits at most two images at a time', async () => {
     const names = Array.from({ length: 20 }, (_, index) => `app${index}`);
     addUser('a', names);
     await after(1);
@@ -163,7 +163,7 @@ describe('scheduling of image requests', () => {
     expect(seen.size).toBeGreaterThan(4);
   });
 
-  it('is reported once to have moved when what the source has is another by then', async () => {
+  it('reports a moved tag once when the source has another image', async () => {
     addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -176,7 +176,7 @@ describe('scheduling of image requests', () => {
     expect(moved).toEqual([last().target]);
   });
 
-  it('has not moved when its first copy is one that a Pod forces', async () => {
+  it('does not report a moved tag when a Pod forces the first copy', async () => {
     addUser('a', ['app']);
     agenda.refresh([imageJob('app', undefined, { source: 'docker.io/library/app:1' }).key]);
     await after(1);
@@ -194,13 +194,13 @@ describe('scheduling of image requests', () => {
     expect(await after(1)).toEqual(['app']);
   });
 
-  it('never after its time has ended', async () => {
+  it('requests nothing after its period has ended', async () => {
     running.abort();
     addUser('a', ['app']);
     expect(await after(30 * MINUTE)).toEqual([]);
   });
 
-  it('a hundred of a registry at a time, and a thousand in all', async () => {
+  it('requests at most a hundred images per registry and a thousand in total', async () => {
     for (let n = 0; n < 2_400; n += 1) addUser(`user-${n}`, [`app-${n}`], undefined, { from: `r${n % 12}.test` });
     expect(await after(1)).toHaveLength(1_000);
     for (let n = 0; n < 12; n += 1) {
@@ -213,7 +213,7 @@ describe('scheduling of image requests', () => {
     expect(await after(1)).not.toEqual([]);
   });
 
-  it('of a namespace that has few outstanding, though another one has filled the whole limit', async () => {
+  it('requests images of a namespace with few outstanding ones, although another namespace has filled the limit', async () => {
     for (let host = 0; host < 1_500; host += 1) {
       addUser(`evil-${host}`, [`e${host}`], pullOf('evil'), { from: `h${host}.test` });
     }
@@ -230,14 +230,14 @@ describe('scheduling of image requests', () => {
     expect(await after(1)).toEqual(names.slice(0, 25).map((name) => `o-${name}`));
   });
 
-  it('before thousands of another registry that were listed', async () => {
+  it('requests a new image before thousands of listed ones of another registry', async () => {
     for (let n = 0; n < 3_000; n += 1) addUser(`user-${n}`, [`app-${n}`], undefined, { rank: LISTED.pod });
     expect(await after(1)).toHaveLength(100);
     addUser('new', ['other'], undefined, { from: 'quay.io' });
     expect(await after(1)).toEqual(['other']);
   });
 
-  it('as what has just come, before what is listed, and what runs before what may run', async () => {
+  it('requests new images before listed ones, and running ones before possible ones', async () => {
     addUser('template', ['t1', 't2', 't3'], undefined, { rank: LISTED.template });
     addUser('pod', ['p1', 't3'], undefined, { rank: LISTED.pod });
     addUser('new', ['n1', 't2'], undefined, { rank: NEW_RANK });
@@ -246,7 +246,7 @@ describe('scheduling of image requests', () => {
 });
 
 describe('the current image of a tag', () => {
-  it('is requested once by many concurrent Pods, and again by later ones', async () => {
+  it('requests it once for many concurrent Pods, and again for later ones', async () => {
     addUser('a', ['app']);
     await after(1);
     ended(succeeded(last()));
@@ -262,7 +262,7 @@ describe('the current image of a tag', () => {
     expect(await after(1)).toEqual(['app!']);
   });
 
-  it('is asked for after the copy that runs, which may have begun before', async () => {
+  it('requests it after the running copy, which may have started earlier', async () => {
     addUser('a', ['app']);
     await after(1);
     const first = last();
@@ -274,7 +274,7 @@ describe('the current image of a tag', () => {
 });
 
 describe('images in the target whose name only looks like a mirror', () => {
-  it('is looked for, and never compared with what it reads like', async () => {
+  it('checks that it exists, and never compares it with the apparent source', async () => {
     addUser('a', ['app'], undefined, { uncertain: true });
     expect(await after(1)).toEqual(['app']);
     ended(succeeded(last(), true));
@@ -293,7 +293,7 @@ describe('images in the target whose name only looks like a mirror', () => {
   it.each<readonly [string, () => void]>([
     ['something names its source', () => addUser('b', ['app'])],
     ['we copied it there', () => agenda.copied(succeeded(last()))],
-  ])('is compared once %s', async (_, learn) => {
+  ])('compares it once %s', async (_, learn) => {
     addUser('a', ['app'], undefined, { uncertain: true });
     await after(1);
     ended(succeeded(last(), true));
@@ -310,7 +310,7 @@ describe('images in the target whose name only looks like a mirror', () => {
 });
 
 describe('after a failure', () => {
-  it('waits until the queue itself tries again, and believes the try that the queue makes by itself', async () => {
+  it('waits for the retry of the queue and uses its result', async () => {
     addUser('a', ['app']);
     await after(1);
     ended(failedBy(last(), 'unreachable', Date.now() + 3 * MINUTE));
@@ -321,7 +321,7 @@ describe('after a failure', () => {
     expect(await after(2 * MINUTE)).toEqual(['app']);
   });
 
-  it('requests unchanged images less and less often, up to the interval', async () => {
+  it('requests unchanged images at growing intervals, up to the configured one', async () => {
     addUser('a', ['app']);
     await after(1);
     const times: number[] = [];

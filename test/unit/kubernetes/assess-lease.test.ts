@@ -85,13 +85,13 @@ describe('the next action on the Lease', () => {
     expect(judgement.do === 'wait' ? judgement.remaining : judgement.do).toBe(does);
   });
 
-  it('outside of a Pod, another process of the same host is believed', () => {
+  it('trusts another process of the same host outside of a Pod', () => {
     const outside = { identity: `host_${ONE}`, duration: 8_000 };
     expect(assessLease(held({ holderIdentity: `host_${TWO}` }), outside, 100_000).do).toBe('wait');
   });
 });
 
-describe('how long a record has not changed', () => {
+describe('the time since a record changed', () => {
   const other = held({ holderIdentity: 'other' });
   const found = (spec: Readonly<Record<string, unknown>>, version: string) => {
     const { lease } = held({ holderIdentity: 'other', ...spec });
@@ -117,7 +117,7 @@ describe('how long a record has not changed', () => {
     expect(seen.lease?.resourceVersion).toBe(version);
   });
 
-  it('goes on while the Lease is gone', () => {
+  it('continues while the Lease is missing', () => {
     const gone = observe(other, undefined, 200_000);
     expect(gone).toMatchObject({ gone: true, unchangedSince: 100_000 });
     expect(observe(gone, found({}, '9'), 300_000)).toMatchObject({ gone: false, unchangedSince: 100_000 });
@@ -143,7 +143,7 @@ describe('a Lease that was edited by hand', () => {
 });
 
 describe('the identity in the Lease', () => {
-  it('is the Pod with a uuid of the process', () => {
+  it('is the Pod name with a UUID of the process', () => {
     const one = leaseIdentity({ POD_NAME: 'swapper-7f9-x2x' });
     expect(one.podName).toBe('swapper-7f9-x2x');
     expect(one.identity).toMatch(/^swapper-7f9-x2x_[0-9a-f-]{36}$/);

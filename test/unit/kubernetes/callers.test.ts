@@ -14,7 +14,7 @@ function changesOf(kind: string, object: unknown): CallerChanges {
   return callerChanges(holder.calls(object), NAMES, 'new');
 }
 
-describe('the authority in an object that calls the service', () => {
+describe('the CA certificate in an object that calls the service', () => {
   const provider = (url: string, caBundle = OLD) => changesOf('Provider', { spec: { url, caBundle } });
   const added = { patch: [{ op: 'add', path: '/spec/caBundle', value: VALUE }], elsewhere: [] };
   it.each([
@@ -32,7 +32,7 @@ describe('the authority in an object that calls the service', () => {
     expect(changes).toEqual(expected);
   });
 
-  it('is replaced in those webhooks of a configuration that call us', () => {
+  it('is replaced only in webhooks of a configuration that call the service', () => {
     const service = (name: string) => ({ clientConfig: { service: { name, namespace: 'tools' }, caBundle: OLD } });
     const url = (host: string) => ({ clientConfig: { url: `https://${host}/webhook` } });
     const webhooks = [service('other'), service('image-swapper'), url('swap.example.com'), url('a.example')];

@@ -125,16 +125,16 @@ describe('the Event about a copy', () => {
   it.each([
     { what: 'there already', result: { ok: true, upToDate: true, digest: 'sha256:abc' } as const },
     { what: 'stopped, which another replica goes on with', result: failed({ reason: 'stopped' }) },
-  ])('is nothing when it is $what', ({ result }) => {
+  ])('is not written when it is $what', ({ result }) => {
     expect(copyEvents(news(result), NOW)).toEqual([]);
   });
 
-  it('both that it was copied, and that its signatures are missing', () => {
+  it('reports both the copy and the missing signatures', () => {
     const reasons = copyEvents(news({ ...done, unsigned: ['tag sha256-1.sig'] }), NOW).map(({ reason }) => reason);
     expect(reasons).toEqual(['Mirrored', 'SignaturesMissing']);
   });
 
-  it('is written on at most five workloads, always the same, from as many namespaces as possible', () => {
+  it('is written for at most five workloads, always the same ones, from as many namespaces as possible', () => {
     const users = ['a', 'b', 'c'].flatMap((namespace) => Array.from({ length: 9 }, (_, i) => user(`w${i}`, namespace)));
     const told = (list: readonly ObjectReference[]): string[] =>
       copyEvents(news(done, { users: list }), NOW).map(({ object }) => `${object.namespace}/${object.name}`);
@@ -152,7 +152,7 @@ describe('the Event about a copy', () => {
     }
   });
 
-  it('has a name of its own for each object, reason and image, and the same one each time', () => {
+  it('has a stable and unique name for each object, reason and image', () => {
     const name = (item: CopyUpdate): string | undefined => copyEvents(item, NOW)[0]?.name;
     const base = name(news(failed()));
     expect(name(news(failed({ message: 'other words' }, NOW + 1)))).toBe(base);
@@ -174,7 +174,7 @@ describe('the Event about a copy', () => {
     [`${'w'.repeat(230)}.-.-${'x'.repeat(19)}`, /^w{230}\.[0-9a-f]{20}$/],
     ['../../secrets', /^image-swapper\.[0-9a-f]{20}$/],
     ['', /^image-swapper\.[0-9a-f]{20}$/],
-  ])('on an object named %j has a name that the API takes', (name, expected) => {
+  ])('on an object named %j has a valid name', (name, expected) => {
     expect(copyEvents(news(done, { users: [user(name)] }), NOW)[0]?.name).toMatch(expected);
   });
 });
@@ -195,7 +195,7 @@ describe('a message', () => {
 });
 
 describe('the spam filter', () => {
-  it('lets 25 through for each object, and then one in five minutes', () => {
+  it('allows 25 Events per object, and then one per five minutes', () => {
     const filter = new SpamFilter(SPAM_FILTER);
     const taken = (key: string, now: number): number =>
       Array.from({ length: 100 }, () => filter.take(key, now)).filter(Boolean).length;
@@ -204,7 +204,7 @@ describe('the spam filter', () => {
     expect(taken('a', 1e9)).toBe(25);
   });
 
-  it('remembers no more keys than it may', () => {
+  it('remembers a bounded number of keys', () => {
     const filter = new SpamFilter({ burst: 1, refill: 1_000, capacity: 2 });
     expect(['a', 'b', 'a', 'c', 'a', 'b'].map((key) => filter.take(key, 0))).toEqual([
       ...[true, true, false, true, false],

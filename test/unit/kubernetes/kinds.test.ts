@@ -47,7 +47,7 @@ describe('the Pod that an object is or makes', () => {
     expect(kind?.pod(object)).toEqual(expected);
   });
 
-  it('is asked for at the lists over all namespaces', () => {
+  it('is requested from the lists over all namespaces', () => {
     expect(WORKLOAD_KINDS.map(({ path }) => path)).toEqual([
       '/api/v1/pods',
       '/apis/apps/v1/deployments',

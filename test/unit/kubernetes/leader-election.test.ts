@@ -39,7 +39,7 @@ async function leaderAndOther(): Promise<[Replica, Replica]> {
 }
 
 describe('an election', () => {
-  it('is won by one, which renews; the others know who it is', async () => {
+  it('is won by one replica, which renews the Lease, and the others know its name', async () => {
     const [one, other] = await leaderAndOther();
     await run(120);
     expect(one.elections).toBe(1);
@@ -48,7 +48,7 @@ describe('an election', () => {
     expect(world.lease?.record).toMatchObject({ holder: one.identity, duration: 8_000, transitions: 0 });
   });
 
-  it('gives the Lease to another when the leader died, as soon as it expired', async () => {
+  it('gives the Lease to another replica as soon as that of a crashed leader has expired', async () => {
     const [one, other] = await leaderAndOther();
     one.crash();
     const taken = await until(() => other.working);
@@ -57,7 +57,7 @@ describe('an election', () => {
     expect(world.lease?.record.transitions).toBe(1);
   });
 
-  it('gives it to another at once when the leader stopped', async () => {
+  it('gives the Lease to another replica at once when the leader stops', async () => {
     const [one, other] = await leaderAndOther();
     one.stop();
     expect(await until(() => other.working)).toBeLessThan(2);
@@ -65,7 +65,7 @@ describe('an election', () => {
     expect(one.state?.leading).toBe(false);
   });
 
-  it("gives it at once to a container that replaces the leader's in its Pod", async () => {
+  it("gives the Lease at once to a container that replaces the leader's in its Pod", async () => {
     const [one, other] = await leaderAndOther();
     one.crash();
     const restarted = world.start({ pod: 'a' });
@@ -73,7 +73,7 @@ describe('an election', () => {
     expect(other.working).toBe(false);
   });
 
-  it('of a leader that stops waits for its tasks, and keeps the Lease for as long', async () => {
+  it('waits for the tasks of a stopping leader and keeps the Lease until then', async () => {
     const one = world.start({ pod: 'a', drain: 20_000 });
     await run(1);
     const other = world.start({ pod: 'b' });
@@ -99,7 +99,7 @@ describe('an election', () => {
 
 describe('a leader that cannot renew', () => {
   it.each<NetworkState>(['refusing', 'losing requests', 'losing answers'])(
-    'gives up 6 s after its last renewal while the network is %s, before another can lead',
+    'gives up 6 s after its last renewal while the network is %s, before another replica can lead',
     async (network) => {
       const [one, other] = await leaderAndOther();
       one.network = network;
@@ -116,7 +116,7 @@ describe('a leader that cannot renew', () => {
     },
   );
 
-  it('leads on when the API server comes back within that time', async () => {
+  it('continues to lead when the API server recovers within that time', async () => {
     const [one, other] = await leaderAndOther();
     for (const replica of [one, other]) replica.network = 'losing requests';
     await run(3.5);
@@ -125,7 +125,7 @@ describe('a leader that cannot renew', () => {
     expect([one.elections, one.working, other.working]).toEqual([1, true, false]);
   });
 
-  it('gives up although its tasks do not end, and does not lead again before they have', async () => {
+  it('gives up although its tasks do not end, and does not lead again before they end', async () => {
     const one = world.start({ pod: 'a', drain: 25_000 });
     await run(3);
     one.network = 'refusing';
@@ -137,7 +137,7 @@ describe('a leader that cannot renew', () => {
     expect([one.elections, one.working]).toEqual([2, true]);
   });
 
-  it('has a Lease again soon when all replicas could not reach the API server for a minute', async () => {
+  it('gets a Lease again soon after all replicas lost the API server for a minute', async () => {
     const [one, other] = await leaderAndOther();
     for (const replica of [one, other]) replica.network = 'refusing';
     await run(60);
@@ -163,7 +163,7 @@ describe('a replica that the API server refuses', () => {
     expect(unavailable(one)).toBeUndefined();
   });
 
-  it('is never alone when refusals end within that time, however often they come', async () => {
+  it('is never alone when refusals end within that time, however often they occur', async () => {
     const [one, other] = await leaderAndOther();
     for (let times = 0; times < 5; times += 1) {
       other.network = 'forbidding';
@@ -175,7 +175,7 @@ describe('a replica that the API server refuses', () => {
     expect(one.elections).toBe(1);
   });
 
-  it('and that led, first hands back what it had, and is alone only later', async () => {
+  it('hands back its copies first if it led, and is alone only later', async () => {
     const one = world.start({ pod: 'a' });
     await run(1);
     one.network = 'forbidding';
@@ -191,7 +191,7 @@ describe('a replica that the API server refuses', () => {
 });
 
 describe('a Lease that another client', () => {
-  it('deleted is made again by its leader, and makes no second one', async () => {
+  it('deleted is recreated by its leader, without a second leader', async () => {
     const [one, other] = await leaderAndOther();
     world.lease = undefined;
     await run(30);
@@ -199,7 +199,7 @@ describe('a Lease that another client', () => {
     expect(world.holder()).toBe(one.identity);
   });
 
-  it('gave to another name stops the leader at its next renewal and is taken when that name is silent', async () => {
+  it('gave to another name stops the leader at its next renewal and is taken over when that name does not renew', async () => {
     const [one, other] = await leaderAndOther();
     world.edit({ holderIdentity: 'kilroy' });
     expect(await until(() => !one.working)).toBeLessThanOrEqual(2.1);
@@ -212,7 +212,7 @@ describe('a Lease that another client', () => {
     { leaseTransitions: 2 ** 31 - 1 },
     { renewTime: '1970-01-01T00:00:00.000000Z', acquireTime: 'garbage' },
     { renewTime: '2999-01-01T00:00:00.000000Z' },
-  ])('edited to have %j is put right by its leader', async (change) => {
+  ])('edited to have %j is corrected by its leader', async (change) => {
     const [one, other] = await leaderAndOther();
     world.edit(change);
     await run(30);
@@ -231,7 +231,7 @@ const faultArbitrary = fc.record({
 });
 
 describe('with random faults', () => {
-  it('there are never two leaders at one moment, and one soon after they end', async () => {
+  it('never has two leaders, and has one soon after the faults end', async () => {
     const property = fc.asyncProperty(
       fc.array(faultArbitrary, { minLength: 1, maxLength: 12 }),
       fc.array(fc.double({ min: 0.95, max: 1.05, noNaN: true }), { minLength: 3, maxLength: 3 }),

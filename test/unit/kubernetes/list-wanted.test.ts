@@ -47,24 +47,24 @@ describe('the workloads of a busy cluster', () => {
     ['429', status(429)],
     ['503', status(503)],
     ['no answer', status(0)],
-  ])('are read on from the page that met %s', async (_, failure) => {
+  ])('continue from the page that failed with %s', async (_, failure) => {
     const { images, asked } = await list(page(['a'], 'two'), failure, failure, page(['b']));
     expect(images).toEqual([image('a'), image('b')]);
     expect(asked).toEqual([undefined, 'two', 'two', 'two']);
   });
 
-  it('are asked for no sooner than the server allows', async () => {
+  it('are requested no sooner than the server allows', async () => {
     const { waits } = await list(status(429, 20), page(['a']));
     expect(waits).toEqual([20]);
   });
 
-  it('are read again when the server has forgotten the list between two pages; what is gone by then is left out', async () => {
+  it('are read again when the server has discarded the list between two pages, without deleted workloads', async () => {
     const { images, asked } = await list(page(['gone', 'a'], 'two'), status(410), page(['a'], 'three'), page(['b']));
     expect(images).toEqual([image('a'), image('b')]);
     expect(asked).toEqual([undefined, 'two', undefined, 'three']);
   });
 
-  it.each([401, 403, 404])('are given up at once when the server means it: %i', async (code) => {
+  it.each([401, 403, 404])('are abandoned at once after a permanent error: %i', async (code) => {
     await expect(list(status(code))).rejects.toThrow(`status ${code}`);
   });
 
@@ -72,7 +72,7 @@ describe('the workloads of a busy cluster', () => {
     await expect(list(...Array.from({ length: 8 }, () => status(503)))).rejects.toThrow('status 503');
   });
 
-  it('are abandoned if every list is forgotten before its end', async () => {
+  it('are abandoned if the server discards every list before its end', async () => {
     const forgotten = Array.from({ length: 5 }, () => [page(['a'], 'two'), status(410)]);
     await expect(list(...forgotten.flat())).rejects.toThrow('status 410');
   });

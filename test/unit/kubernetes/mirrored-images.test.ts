@@ -45,7 +45,7 @@ function started(): { readonly images: MirroredImages; readonly reports: TableRe
 }
 
 describe('the images of the table', () => {
-  it('are due at once for the first change, and 5 s after a write for the next ones', async () => {
+  it('are due at once for the first change, and 5 s after a write for later ones', async () => {
     const { images } = started();
     const { signal } = new AbortController();
     const dues: number[] = [];
@@ -80,7 +80,7 @@ describe('the images of the table', () => {
     abort.abort();
   });
 
-  it('are due for at most 12 objects a minute when each write sends two', async () => {
+  it('are due for at most 12 objects per minute when each write sends two', async () => {
     const { images } = started();
     const { signal } = new AbortController();
     const dues: number[] = [];
@@ -96,7 +96,7 @@ describe('the images of the table', () => {
     expect(dues).toEqual([0, 5_000, 10_000, 15_000, 20_000, 25_000, 60_000, 65_000]);
   });
 
-  it('are left out and counted in the log, once, when a table has no room for them or cannot quote them', () => {
+  it('are omitted, and counted once in the log, when a table has no room for them or cannot quote them', () => {
     const { images, log, reports } = started();
     const long = 'x'.repeat(120);
     images.render(config);
@@ -118,7 +118,7 @@ describe('the images of the table', () => {
     ]);
   });
 
-  it('come into the recent part, and join the large one once an hour', () => {
+  it('enter the recent part, and move to the large part once an hour', () => {
     const { images } = started();
     images.present(job('nginx:1'));
     expect(sizes(images)).toEqual([0, 1]);
@@ -130,7 +130,7 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([2, 1]);
   });
 
-  it('are due once an hour although nothing changes, so that the merge is one write of both parts', () => {
+  it('are due once an hour without changes, so that one write merges both parts', () => {
     const { images, reports } = started();
     images.present(job('nginx:1'));
     images.render(config);
@@ -173,7 +173,7 @@ describe('the images of the table', () => {
     expect(reports.at(-1)?.lag).toBe(10);
   });
 
-  it('join the large part before the hour when the recent one is full', () => {
+  it('move to the large part earlier when the recent part is full', () => {
     const { images } = started();
     for (let i = 0; i < 4_000; i += 1) images.present(job(`registry.test/team-${i}/app:1.${i}.0`));
     expect(sizes(images)).toEqual([4_000, 0]);
@@ -181,7 +181,7 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([4_000, 1]);
   });
 
-  it('leave it when the target does not have them, whichever part they are in', () => {
+  it('are removed from either part when the target does not have them', () => {
     const { images, reports } = started();
     images.present(job('nginx:1'));
     vi.advanceTimersByTime(3_600_000);
@@ -197,7 +197,7 @@ describe('the images of the table', () => {
     expect(reports.at(-1)?.removed).toEqual([job('nginx:1').reference.text, job('nginx:3').reference.text]);
   });
 
-  it('leave it an hour after nothing has seen them in the target', () => {
+  it('are removed an hour after the last check that found them in the target', () => {
     const { images } = started();
     images.present(job('nginx:1'));
     images.present(job('nginx:2'));
@@ -207,7 +207,7 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([1, 0]);
   });
 
-  it('are forgotten when another configuration names them otherwise', () => {
+  it('are forgotten when another configuration gives them other names', () => {
     const { images } = started();
     images.present(job('nginx:1'));
     expect(sizes(images)).toEqual([0, 1]);
@@ -215,7 +215,7 @@ describe('the images of the table', () => {
     expect(sizes(images, configOf({ target: { ...ociTarget('other.test'), name: 'default' } }))).toEqual([0, 0]);
   });
 
-  it('are forgotten when only images that every Pod may read are to be in the table', () => {
+  it('are forgotten when the table may only contain public images', () => {
     const { images } = started();
     images.present(job('nginx:1'));
     expect(sizes(images)).toEqual([0, 1]);
@@ -226,7 +226,7 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([0, 1]);
   });
 
-  it('are read back from the policies that hold them', () => {
+  it('are restored from the policies that contain them', () => {
     const { images } = started();
     const texts = [
       'nginx',

@@ -37,8 +37,8 @@ function table() {
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 5));
 
-describe('images that every Pod may read', () => {
-  it('come into the table when their source grants it to everybody, without pull secrets', async () => {
+describe('public images', () => {
+  it('enter the table when their source grants anonymous access', async () => {
     const { told, asked, images } = table();
     images.present(job('mirror/open'), 'sha256:1');
     images.present(job('mirror/closed'), 'sha256:2');
@@ -69,7 +69,7 @@ describe('images that every Pod may read', () => {
     expect(asked).toHaveLength(3);
   });
 
-  it('do not come into the table when the target lost them, or has another digest, before the answer', async () => {
+  it('do not enter the table when the target has lost them or has another digest before the answer', async () => {
     const { told, asked, images } = table();
     images.present(job('mirror/lost'), 'sha256:1');
     images.missing(job('mirror/lost'));
@@ -84,7 +84,7 @@ describe('images that every Pod may read', () => {
     expect(told).toEqual(['-mirror/moved']);
   });
 
-  it('are asked about 16 at a time', async () => {
+  it('are checked 16 at a time', async () => {
     const { told, asked, images } = table();
     for (let index = 0; index < 40; index += 1) images.present(job(`mirror/app-${index}`), 'sha256:1');
     expect(asked).toHaveLength(16);

@@ -33,7 +33,7 @@ describe('SecretReads', () => {
     ['team-a', 'a..b'],
     ['team-a', `${'a'.repeat(254)}`],
     ['a'.repeat(64), 'x'],
-  ])('asks the API server for nothing when the names are %j and %j', async (namespace, name) => {
+  ])('makes no request to the API server when the names are %j and %j', async (namespace, name) => {
     const { reads: secrets, asked } = reads();
     const message = /not valid names of Kubernetes objects/;
     await expect(secrets.pullSecret(namespace, name)).rejects.toThrow(message);
@@ -46,7 +46,7 @@ describe('SecretReads', () => {
     ['team-a', 'regcred'],
     ['0', 'a.b-c.d'],
     ['a'.repeat(63), 'a'.repeat(253)],
-  ])('asks for the Secret %j/%j', async (namespace, name) => {
+  ])('requests the Secret %j/%j', async (namespace, name) => {
     const { reads: secrets, asked } = reads();
     await expect(secrets.pullSecret(namespace, name)).rejects.toThrow('does not exist');
     expect(asked).toEqual([`${namespace}/${name}`]);

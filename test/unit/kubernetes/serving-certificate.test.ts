@@ -33,7 +33,7 @@ beforeAll(async () => {
 });
 
 describe('a certificate that the service makes', () => {
-  it('is verified by its authority for its names, for servers only, and not as an authority', () => {
+  it('is verified by its CA for its names, only for servers, and not as a CA', () => {
     const [made, signer] = [new X509Certificate(leaf.cert), new X509Certificate(authority.cert)];
     expect(made.checkIssued(signer) && made.verify(signer.publicKey)).toBe(true);
     expect(made.checkHost('image-swapper.image-swapper.svc')).toBe('image-swapper.image-swapper.svc');
@@ -45,13 +45,13 @@ describe('a certificate that the service makes', () => {
     expect(made.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' });
   });
 
-  it('is valid for 90 days, its authority for five years, both from an hour ago', () => {
+  it('is valid for 90 days and its CA for five years, both from an hour ago', () => {
     expect(new X509Certificate(leaf.cert).validFrom).toBe('Dec 31 23:00:00 2026 GMT');
     expect(notAfter(leaf.cert)).toBe(NOW + 90 * DAY);
     expect(notAfter(authority.cert)).toBe(NOW + 5 * 365 * DAY);
   });
 
-  it('ends no later than its authority', async () => {
+  it('expires no later than its CA', async () => {
     const late = notAfter(authority.cert) - DAY;
     expect(notAfter((await issuer.leaf(authority, NAMES, late)).cert)).toBe(notAfter(authority.cert));
   });
@@ -141,21 +141,21 @@ describe('the Secret', () => {
     expect(parseMaterial(formatMaterial(material))).toEqual(material);
   });
 
-  it('has the private key of an authority under its own keys only', () => {
+  it('has the private key of a CA only under its own keys', () => {
     const data = formatMaterial({ ...settled, next: other, rollover: { reason: 'due' } });
     const secretKeys = Object.entries(data).filter(([, text]) => text.includes('PRIVATE KEY'));
     expect(secretKeys.map(([key]) => key).sort()).toEqual(['ca.key', 'next-ca.key', 'tls.key']);
     expect(splitCertificates(data['ca.crt'] ?? '')).toEqual([authority.cert, other.cert]);
   });
 
-  it.each(['tls.crt', 'tls.key', 'ca.key'])('with a broken %s is as if that were absent', (key) => {
+  it.each(['tls.crt', 'tls.key', 'ca.key'])('with an invalid %s is treated as if it were absent', (key) => {
     const material = parseMaterial({ ...formatMaterial(settled), [key]: '-----BEGIN NONSENSE-----' });
     expect(key === 'ca.key' ? material.ca : material.leaf).toBeUndefined();
     // Clients can still verify the existing certificates.
     expect(bundleOf(material)).toContain(authority.cert);
   });
 
-  it("of another owner's certificate is refused", () => {
+  it('with the certificate of another owner is refused', () => {
     expect(() => parseMaterial({ 'tls.crt': leaf.cert, 'tls.key': leaf.key })).toThrow('use an empty Secret');
   });
 });
@@ -164,7 +164,7 @@ describe('the lifetime of the certificate', () => {
   /** Maximum time until every verifier has a new bundle. */
   const PROPAGATION = 5 * MINUTE;
 
-  it.each([1, 2, 3])('is verified everywhere at each moment, whatever happens (%i)', async (seed) => {
+  it.each([1, 2, 3])('is verified everywhere at any time (%i)', async (seed) => {
     const random = generator(seed);
     const chance = (share: number): boolean => random() < share;
     let now = NOW;

@@ -66,7 +66,7 @@ describe('the images that a Pod keeps in a target', () => {
 });
 
 describe('the uses of images', () => {
-  it('last until the last user goes, and are reported until they are written', () => {
+  it('last until the last user is deleted, and are reported until they are written', () => {
     let now = 100;
     const first: string[] = [];
     const images = new UsedImages(
@@ -125,7 +125,7 @@ describe('the recorder of uses', () => {
     return { recorder, writes, log, state, stop };
   }
 
-  it('writes nothing before everything is listed, then at once, and again for an image that the record calls unused', async () => {
+  it('writes nothing before everything is listed, then at once, and again for an image that the record lists as unused', async () => {
     let synced = false;
     const { recorder, writes, stop } = start(() => synced);
     recorder.used.put('a', 'Pod', ['t x:1'], 1);
@@ -140,7 +140,7 @@ describe('the recorder of uses', () => {
     expect(writes).toHaveLength(2);
   });
 
-  it('reports what was used and left while a write went on', async () => {
+  it('reports uses that began and ended during a write', async () => {
     const { recorder, writes, state, stop } = start(() => true);
     state.during = () => {
       state.during = () => undefined;
@@ -152,7 +152,7 @@ describe('the recorder of uses', () => {
     await stop();
   });
 
-  it('reports again what a failed write did not record', async () => {
+  it('repeats reports of a failed write', async () => {
     const { recorder, writes, log, state, stop } = start(() => true);
     await until('a record', () => writes.length === 1);
     state.broken = true;
@@ -196,7 +196,7 @@ describe('the daily garbage collection', () => {
     return log;
   }
 
-  it('takes names out of the table before they are deleted', async () => {
+  it('removes names from the table before it deletes the images', async () => {
     const order: string[] = [];
     await run(
       async (beforeDelete) => {
@@ -212,7 +212,7 @@ describe('the daily garbage collection', () => {
     expect(order).toEqual(['withdrawn mirror.test/x:1', 'deleted']);
   });
 
-  it('warns of each reason that stops it, and of what could not be deleted', async () => {
+  it('warns of each reason that stops it, and of images that could not be deleted', async () => {
     const result = [
       { ...nothing, refusals: ['cluster two has no record'] },
       { ...nothing, target: 'u', failures: ['x: no'] },

@@ -79,7 +79,7 @@ describe('the images that a Pod needs in the targets', () => {
     expect(sourcesOf(plain, object)).toEqual(expected);
   });
 
-  it('is decided once: a filter on what only the stored Pod has takes nothing back that was swapped', () => {
+  it('are decided once: a filter on fields of the stored Pod does not revert a swap', () => {
     const rules = rulesOf({}, "obj.spec.nodeName == 'n1'");
     const stored = (image: string) => ({ spec: { ...(pod(image)['spec'] as object), nodeName: 'n1' } });
     const source = 'docker.io/library/app:1';
@@ -89,14 +89,14 @@ describe('the images that a Pod needs in the targets', () => {
     expect(sourcesOf(rules, optedOut)).toEqual([]);
   });
 
-  it('also under source.volumes: false, which came later', () => {
+  it('include volumes when source.volumes: false is set later', () => {
     const rules = rulesOf({ source: { ...configOf().source, volumes: false } });
     const withVolume = (reference: string) => ({ spec: { volumes: [{ name: 'a', image: { reference } }] } });
     expect(sourcesOf(rules, withVolume('v:1'))).toEqual([]);
     expect(sourcesOf(rules, withVolume('mirror.test/quay.io/m/l:3'))).toEqual(['quay.io/m/l:3']);
   });
 
-  it('also where no target would take the source any more', () => {
+  it('include images that no target accepts any more', () => {
     const { target, ...config } = configOf({ targets: [ociTarget('eu.test', { name: 'eu', match: '`false`' })] });
     void target;
     const rules = compileRules(config, namingTarget);
@@ -117,13 +117,13 @@ describe('the images that a Pod needs in the targets', () => {
     expect(uses.uncertain.has(uses.jobs[0]?.key ?? '')).toBe(uncertain);
   });
 
-  it('must be in the target that the Pod names, even if another one would take it now', () => {
+  it('must be in the target that the Pod names, even if another target would accept it now', () => {
     const [job] = usesOf(several, new Sources(), pod('eu.test/docker.io/library/nginx:1'), 'team-a').jobs;
     expect(job).toMatchObject({ source: 'docker.io/library/nginx:1', target: 'eu' });
     expect(job?.reference.text).toBe('eu.test/docker.io/library/nginx:1');
   });
 
-  it('brings the namespace and secrets of the Pod', () => {
+  it('have the namespace and secrets of the Pod', () => {
     const object = {
       spec: { ...(pod('nginx')['spec'] as object), serviceAccountName: 'robot', imagePullSecrets: [{ name: 'x' }] },
     };
@@ -134,7 +134,7 @@ describe('the images that a Pod needs in the targets', () => {
     });
   });
 
-  it('is nothing where nothing is to be copied', () => {
+  it('are empty when nothing is copied', () => {
     expect(sourcesOf(rulesOf({ imageCopyPolicy: 'none' }), pod('nginx'))).toEqual([]);
   });
 });
@@ -144,7 +144,7 @@ describe('a shortened name', () => {
   const { jobs } = usesOf(tight, new Sources(), original, 'team-a');
   const text = jobs[0]?.reference.text ?? '';
 
-  it('is unknown until its source was seen, in whatever tag', () => {
+  it('is unknown until its source was seen under any tag', () => {
     const sources = new Sources();
     expect(text).toContain('_short/');
     expect(usesOf(tight, sources, pod(text), 'team-a')).toEqual({ jobs: [], uncertain: new Set(), unknown: [text] });
@@ -154,7 +154,7 @@ describe('a shortened name', () => {
     expect(sourcesOf(tight, pod(digest), sources)).toEqual([`${LONG}@${DIGEST}`]);
   });
 
-  it('is known from a copy that an admission asked for', () => {
+  it('is known from a copy that an admission requested', () => {
     const sources = new Sources();
     const [target] = tight.targets;
     if (target === undefined || jobs[0] === undefined) throw new Error('there is none');
@@ -162,7 +162,7 @@ describe('a shortened name', () => {
     expect(sourcesOf(tight, pod(text), sources)).toEqual([`${LONG}:1`]);
   });
 
-  it('is remembered for ten thousand, the latest', () => {
+  it('is remembered for the latest ten thousand', () => {
     const sources = new Sources();
     for (let names = 0; names <= 10_000; names += 1) usesOf(tight, sources, pod(`${LONG}${names}x`), 'team-a');
     const short = (name: string) => usesOf(tight, new Sources(), pod(name), 'team-a').jobs[0]?.reference.text ?? '';
@@ -175,7 +175,7 @@ describe.each([
   ['one target', plain],
   ['several targets and long names', several],
 ])('whatever the Pod, with %s', (_, rules) => {
-  it('needs the same when it was swapped, and nothing throws', () => {
+  it('needs the same images after a swap and never throws', () => {
     let swappedPods = 0;
     fc.assert(
       fc.property(admissionRequest, fc.constantFrom('team-a', 'eu-west'), ({ object }, namespace) => {

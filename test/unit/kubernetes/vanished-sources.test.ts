@@ -120,7 +120,7 @@ describe('a source that was mirrored', () => {
     expect(end.hasVanished).toBe(expected);
   });
 
-  it('has never vanished when it was never there', () => {
+  it('has not vanished when it never existed', () => {
     const looks = [0, 60, 120, 180].map((minute) => minute * MINUTE);
     expect(looks.reduce((state, at) => afterLookup(state, 'gone', at), NOT_LOOKED_UP).hasVanished).toBe(false);
   });
@@ -152,7 +152,7 @@ describe('the evidence of a report', () => {
 });
 
 describe('the vanished sources', () => {
-  it('are counted by target, reported once, and forgotten when nothing uses them', () => {
+  it('are counted per target, reported once, and forgotten when nothing uses them', () => {
     let now = 0;
     const sources = new VanishedSources(() => now);
     const news = [done(false, false), failed({}), failed({}), failed({}), failed({})].map((report) => {

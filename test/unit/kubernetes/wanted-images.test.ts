@@ -15,7 +15,7 @@ const uncertain = (jobs: readonly MirrorJob[]): ObjectUses => ({
 });
 
 describe('WantedImages', () => {
-  it('has the images that something uses, and no others', () => {
+  it('contains exactly the used images', () => {
     const images = new WantedImages();
     expect(
       images.put(objectReference('a'), undefined, certain([imageJob('app'), imageJob('sidecar')]), 1).fresh,
@@ -30,7 +30,7 @@ describe('WantedImages', () => {
     expect([images.imageCount, images.objectCount]).toEqual([0, 0]);
   });
 
-  it('keeps an image whose only user is changed and still has it', () => {
+  it('keeps an image when its only user changes and still uses it', () => {
     const images = new WantedImages();
     images.put(objectReference('a'), undefined, certain([imageJob('app')]), 1);
     expect(
@@ -39,7 +39,7 @@ describe('WantedImages', () => {
     expect(keys(images)).toEqual(['app', 'new']);
   });
 
-  it('forgets objects of a kind that a new list does not have, and none of another kind', () => {
+  it('forgets objects that a new list of their kind does not contain', () => {
     const images = new WantedImages();
     images.put(objectReference('stays'), undefined, certain([imageJob('a')]), 1);
     images.put(objectReference('goes'), undefined, certain([imageJob('b')]), 1);
@@ -49,7 +49,7 @@ describe('WantedImages', () => {
     expect(keys(images)).toEqual(['a', 'c']);
   });
 
-  it('is certain about an image while one of its users is', () => {
+  it('is certain about an image while one of its users is certain', () => {
     const images = new WantedImages();
     const job = imageJob('app');
     const isCertain = () => images.get(job.key)?.certain;
@@ -65,7 +65,7 @@ describe('WantedImages', () => {
     expect(isCertain()).toBe(false);
   });
 
-  it('notices when an object becomes certain about another of its images', () => {
+  it('detects when an object becomes certain about another of its images', () => {
     const images = new WantedImages();
     const jobs = [imageJob('a'), imageJob('b')];
     const areCertain = () => jobs.map(({ key }) => images.get(key)?.certain);
@@ -75,7 +75,7 @@ describe('WantedImages', () => {
     }
   });
 
-  it('says who brings a new way to pull, and keeps the ways of present users only', () => {
+  it('reports users with new pull secrets, and keeps only those of present users', () => {
     const images = new WantedImages();
     const way = (namespace: string) => imageJob('app', pullOf(namespace, 'one', 'two'));
     const pulls = () => images.get(way('x').key)?.pulls() ?? [];
@@ -100,7 +100,7 @@ describe('WantedImages', () => {
     expect(pulls()).toEqual([pullOf('y', 'two', 'one')]);
   });
 
-  it('names the topmost owners that it knows, each once, and few of many', () => {
+  it('names the topmost known owners once each, and a few if there are many', () => {
     const images = new WantedImages();
     const job = imageJob('app');
     images.put(objectReference('deployment', 'Deployment'), undefined, certain([job]), 1);
@@ -113,7 +113,7 @@ describe('WantedImages', () => {
     expect(images.topUsers(job.key, 5)).toHaveLength(5);
   });
 
-  it('ends where objects own each other', () => {
+  it('ends when objects own each other', () => {
     const images = new WantedImages();
     const job = imageJob('app');
     images.put(objectReference('a'), 'uid-of-b', certain([job]), 1);
@@ -121,7 +121,7 @@ describe('WantedImages', () => {
     expect(images.topUsers(job.key, 5).length).toBeGreaterThan(0);
   });
 
-  it('holds nothing of a hundred thousand objects that have gone', () => {
+  it('keeps nothing of a hundred thousand deleted objects', () => {
     const images = new WantedImages();
     for (let pods = 0; pods < 100_000; pods += 1) {
       images.put(

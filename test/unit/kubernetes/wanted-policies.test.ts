@@ -62,7 +62,7 @@ describe('the policies that the service manages', () => {
       'tls: {mode: selfSigned, dnsNames: [a.svc]}\n',
       `"caBundle":"${Buffer.from(CA).toString('base64').slice(0, 40)}`,
     ],
-  ])('carry the authority under %s, %j', (engine, more, text) => {
+  ])('contain the CA certificate under %s, %j', (engine, more, text) => {
     expect(JSON.stringify(wanted(`engine: ${engine}`, more))).toContain(text);
   });
 
@@ -70,7 +70,7 @@ describe('the policies that the service manages', () => {
     expect(JSON.stringify(wanted('engine: kyverno, excludedNamespaces: [quiet]'))).toContain('"quiet"');
   });
 
-  it('are none unless they are wanted', () => {
+  it('are absent unless they are configured', () => {
     const { config: off } = parse(`${target}policies: {engine: webhook}\n`);
     expect(wantedPolicies(off, { namespace: 'infra', caBundle: undefined })).toEqual([]);
     expect(managedPoliciesProblem(off)).toBeUndefined();
@@ -88,7 +88,7 @@ describe('the owner of managed policies', () => {
     expect(labels({ name: 'image-swapper' }, 'infra-2')).not.toEqual(own);
   });
 
-  it('is named by labels that the API takes, however long its name is', () => {
+  it('is named by valid labels, however long its name is', () => {
     const { labels: made } = ownerOf({ lease: { name: 'a'.repeat(250) } }, 'b'.repeat(63));
     for (const value of Object.values(made)) expect(value).toMatch(/^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/);
     expect(made).toEqual({

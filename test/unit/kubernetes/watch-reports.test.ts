@@ -6,7 +6,7 @@ import { createMetrics } from '../../../extension-service/src/telemetry/metrics.
 import { EMPTY_WATCH_REPORT, showWatches } from '../../../extension-service/src/background/watch-metrics.js';
 
 describe('images of an unknown source', () => {
-  it('count once, as long as somebody uses them', () => {
+  it('count once while they are used', () => {
     const unknown = new UnknownImages();
     expect(unknown.put('a', 'Pod', ['x', 'x', 'y'], 1)).toEqual(['x', 'y']);
     expect(unknown.put('b', 'Deployment', ['x'], 1)).toEqual([]);
@@ -18,7 +18,7 @@ describe('images of an unknown source', () => {
     expect(unknown.size).toBe(0);
   });
 
-  it('go with objects that a new list no longer contains', () => {
+  it('are forgotten with objects that a new list does not contain', () => {
     const unknown = new UnknownImages();
     unknown.put('a', 'Pod', ['x'], 1);
     unknown.put('b', 'Pod', ['y'], 1);
@@ -51,7 +51,7 @@ describe('reports of watches', () => {
     ]);
   });
 
-  it('are metrics, of which nothing is left but the counts when nobody watches', async () => {
+  it('become metrics, of which only the counters remain without watches', async () => {
     const metrics = createMetrics();
     const lines = async (): Promise<string[]> =>
       (await metrics.registry.metrics())

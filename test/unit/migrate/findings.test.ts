@@ -11,7 +11,7 @@ function run(text: string, engine: PolicyEngine = 'webhook', file = 'values.yaml
 }
 
 describe('migrate', () => {
-  it('lets the service write the policies of Gatekeeper where filters are about more than images', () => {
+  it('lets the service write the policies of Gatekeeper when filters use more than images', () => {
     const target = "target: {aws: {accountId: '123456789012', region: eu-west-1}}";
     const byDefault = run(`config: {${target}}\nwebhook: {timeoutSeconds: 10}\n`, 'gatekeeper');
     expect(byDefault.values['policies']).toEqual({ engine: 'gatekeeper', manage: true });
@@ -29,7 +29,7 @@ describe('migrate', () => {
     expect(impossible.values['policies']).not.toHaveProperty('manage');
   });
 
-  it('says nothing about values that mean the same', () => {
+  it('reports nothing for values with the same meaning', () => {
     const { values, lines } = run(
       `${config}replicaCount: 2\nresources: {limits: {memory: 1Gi}}\nfullnameOverride: ""\n`,
     );
@@ -119,11 +119,11 @@ describe('migrate', () => {
         'values.yaml:2:1: resources: a memory limit of 128Mi is less than the service needs while it copies: set 256Mi or more',
       ],
     ],
-  ])('tells of %s', (_, text, lines) => {
+  ])('reports %s', (_, text, lines) => {
     expect(run(text).lines).toEqual(lines);
   });
 
-  it('keeps zeros, and writes what the old chart had by default', () => {
+  it('keeps zeros and writes the defaults of the old chart', () => {
     const { values } = run('config:\n  target: {aws: {accountId: 012345678901, region: eu-west-1}}\n');
     expect(values).toMatchObject({
       config: {
@@ -134,7 +134,7 @@ describe('migrate', () => {
   });
 
   it.each(['kyverno', 'gatekeeper', 'none'] as const)(
-    'tells that selectors of the webhook are not for %s',
+    'reports that selectors of the webhook do not apply to %s',
     (engine) => {
       const text = `${config}webhook:\n  objectSelector: {matchLabels: {a: b}}\n  namespaceSelector: {}\n`;
       const { values, lines } = run(text, engine);
@@ -152,7 +152,7 @@ describe('migrate', () => {
     expect(run(`${config}webhook: {failurePolicy: ${policy}}\n`).values).toMatchObject({ policies: { failClosed } });
   });
 
-  it('adds no filter to a configuration file: it has none by default', () => {
+  it('adds no filter to a configuration file, which has none by default', () => {
     const text = "target: {aws: {accountId: '123456789012', region: eu-west-1}}\n";
     expect(run(text, 'kyverno', '.k8s-image-swapper.yaml')).toEqual({
       values: {

@@ -92,7 +92,7 @@ describe('docs/migration.md', () => {
 });
 
 describe.each(Object.entries(chartValues))('the chart value %s', (key, value) => {
-  it('becomes what the documentation says', () => {
+  it('is converted as documented', () => {
     const values = around('dryRun');
     put(values, steps(key), value);
     const { values: ours, findings } = run(values);
@@ -111,7 +111,7 @@ describe.each(Object.entries(chartValues))('the chart value %s', (key, value) =>
 });
 
 describe.each(Object.entries(configKeys))('the configuration key %s', (key, value) => {
-  it.each(['values.yaml', '.k8s-image-swapper.yaml'])('becomes what the documentation says, in %s', (file) => {
+  it.each(['values.yaml', '.k8s-image-swapper.yaml'])('is converted as documented in %s', (file) => {
     const values = around(key);
     put(values['config'] as Record<string, unknown>, steps(key), value);
     const inChart = file === 'values.yaml';
@@ -143,7 +143,7 @@ describe.each(Object.entries(configKeys))('the configuration key %s', (key, valu
 });
 
 describe.each(['webhook', 'kyverno', 'kyverno-clusterpolicy', 'gatekeeper', 'none'] as const)('engine %s', (engine) => {
-  it("prints values that our chart's schema takes", () => {
+  it("prints values that the chart's schema accepts", () => {
     const values = around('dryRun');
     for (const [key, value] of Object.entries(chartValues)) put(values, steps(key), value);
     const { values: ours } = run(values, engine);

@@ -51,7 +51,7 @@ describe('ownership of a copy', () => {
     ['follower', true, true],
     ['starting', false, false],
     ['starting', true, true],
-  ])('as %s, waited for: %s, it is ours: %s', async (role, waits, ours) => {
+  ])('as %s, awaited: %s, belongs to this replica: %s', async (role, waits, ours) => {
     const { gate, started, ends } = world(role);
     const { handedOver, result } = gate.enqueue(imageJob('app', pullOf('team-a')), wish(waits));
     expect({ handedOver, started }).toEqual({ handedOver: !ours, started: ours ? ['app'] : [] });
@@ -59,7 +59,7 @@ describe('ownership of a copy', () => {
     expect(await result).toMatchObject(ours ? { ok: true } : { ok: false, failure: { reason: 'stopped' } });
   });
 
-  it('is ours where the leader does not look', () => {
+  it('belongs to this replica where the leader does not watch', () => {
     const { gate, started } = world('follower');
     expect(gate.enqueue(imageJob('app', pullOf('kube-system')), DELAYED).handedOver).toBe(false);
     expect(started).toEqual(['app']);
@@ -71,7 +71,7 @@ describe('when the role is known', () => {
     ['leader', ['app']],
     ['alone', ['app']],
     ['follower', []],
-  ])('as %s, what was held is copied: %j', (role, copied) => {
+  ])('as %s, copies held jobs: %j', (role, copied) => {
     const { gate, started } = world('starting');
     gate.enqueue(imageJob('app'), DELAYED);
     gate.setRole('starting');
@@ -80,7 +80,7 @@ describe('when the role is known', () => {
     expect(started).toEqual(copied);
   });
 
-  it('holds a thousand, which the leader finds anyway', () => {
+  it('holds at most a thousand jobs, because the leader finds the others', () => {
     const { gate, queue } = world('starting');
     for (let pods = 0; pods < 3_000; pods += 1) gate.enqueue(imageJob(`app-${pods}`), DELAYED);
     gate.setRole('leader');
@@ -90,7 +90,7 @@ describe('when the role is known', () => {
 
 describe('when the Lease is lost', () => {
   it.each<CopyRole>(['follower', 'starting'])(
-    'as %s, hands back what nobody waits for, breaks off what of it runs, and goes on with the rest',
+    'as %s, hands back jobs that no request waits for, aborts running ones, and continues with the others',
     async (role) => {
       const { gate, queue, started, ends, broken } = world('leader');
       const running = gate.enqueue(imageJob('running'), DELAYED);
@@ -116,7 +116,7 @@ describe('when the Lease is lost', () => {
     },
   );
 
-  it('lets an awaited copy that runs go on', () => {
+  it('continues a running copy that a request waits for', () => {
     const { gate, broken } = world('leader');
     gate.enqueue(imageJob('app'), DELAYED);
     gate.enqueue(imageJob('app'), AWAITED_REQUEST);
@@ -124,7 +124,7 @@ describe('when the Lease is lost', () => {
     expect(broken).toEqual([]);
   });
 
-  it('hands back nothing when it turns out that nobody leads', () => {
+  it('hands back nothing when no replica leads', () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), DELAYED);
     gate.enqueue(imageJob('queued'), DELAYED);
@@ -132,7 +132,7 @@ describe('when the Lease is lost', () => {
     expect(queue.counts()).toMatchObject({ queued: 1, running: 1 });
   });
 
-  it('takes the same image again when it leads again', async () => {
+  it('accepts the same image again when it leads again', async () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), DELAYED);
     gate.enqueue(imageJob('queued'), DELAYED);
@@ -145,7 +145,7 @@ describe('when the Lease is lost', () => {
 });
 
 describe('as a follower', () => {
-  it('leaves what has not begun to the leader once nobody waits for it, and what runs goes on', async () => {
+  it('leaves jobs to the leader that have not started and that no request waits for, and continues running ones', async () => {
     const { gate, queue, started, ends, broken } = world('starting');
     gate.setRole('follower');
     const running = gate.enqueue(imageJob('running'), AWAITED_REQUEST);
@@ -162,7 +162,7 @@ describe('as a follower', () => {
     expect({ started, broken }).toEqual({ started: ['running', 'system'], broken: [] });
   });
 
-  it('keeps as leader what nobody waits for any more', () => {
+  it('keeps jobs as leader that no request waits for', () => {
     const { gate, queue } = world('leader');
     gate.enqueue(imageJob('running'), AWAITED_REQUEST);
     gate.enqueue(imageJob('queued'), AWAITED_REQUEST).release?.();

@@ -3,7 +3,7 @@ import { MirrorQueue } from '../../../extension-service/src/mirror/queue.js';
 import { failure, FakeClock, HeldCopier, job, settledPromises } from './queue-world.js';
 
 /** Node.js starts a timer at the time of the event loop iteration, so the timer may fire a few milliseconds early. */
-it('copies go on after a pause although the timer ended early', async () => {
+it('copies continue after a pause although the timer fired early', async () => {
   const clock = new FakeClock();
   const copier = new HeldCopier();
   const queue = new MirrorQueue(copier, {

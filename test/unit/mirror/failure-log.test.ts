@@ -13,7 +13,7 @@ function lines() {
 
 describe('copies that fail', () => {
   it.each(['unreachable', 'throttled', 'server', 'unauthorized', 'forbidden'] as const)(
-    'with %s, are one line a minute for the registry, which says how many it stands for',
+    'with %s cause one line per minute and registry with their number',
     (reason) => {
       const { written, failures } = lines();
       const { failure: failed } = failure(reason, true, { host: 'away.test' });
@@ -29,7 +29,7 @@ describe('copies that fail', () => {
     },
   );
 
-  it('for reasons of their own are one line a minute each', () => {
+  it('for other reasons cause one line per minute each', () => {
     const { written, failures } = lines();
     const { failure: absent } = failure('absent', false, { host: 'docker.io' });
     const { failure: conflict } = failure('conflict', false, { host: 'mirror.test' });
@@ -42,7 +42,7 @@ describe('copies that fail', () => {
     ]);
   });
 
-  it('of thousands of images are a few lines a minute, and one with the number of all others', () => {
+  it('of thousands of images cause a few lines per minute, and one with the number of all others', () => {
     const { written, failures } = lines();
     const fail = (reason: 'absent' | 'conflict', count: number, times = 1): void => {
       for (let n = 0; n < count * times; n += 1)

@@ -36,7 +36,7 @@ const away = (host: string, retryAfter?: number) =>
   });
 
 describe('limits per registry', () => {
-  it('a source that hangs leaves a place to the others', () => {
+  it('leave a slot for other sources when a source hangs', () => {
     const { copier, queue } = start({ concurrency: 3, perSource: 2 });
     for (const name of ['a', 'b', 'c', 'd']) void queue.enqueue(job(name, { from: 'hangs.test' }));
     expect(copier.names).toEqual(['a', 'b']);
@@ -44,7 +44,7 @@ describe('limits per registry', () => {
     expect(copier.names).toEqual(['a', 'b', 'other']);
   });
 
-  it('a target does so as well', async () => {
+  it('leave a slot for other targets when a target hangs', async () => {
     const { copier, queue } = start({ concurrency: 3, perTarget: 2 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { to: 'hangs.test' }));
     void queue.enqueue(job('d', { to: 'fine.test' }));
@@ -54,7 +54,7 @@ describe('limits per registry', () => {
     expect(copier.names).toEqual(['a', 'b', 'd', 'c']);
   });
 
-  it('registries take turns, however many copies one of them has', async () => {
+  it('alternate between registries, however many copies one of them has', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     for (const name of ['a1', 'a2', 'a3', 'a4']) void queue.enqueue(job(name, { from: 'a.test' }));
     for (const name of ['b1', 'b2']) void queue.enqueue(job(name, { from: 'b.test' }));
@@ -88,7 +88,7 @@ describe('limits per registry', () => {
 });
 
 describe('a registry that is down', () => {
-  it('keeps all its copies waiting, and no copy loses a try over what another one found out', async () => {
+  it('keeps all its copies waiting without counting an attempt of them', async () => {
     const { clock, copier, queue } = start({ concurrency: 1 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { from: 'away.test' }));
     copier.started[0]?.fail(away('away.test'));
@@ -109,7 +109,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'other']);
   });
 
-  it('is tried by one copy, and the others follow once that has an answer', async () => {
+  it('is tried by one copy, and by the others once it answers', async () => {
     const { clock, copier, queue } = start({ concurrency: 4 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { from: 'away.test' }));
     for (const copy of copier.started) copy.fail(away('away.test'));
@@ -122,7 +122,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'b', 'c', 'a', 'b', 'c']);
   });
 
-  it('is asked more and more rarely, and once a minute in the end', async () => {
+  it('is queried at growing intervals, up to one minute', async () => {
     const { clock, copier, queue } = start({ retry: { ...RETRY, attempts: 12 } });
     for (let n = 0; n < 20; n += 1) void queue.enqueue(job(`a${n}`, { from: 'away.test' }));
     const times: number[] = [];
@@ -139,7 +139,7 @@ describe('a registry that is down', () => {
     expect(times).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60, 60]);
   });
 
-  it('that asks for time gets it, also when it answers what began before', async () => {
+  it('with a Retry-After gets no requests until then, even if it answers earlier requests', async () => {
     const { clock, copier, queue } = start({ concurrency: 2 });
     for (const name of ['a', 'b', 'c']) void queue.enqueue(job(name, { from: 'busy.test' }));
     copier.started[0]?.fail(away('busy.test', 30_000));
@@ -164,7 +164,7 @@ describe('a registry that is down', () => {
     expect(await queue.enqueue(job('b', { from: 'away.test' }))).toMatchObject(waits);
   });
 
-  it('is abandoned with all that waits for it after its tries, and tried again when asked', async () => {
+  it('is abandoned with its waiting copies after the last attempt, and tried again on request', async () => {
     const { clock, copier, queue, ended } = start({ concurrency: 1 });
     for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) void queue.enqueue(job(name, { from: 'away.test' }));
     for (let n = 0; n < RETRY.attempts; n += 1) {
@@ -184,7 +184,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'b', 'c', 'd', 'a', 'b']);
   });
 
-  it('as a target, holds up no copies for other targets, of the same source', async () => {
+  it('as a target delays no copies of the same source for other targets', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     void queue.enqueue(job('a', { to: 'away.test' }));
     void queue.enqueue(job('b', { to: 'away.test' }));
@@ -194,7 +194,7 @@ describe('a registry that is down', () => {
     expect(copier.names).toEqual(['a', 'c']);
   });
 
-  it('is tried by another copy when the one that tried failed elsewhere', async () => {
+  it('is tried by another copy when the first one failed at another registry', async () => {
     const { clock, copier, queue } = start({ concurrency: 1 });
     void queue.enqueue(job('a', { from: 'away.test', to: 't1.test' }));
     void queue.enqueue(job('b', { from: 'away.test', to: 't2.test' }));
@@ -214,8 +214,8 @@ describe('a registry that is down', () => {
   });
 });
 
-describe('the wait of an admission', () => {
-  it('goes before what nobody waits for, of all registries, first come first served', async () => {
+describe('a copy that an admission waits for', () => {
+  it('runs before other copies of all registries, in the order of arrival', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     for (const name of ['a', 'b']) void queue.enqueue(job(name));
     void queue.enqueue(job('c', { from: 'other.test' }));
@@ -227,7 +227,7 @@ describe('the wait of an admission', () => {
     expect(copier.names).toEqual(['a', 'w1', 'w2', 'c', 'b']);
   });
 
-  it('goes to the front when it is queued already', async () => {
+  it('moves to the front when it is already queued', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     for (const name of ['a', 'b', 'c', 'd']) void queue.enqueue(job(name));
     void queue.enqueue(job('d'), { awaiting: {} });
@@ -240,7 +240,7 @@ describe('the wait of an admission', () => {
 });
 
 describe('a change that may fix failures', () => {
-  it('of pull secrets tries what was tried with those of the namespace, and with them', async () => {
+  it('of pull secrets retries failed copies that were tried with secrets of the namespace', async () => {
     const { copier, queue } = start();
     const pull = (namespace: string) => ({ pull: { namespace, serviceAccount: 'default', secretNames: ['x'] } });
     for (const [name, namespace] of [
@@ -262,7 +262,7 @@ describe('a change that may fix failures', () => {
     expect(copier.names.sort()).toEqual(['both', 'one']);
   });
 
-  it.each(CREDENTIAL_REASONS)('of credentials tries %s again at once', async (reason) => {
+  it.each(CREDENTIAL_REASONS)('of credentials retries %s at once', async (reason) => {
     const { clock, copier, queue } = start();
     void queue.enqueue(job('private'));
     copier.started[0]?.fail(failure(reason, false, { host: 'docker.io' }));
@@ -273,7 +273,7 @@ describe('a change that may fix failures', () => {
     expect(copier.names).toEqual(['private', 'private']);
   });
 
-  it('does not disturb what failed for another reason', async () => {
+  it('does not retry copies that failed for another reason', async () => {
     const { copier, queue } = start();
     void queue.enqueue(job('broken'));
     copier.started[0]?.fail(failure('invalid', false, { host: 'docker.io' }));
@@ -294,7 +294,7 @@ describe('a change that may fix failures', () => {
     expect(queue.counts()).toMatchObject({ failed: 1 });
   });
 
-  it('of the configuration asks unreachable registries again at once, and lets throttling ones have their time', async () => {
+  it('of the configuration retries unreachable registries at once, and throttling ones after their wait', async () => {
     const { copier, queue } = start({ concurrency: 2 });
     void queue.enqueue(job('a', { from: 'away.test' }));
     void queue.enqueue(job('b', { from: 'busy.test' }));

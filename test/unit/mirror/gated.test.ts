@@ -21,7 +21,7 @@ function world(more: Partial<QueueOptions> = {}) {
 }
 
 describe('a copy that a gate holds', () => {
-  it('waits for as long as it takes, whatever the number of tries, and fails no sooner afterwards', async () => {
+  it('waits until the gate allows it without using its attempts', async () => {
     const { copier, clock, queue, hold } = world();
     void queue.enqueue(job('nginx'));
     for (let look = 1; look <= 5; look += 1) {
@@ -35,7 +35,7 @@ describe('a copy that a gate holds', () => {
     expect(queue.list()).toMatchObject([{ state: 'waiting', attempts: 1 }]);
   });
 
-  it('is not what the age of the queue counts, and is counted by itself', async () => {
+  it('is counted separately and not in the age of the queue', async () => {
     const { clock, queue, hold } = world();
     void queue.enqueue(job('nginx'));
     await hold(72 * HOUR);
@@ -44,7 +44,7 @@ describe('a copy that a gate holds', () => {
     expect(queue.gated()).toEqual([{ target: 'default', verdict: 'held', count: 1 }]);
   });
 
-  it('is not waited for by the next Pod', async () => {
+  it('does not delay the next Pod', async () => {
     const { copier, queue, hold } = world();
     void queue.enqueue(job('nginx'));
     await hold(72 * HOUR);
@@ -60,7 +60,7 @@ describe('a copy that a gate holds', () => {
     expect(copier.started).toHaveLength(2);
   });
 
-  it('ends at once where a person waits, as at the command line', async () => {
+  it('ends at once on the command line', async () => {
     const { queue, hold } = world({ retry: { ...RETRY, longestWait: 60_000 } });
     const result = queue.enqueue(job('nginx'));
     await hold(30_000);
@@ -70,7 +70,7 @@ describe('a copy that a gate holds', () => {
 });
 
 describe('a copy that a gate has denied', () => {
-  it('fails at once, and is counted', async () => {
+  it('fails at once and is counted', async () => {
     const { copier, queue } = world();
     void queue.enqueue(job('nginx'));
     const gate = { check: 'webhook', verdict: 'denied' } as const;

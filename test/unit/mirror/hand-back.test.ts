@@ -5,7 +5,7 @@ import { CONFIGURATION_REASONS, MirrorQueue } from '../../../extension-service/s
 import { imageJob } from '../kubernetes/workloads.js';
 import { FakeClock, HeldCopier, OUTCOME, failure, job, settledPromises } from './queue-world.js';
 
-it('hands back copies that wait for another try, which then is not made', async () => {
+it('hands back copies that wait for a retry, which is canceled', async () => {
   vi.useFakeTimers();
   try {
     let tries = 0;
@@ -40,7 +40,7 @@ describe('a replica that lost the Lease', () => {
     return { clock, copier, queue, tries };
   };
 
-  it('copies nothing again that had failed, whatever changes', async () => {
+  it('retries no failed copies after any change', async () => {
     const { copier, queue } = world();
     for (const name of ['mine', 'ours']) void queue.enqueue(job(name), { exclusive: name === 'ours' });
     for (const copy of copier.started) copy.fail(failure('unauthorized', false));
@@ -51,7 +51,7 @@ describe('a replica that lost the Lease', () => {
     expect(copier.names).toEqual(['mine', 'ours', 'ours']);
   });
 
-  it('leaves what failed since to the leader too when something changes, and tries it when it is asked', async () => {
+  it('leaves later failures to the leader as well when something changes, and retries them on request', async () => {
     const { copier, queue } = world();
     queue.handBack();
     void queue.enqueue(job('app'), { awaiting: {} });
@@ -63,7 +63,7 @@ describe('a replica that lost the Lease', () => {
     expect(copier.names).toEqual(['app', 'app']);
   });
 
-  it('is not asked for what the leader copies', async () => {
+  it('copies nothing that the leader copies', async () => {
     const { copier, queue } = world();
     queue.handBack();
     expect(await queue.enqueue(job('app'))).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
@@ -73,7 +73,7 @@ describe('a replica that lost the Lease', () => {
   });
 
   it.each(['server', 'unreachable', 'internal'] as const)(
-    'makes one try for an admission, and leaves the others after %s to the leader',
+    'makes one attempt for an admission, and leaves further ones after %s to the leader',
     async (reason) => {
       const { clock, copier, queue } = world();
       queue.handBack();
@@ -90,7 +90,7 @@ describe('a replica that lost the Lease', () => {
     },
   );
 
-  it('continues with copies that no other replica would make', async () => {
+  it('continues copies that no other replica would make', async () => {
     const { clock, copier, queue } = world();
     void queue.enqueue(job('app'), { exclusive: true });
     queue.handBack();
@@ -99,7 +99,7 @@ describe('a replica that lost the Lease', () => {
     expect(copier.names).toEqual(['app', 'app']);
   });
 
-  it('reports nothing about an aborted attempt, which blocks no other', async () => {
+  it('reports nothing about an aborted attempt, which does not block another one', async () => {
     const { copier, queue, tries } = world();
     queue.setLimits({ concurrency: 1 });
     void queue.enqueue(job('app'));
@@ -115,7 +115,7 @@ describe('a replica that lost the Lease', () => {
     expect(queue.counts()).toEqual({ queued: 0, running: 0, waiting: 0, failed: 0, done: 1 });
   });
 
-  it('leaves what was queued behind a registry that is away to the leader', async () => {
+  it('leaves copies to the leader that wait for an unavailable registry', async () => {
     const { copier, queue } = world();
     queue.setLimits({ concurrency: 1 });
     queue.handBack();

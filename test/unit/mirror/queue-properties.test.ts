@@ -215,7 +215,7 @@ async function play(commands: readonly Command[]): Promise<void> {
   if (!forgets) expect(new Set(finished).size).toBe(queue.list().length);
 }
 
-it('never two copies of one image, no registry above its limit or before its time, and everything ends', async () => {
+it('keeps its limits: one copy per image, no registry above its limit or before its wait, and every copy ends', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 60 }), (commands) => play(commands)),
     { numRuns: 1_000 },

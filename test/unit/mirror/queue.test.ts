@@ -19,7 +19,7 @@ function scripted(...answers: (CopyOutcome | Error)[]): Copier & { readonly jobs
   };
 }
 
-describe('one copy however many ask', () => {
+describe('one copy for any number of requests', () => {
   it('joins a copy that is queued or running', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 1 });
@@ -29,7 +29,7 @@ describe('one copy however many ask', () => {
     for (const result of await Promise.all(results)) expect(result).toEqual({ ok: true, outcome: OUTCOME });
   });
 
-  it('runs no more than the configured number at once, in the order of asking', async () => {
+  it('runs at most the configured number at once, in the order of requests', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 2 });
     const all = ['a', 'b', 'c', 'd'].map((name) => queue.enqueue(job(name)));
@@ -52,7 +52,7 @@ describe('one copy however many ask', () => {
     expect(copier.started.map(({ job: { force } }) => force)).toEqual([false, true]);
   });
 
-  it('copies again when asked after it was done', async () => {
+  it('copies again on request after it has finished', async () => {
     const copier = scripted();
     const queue = new MirrorQueue(copier, { concurrency: 1 });
     await queue.enqueue(job('nginx'));
@@ -62,7 +62,7 @@ describe('one copy however many ask', () => {
 });
 
 describe('failures', () => {
-  it.each(['throttled', 'unreachable', 'server'] as const)('tries again by itself after %s', async (reason) => {
+  it.each(['throttled', 'unreachable', 'server'] as const)('retries automatically after %s', async (reason) => {
     const copier = scripted(failure(reason, true), failure(reason, true));
     const finished = new Promise<number>((resolve) => {
       const queue = new MirrorQueue(copier, {
@@ -87,7 +87,7 @@ describe('failures', () => {
     await queue.stop(0);
   });
 
-  it('gives up after the last attempt, and tries again when asked after the pause', async () => {
+  it('gives up after the last attempt, and retries on request after the pause', async () => {
     let now = 1_000;
     let lastAttempt = (): void => undefined;
     const failed = new Promise<void>((resolve) => (lastAttempt = resolve));
@@ -107,7 +107,7 @@ describe('failures', () => {
     expect(await queue.enqueue(job('nginx'))).toMatchObject({ ok: true });
   });
 
-  it('does not repeat what no retry can fix', async () => {
+  it('does not retry permanent failures', async () => {
     const copier = scripted(failure('invalid', false));
     const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
     await queue.enqueue(job('nginx'));
@@ -117,7 +117,7 @@ describe('failures', () => {
   });
 
   it.each(['unauthorized', 'forbidden', 'absent'] as const)(
-    'tries %s again at once when another Pod brings its own pull secrets, once for each',
+    'retries %s at once when another Pod has its own pull secrets, once for each Pod',
     async (reason) => {
       const copier = scripted(failure(reason, false), failure(reason, false));
       const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
@@ -132,7 +132,7 @@ describe('failures', () => {
     },
   );
 
-  it('tries the secrets of the namespace that asked first, whatever another one brings meanwhile', async () => {
+  it('tries the secrets of the first requesting namespace first', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
     const of = (namespace: string): MirrorJob =>
@@ -155,7 +155,7 @@ describe('failures', () => {
     expect(copier.started.map(({ job: { pull } }) => pull?.namespace)).toEqual([undefined, 'a', undefined, 'b']);
   });
 
-  it('tries the secrets of another namespace although one has brought hundreds', async () => {
+  it('tries the secrets of another namespace although one namespace has hundreds', async () => {
     const refusals = Array.from({ length: 300 }, () => failure('unauthorized', false));
     const copier = scripted(...refusals);
     const queue = new MirrorQueue(copier, { concurrency: 1, retry: RETRY });
@@ -182,7 +182,7 @@ describe('failures', () => {
 });
 
 describe('bounds', () => {
-  it('refuses more than its capacity and says so', async () => {
+  it('refuses and reports jobs beyond its capacity', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 1, capacity: 2 });
     void queue.enqueue(job('a'));
@@ -195,7 +195,7 @@ describe('bounds', () => {
     expect(queue.list()).toHaveLength(2);
   });
 
-  it('remembers only the newest of what is finished', async () => {
+  it('remembers only the newest finished copies', async () => {
     const queue = new MirrorQueue(scripted(), { concurrency: 8 });
     for (let i = 0; i < 800; i += 1) await queue.enqueue(job(`image-${i}`));
     const list = queue.list();
@@ -206,7 +206,7 @@ describe('bounds', () => {
 });
 
 describe('stopping', () => {
-  it('lets running copies end within the grace and hands back the rest', async () => {
+  it('lets running copies finish within the grace period and hands back the others', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 1 });
     const first = queue.enqueue(job('a'));
@@ -219,7 +219,7 @@ describe('stopping', () => {
     expect(await queue.enqueue(job('c'))).toMatchObject({ ok: false, failure: { reason: 'stopped' } });
   });
 
-  it('aborts what is still running when the grace is over', async () => {
+  it('aborts running copies after the grace period', async () => {
     const copier = new HeldCopier();
     const queue = new MirrorQueue(copier, { concurrency: 1 });
     void queue.enqueue(job('a'));

@@ -27,20 +27,20 @@ const of = (namespace: string, name: string, more: More = {}): MirrorJob =>
   job(name, { pull: { namespace, serviceAccount: 'default', secretNames: [] }, ...more });
 
 describe('the copy slots', () => {
-  it('are all for one namespace while no other one wants any', () => {
+  it('are all available to one namespace while no other needs any', () => {
     const { copier, queue } = start();
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('evil', `e${n}`, { from: `h${n}.test` }));
     expect(copier.names).toHaveLength(4);
   });
 
-  it('have a reserve for other namespaces when one holds them all with copies that hang', () => {
+  it('have a reserve for other namespaces when copies of one namespace hang', () => {
     const { copier, queue } = start();
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('evil', `e${n}`, { from: `h${n}.test` }));
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('good', `g${n}`));
     expect(copier.names.slice(4)).toEqual(['g0', 'g1']);
   });
 
-  it('go to the namespace that holds the fewest, whichever asked first', async () => {
+  it('go to the namespace with the fewest, regardless of the order of requests', async () => {
     const { copier, queue } = start();
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('evil', `e${n}`, { from: `h${n}.test` }));
     for (let n = 0; n < 9; n += 1) void queue.enqueue(of('good', `g${n}`));
@@ -55,7 +55,7 @@ describe('the copy slots', () => {
     expect(copier.names.slice(8)).toEqual(['g2']);
   });
 
-  it('have the reserve also at a registry that one namespace keeps busy, unless its limit is configured', () => {
+  it('have a reserve also at a registry that one namespace uses, unless its limit is configured', () => {
     for (const [strict, names] of [
       [{ perSource: false, perTarget: false }, ['e0', 'e1', 'g0', 'g1']],
       [{ perSource: true, perTarget: false }, ['e0', 'e1']],
@@ -67,14 +67,14 @@ describe('the copy slots', () => {
     }
   });
 
-  it('run a copy in the turn of each namespace that wants it', () => {
+  it('run a copy in the turn of any namespace that requests it', () => {
     const { copier, queue } = start();
     for (let n = 0; n < 50; n += 1) void queue.enqueue(of('evil', `e${n}`));
     void queue.enqueue(of('good', 'e40'));
     expect(copier.names).toEqual(['e0', 'e1', 'e2', 'e3', 'e40']);
   });
 
-  it('run the copy that an admission waits for before others of namespaces that hold as many', async () => {
+  it('run an awaited copy before others of namespaces with the same number of slots', async () => {
     const { copier, queue } = start({ concurrency: 1 });
     void queue.enqueue(of('a', 'a0'));
     void queue.enqueue(of('b', 'b0'));
@@ -87,8 +87,8 @@ describe('the copy slots', () => {
   });
 });
 
-describe('the places of the queue', () => {
-  it('are all for one namespace while no other one wants any, and jobs above the limit are refused', async () => {
+describe('the capacity of the queue', () => {
+  it('is available to one namespace while no other needs it, and jobs above the limit are refused', async () => {
     const { queue, refused } = start({ capacity: 10 });
     const asked = Array.from({ length: 12 }, (_, n) => queue.enqueue(of('evil', `e${n}`)));
     expect(queue.list()).toHaveLength(10);
@@ -104,7 +104,7 @@ describe('the places of the queue', () => {
     });
   });
 
-  it('are taken from the namespace that has most: another one is never refused by what that one filled', async () => {
+  it('is taken from the namespace with the largest share, so that others are never refused', async () => {
     const { queue, refused } = start({ capacity: 10 });
     const asked = Array.from({ length: 10 }, (_, n) => queue.enqueue(of('evil', `e${n}`)));
     for (let n = 0; n < 5; n += 1) void queue.enqueue(of('good', `g${n}`));
@@ -122,7 +122,7 @@ describe('the places of the queue', () => {
     expect(refused).toEqual(['docker.io/library/g5:latest']);
   });
 
-  it('are not taken from what runs, nor from what the other namespace wants as well', () => {
+  it('is not taken from running jobs or jobs that the other namespace also needs', () => {
     const { copier, queue } = start({ capacity: 6, concurrency: 2 });
     for (let n = 0; n < 6; n += 1) void queue.enqueue(of('evil', `e${n}`));
     void queue.enqueue(of('good', 'e5'));
@@ -133,7 +133,7 @@ describe('the places of the queue', () => {
     expect(copier.started.every(({ signal }) => !signal.aborted)).toBe(true);
   });
 
-  it('are several for a job with very long names', () => {
+  it('counts a job with very long names several times', () => {
     expect(placesOf(of('a', 'app'))).toBe(1);
     const secretNames = Array.from({ length: 50 }, (_, n) => `${n}`.padEnd(253, 'x'));
     const long = of('a', 'app', { pull: { namespace: 'a', serviceAccount: 'x', secretNames } });
@@ -143,7 +143,7 @@ describe('the places of the queue', () => {
     expect(queue.list()).toHaveLength(2);
   });
 
-  it('come back when a copy ends, fails for good or is handed back', async () => {
+  it('is released when a copy ends, fails permanently or is handed back', async () => {
     const { copier, queue, refused } = start({ capacity: 2 });
     for (const end of [
       () => copier.started.pop()?.end(),
@@ -164,7 +164,7 @@ describe('the places of the queue', () => {
 });
 
 describe('a copy that never ends', () => {
-  it('is broken off after a day, tried again later, and its registries are not blamed', async () => {
+  it('is aborted after a day and retried later, and its registries are not blamed', async () => {
     const { clock, copier, queue } = start({ concurrency: 1 });
     const result = queue.enqueue(of('a', 'endless'));
     await clock.pass(24 * 3_600_000 - 1);
@@ -184,7 +184,7 @@ describe('a copy that never ends', () => {
 describe('the end of the background worker', () => {
   const crash = (endedWorker: number) => failure('internal', true, { endedWorker });
 
-  it('is charged to what ran: not tried again at once, and only one of it at a time', async () => {
+  it('is attributed to the running copies, which are retried later and one at a time', async () => {
     const { clock, copier, queue } = start();
     for (const name of ['bomb', 'good1', 'good2']) void queue.enqueue(of(name, name));
     for (const copy of copier.started.splice(0)) copy.fail(crash(1));
@@ -207,7 +207,7 @@ describe('the end of the background worker', () => {
     expect(copier.names).toEqual(['good1', 'good2', 'new']);
   });
 
-  it('is remembered of the image that caused it twice, and one more time is enough after that', async () => {
+  it('is remembered for an image that caused it twice, and one more time is enough', async () => {
     const { clock, copier, queue } = start();
     const bomb = of('evil', 'bomb');
     void queue.enqueue(bomb);

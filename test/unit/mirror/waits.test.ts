@@ -10,12 +10,12 @@ const throttled = (retryAfter: number) => ({
 });
 
 describe('a wait that a registry asks for', () => {
-  it.each([5_000, 300_001, 6 * 3_600_000])('of %i ms is never cut short', (retryAfter) => {
+  it.each([5_000, 300_001, 6 * 3_600_000])('of %i ms is never shortened', (retryAfter) => {
     expect(retryDelay(POLICY, 1, throttled(retryAfter), () => 0)).toBeGreaterThanOrEqual(retryAfter);
     expect(hostTimeout(POLICY, throttled(retryAfter), 0)).toBeUndefined();
   });
 
-  it('ends the tries with the time named when it is longer than a person waits', () => {
+  it('ends the attempts and names the time when it is too long for interactive use', () => {
     const patient = { ...POLICY, longestWait: 60_000 };
     expect(hostTimeout(patient, throttled(20_000), 0)).toBeUndefined();
     expect(hostTimeout(patient, throttled(3_600_000), 0)).toMatchObject({

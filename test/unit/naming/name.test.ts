@@ -46,7 +46,7 @@ describe('targetReference of ordinary images equals k8s-image-swapper’s', () =
     expect(name(gar, image)).toBe(`europe-west1-docker.pkg.dev/my-project/mirror/${path}`);
   });
 
-  it('answers a digest by digest, with a tag beside it that keeps the image', () => {
+  it('keeps a digest, with an additional tag that keeps the image', () => {
     const named = targetReference(ecr, parseReference(`nginx:1.27@${sha256}`));
     expect(named).toEqual({
       registry: ecr.host,
@@ -75,14 +75,14 @@ describe('targetReference of images whose names are not valid paths', () => {
     ['xn--bcher-kva.example/app', 'xn-x2-bcher-kva.example_x/app', 'xn--bcher-kva.example/app'],
     ['xn--bcher-kva.example:80/a__b', 'xn-x2-bcher-kva.example_x_80/a_x2_b', 'xn--bcher-kva.example_80/a__b'],
     ['A--b/c', 'a-x2-b_host_x/c', 'a--b_host/c'],
-  ])('%s in ECR and elsewhere', (image, inEcr, inOci) => {
+  ])('%s in ECR and other registries', (image, inEcr, inOci) => {
     expect(below(ecr, `${image}:1`)).toBe(`${inEcr}:1`);
     expect(below(ecrWithPrefix, `${image}:1`)).toBe(`${inEcr}:1`);
     expect(below(gar, `${image}:1`)).toBe(`${inOci}:1`);
     expect(below(oci, `${image}:1`)).toBe(`${inOci}:1`);
   });
 
-  it('shortens what is too long to its beginning and a hash of the whole', () => {
+  it('shortens long names to their beginning and a hash of the full name', () => {
     const path = `${'team/'.repeat(45)}application`;
     const hash = createHash('sha256').update(`quay.io/${path}`).digest('hex');
     const named = targetReference(ecr, parseReference(`quay.io/${path}:1`));
@@ -99,7 +99,7 @@ describe('targetReference of images whose names are not valid paths', () => {
     ['a very long host', `${'abc.'.repeat(180)}b:5000/app`],
     ['a cut between separators', `quay.io/${'a--b__c'.repeat(36)}`],
     ['a long IPv6 host', `[${'0:'.repeat(150)}1]/app`],
-  ])('shortens %s to something legal, stable and its own', (_name, image) => {
+  ])('shortens %s to a valid, stable and unique name', (_name, image) => {
     for (const target of everyTarget) {
       const named = checkNaming(target, everyTarget, parseReference(image));
       expect(isShort(target, named)).toBe(true);
@@ -109,7 +109,7 @@ describe('targetReference of images whose names are not valid paths', () => {
     }
   });
 
-  it('shortens at the limit and not before', () => {
+  it('shortens only beyond the limit', () => {
     const room = 255 - `${ecr.host}/quay.io/`.length;
     const fits = targetReference(ecr, parseReference(`quay.io/${'a'.repeat(room)}`));
     const tooLong = targetReference(ecr, parseReference(`quay.io/${'a'.repeat(room + 1)}`));
@@ -121,7 +121,7 @@ describe('targetReference of images whose names are not valid paths', () => {
 });
 
 describe('regressions of k8s-image-swapper', () => {
-  it('does not mirror an image again that is in a target with a prefix', () => {
+  it('does not mirror an image in a target with a prefix again', () => {
     const once = parseReference(name(ecrWithPrefix, 'nginx'));
     expect(findTarget([ecrWithPrefix], once)).toBe(ecrWithPrefix);
   });
@@ -132,7 +132,7 @@ describe('regressions of k8s-image-swapper', () => {
     expect(named.repository).toBe('mirror/docker.io/library/nginx');
   });
 
-  it('names a source with a port legally', () => {
+  it('gives a source with a port a valid name', () => {
     for (const target of everyTarget) {
       const named = targetReference(target, parseReference('registry.local:5000/team/app:1'));
       expect(registryTakes(target, named.repository)).toBe(true);
@@ -142,7 +142,7 @@ describe('regressions of k8s-image-swapper', () => {
 });
 
 describe('naming', () => {
-  it('holds its invariants for every legal source in every target', () => {
+  it('keeps its invariants for every valid source in every target', () => {
     fc.assert(
       fc.property(legalReferenceText, fc.constantFrom(...everyTarget), (text, target) => {
         checkNaming(target, everyTarget, parseReference(text));
@@ -151,7 +151,7 @@ describe('naming', () => {
     );
   });
 
-  it('gives the names of two sources or two targets to no one else', () => {
+  it('gives different names to different sources and targets', () => {
     fc.assert(
       fc.property(fc.array(legalReferenceText, { minLength: 20, maxLength: 40 }), (texts) => {
         const owners = new Map<string, string>();
@@ -164,7 +164,7 @@ describe('naming', () => {
     );
   });
 
-  it('gives no name twice among all short paths made of what escapes are made of', () => {
+  it('gives unique names to all short paths of escape characters', () => {
     const registries = ['docker.io', 'a.b', 'a--b.c', 'a-x2-b.c', 'a.b:2', 'a--b.c:2', 'localhost', 'localhost:2'];
     const others = [
       'A',
@@ -198,7 +198,7 @@ describe('naming', () => {
     }
   });
 
-  it('begins every name with something that is a host, so that no source lands on a repository of the registry’s own', () => {
+  it('begins every name with a host, so that no source overwrites a repository of the registry', () => {
     fc.assert(
       fc.property(legalReferenceText, fc.constantFrom(...everyTarget), (text, target) => {
         const { repository } = targetReference(target, parseReference(text));
@@ -236,11 +236,11 @@ describe('sourceOf', () => {
     ['an unknown mark', `${ecrWithPrefix.host}/mirror/docker.io_y/a/b`],
     ['a needless mark', `${ecrWithPrefix.host}/mirror/docker.io_host/a/b`],
     ['a shortened name', `${ecrWithPrefix.host}/mirror/docker.io_short/a/${hex}`],
-  ])('knows no source for %s', (_name, image) => {
+  ])('finds no source for %s', (_name, image) => {
     expect(sourceOf(ecrWithPrefix, parseReference(image))).toBeUndefined();
   });
 
-  it('returns nothing that would not be named so', () => {
+  it('returns only sources that have this name', () => {
     const words = fc.constantFrom(
       'docker.io',
       '_x',

@@ -69,7 +69,7 @@ describe('findTarget', () => {
     expect(findTarget([target], parseReference(image))).toBe(inside ? target : undefined);
   });
 
-  it('finds one among a hundred, by path where they share a host', () => {
+  it('finds one of a hundred targets, by path when they share a host', () => {
     const targets = Array.from({ length: 100 }, (_, i) => namingTarget(ociConfig({ prefix: `team${i}` }, `team${i}`)));
     const index = buildOriginIndex([...targets, ...everyTarget]);
     expect(index.find(parseReference('harbor.example.com:5000/team57/x'))?.name).toBe('team57');
@@ -78,7 +78,7 @@ describe('findTarget', () => {
     expect(index.find(parseReference('quay.io/x/y'))).toBeUndefined();
   });
 
-  it('prefers the target whose path holds the image, whatever the order', () => {
+  it('prefers the target whose path contains the image, regardless of the order', () => {
     const image = parseReference(`${ecr.host}/mirror/docker.io/library/nginx`);
     const other = parseReference(`${ecr.host}/our/app`);
     const second = namingTarget(awsConfig({ prefix: 'second' }, 'second'));
@@ -104,7 +104,7 @@ describe('overlappingTargets', () => {
     expect(overlappingTargets([...targets].reverse())).toHaveLength(count);
   });
 
-  it('sees one registry under two of its hosts', () => {
+  it('recognizes one registry under two of its hosts', () => {
     const alias = namingTarget(ociConfig({ registry: ecr.aliases[1] ?? '', prefix: 'quay.io' }, 'alias'));
     expect(overlappingTargets([ecr, alias]).map(({ inner }) => inner.name)).toEqual(['alias']);
   });

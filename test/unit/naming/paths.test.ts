@@ -45,7 +45,7 @@ describe('a target with paths', () => {
     expect(name(acr)).toBe(`contoso.azurecr.io/${expected}`);
   });
 
-  it('refuses sources without a path, and names that its registry cannot have', () => {
+  it('refuses sources without a path, and invalid names for its registry', () => {
     expect(refusalOf(oci, parseReference('ghcr.io/a/b'))).toBe('has no path for ghcr.io');
     expect(refusalOf(oci, parseReference('docker.io:443/a/b'))).toBe('has no path for docker.io:443');
     expect(refusalOf(ecr, parseReference('a/b--c'))).toBe('cannot have a repository docker-hub/a/b--c');
@@ -54,7 +54,7 @@ describe('a target with paths', () => {
     expect(() => targetReference(oci, parseReference('ghcr.io/a/b'))).toThrow(RangeError);
   });
 
-  it('holds what is under its paths, and of its registry nothing else', () => {
+  it('contains only images under its paths', () => {
     const find = (image: string) => findTarget([oci], parseReference(image))?.name;
     expect(find('harbor.example.com:5000/docker-hub/library/nginx')).toBe('oci');
     expect(find('harbor.example.com:5000/a/quay/x')).toBe('oci');
@@ -64,7 +64,7 @@ describe('a target with paths', () => {
     expect(isMirrorName(oci, parseReference('harbor.example.com:5000/team/app'))).toBe(false);
   });
 
-  it('reads back only what it can have named', () => {
+  it('reads back only its own names', () => {
     const source = (path: string) => sourceOf(oci, parseReference(`harbor.example.com:5000/${path}`));
     expect(source('docker-hub/library/nginx:1')).toMatchObject({ registry: 'docker.io', repository: 'library/nginx' });
     // Docker Hub does not have this repository; the correct name is library/nginx.
@@ -72,7 +72,7 @@ describe('a target with paths', () => {
     expect(source('docker.io/library/nginx:1')).toBeUndefined();
   });
 
-  it('gives policies the prefix of each path, sorted', () => {
+  it('gives policies the sorted prefixes of all paths', () => {
     expect(imagePrefixes(ociWithPrefix)).toEqual([
       'other.example.com/team/a/quay/',
       'other.example.com/team/docker-hub/',
@@ -80,7 +80,7 @@ describe('a target with paths', () => {
     ]);
   });
 
-  it('names what it takes legally, back and only once, together with targets that take the rest', () => {
+  it('gives valid, reversible and unique names, together with targets for other sources', () => {
     const rest = namingTarget(ociConfig({ registry: 'harbor.example.com:5000' }, 'rest'));
     const all = [...targets, rest];
     expect(overlappingTargets(all)).toEqual([]);
@@ -150,18 +150,18 @@ describe('paths', () => {
     expect(first.startsWith(message), first).toBe(true);
   });
 
-  it('are checked by the rules of the registry', () => {
+  it('are checked with the rules of the registry', () => {
     expect(problems({ 'docker.io': 'docker--hub' }, awsConfig())).toEqual([
       expect.stringContaining('not a valid path'),
     ]);
     expect(problems({ 'docker.io': 'docker--hub' })).toEqual([]);
   });
 
-  it('may be what images of the registry are named anyway', () => {
+  it('can equal the default names of the registry', () => {
     expect(problems({ 'docker.io': 'docker.io', 'a.b:5000': 'a.b_5000', 'quay.io': 'docker_hub' })).toEqual([]);
   });
 
-  it('replace the repository in Artifact Registry, which is needed without them', () => {
+  it('replace the repository in Artifact Registry, which is otherwise required', () => {
     const google = gcpConfig({ repositoryId: '' });
     expect(problems({ 'docker.io': 'docker-hub' }, google)).toEqual([]);
     expect(targetProblems(google)).toEqual([
@@ -199,7 +199,7 @@ describe('targets of one registry', () => {
     }
   });
 
-  it('do not overlap where a path is what the other target names the same images', () => {
+  it('do not overlap when a path equals the names of the other target for the same images', () => {
     const rest = at('rest', 'mirror');
     expect(overlappingTargets([rest, at('same', 'mirror', { 'docker.io': 'docker.io' })])).toEqual([]);
     const messages = overlappingTargets([rest, at('other', '', { 'docker.io': 'mirror/quay.io' })]);

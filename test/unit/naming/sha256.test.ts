@@ -21,7 +21,7 @@ describe('sha256', () => {
     );
   });
 
-  it('refuses text outside ASCII, which it would hash wrongly', () => {
+  it('refuses non-ASCII text, which it would hash incorrectly', () => {
     expect(() => sha256('é')).toThrow(RangeError);
   });
 });

@@ -58,7 +58,7 @@ describe('namingTarget', () => {
       ],
     ],
     ['us-iso-east-1', ['123456789012.dkr.ecr-fips.us-iso-east-1.c2s.ic.gov']],
-  ])('knows the other hosts of ECR in %s', (region, aliases) => {
+  ])('recognizes the other hosts of ECR in %s', (region, aliases) => {
     const target = namingTarget(awsConfig({ region }));
     expect(target.aliases).toEqual(aliases);
     expect([target.host, ...target.aliases].every(isEcrHost)).toBe(true);
@@ -69,14 +69,14 @@ describe('namingTarget', () => {
     ['fips', '123456789012.dkr.ecr-fips.eu-central-1.amazonaws.com'],
     ['dual-stack', '123456789012.dkr-ecr.eu-central-1.on.aws'],
     ['fips-dual-stack', '123456789012.dkr-ecr-fips.eu-central-1.on.aws'],
-  ] as const)('names images with the %s host, and still knows the others', (endpoint, host) => {
+  ] as const)('names images with the %s host, and still recognizes the others', (endpoint, host) => {
     const target = namingTarget(awsConfig({ endpoint }));
     expect(target.host).toBe(host);
     const usual = namingTarget(awsConfig());
     expect(new Set([target.host, ...target.aliases])).toEqual(new Set([usual.host, ...usual.aliases]));
   });
 
-  it('gives an ECR registry that is configured as oci ECR’s limits', () => {
+  it('applies ECR’s limits to an ECR registry that is configured as oci', () => {
     const target = namingTarget(ociConfig({ registry: ecr.host }));
     expect(target).toMatchObject({ repositoryLimit: 256, separators: 'single', wholeRegistry: false });
   });

@@ -19,8 +19,8 @@ function rendered(engine: EngineName, auth: string): string {
   );
 }
 
-describe('policies show the service who asks', () => {
-  it('by a header that a MutatingPolicy reads from a Secret, and the value is not in the policy', () => {
+describe('policies authenticate callers to the service', () => {
+  it('by a header that a MutatingPolicy reads from a Secret, without the value in the policy', () => {
     const policy = rendered('kyverno', `auth: {kyverno: {secret: ${SECRET}, secretNamespace: policies}}\n`);
     expect(policy).toContain(
       JSON.stringify('string(resource.Get("v1", "secrets", "policies", "image-swapper-caller").data.secret)'),
@@ -29,7 +29,7 @@ describe('policies show the service who asks', () => {
     expect(policy).not.toContain(SECRET);
   });
 
-  it('by the same header when the configuration names the Secret alone, as where policies are rendered', () => {
+  it('by the same header when the configuration only names the Secret', () => {
     expect(rendered('kyverno', 'auth: {kyverno: {secretName: theirs}}\n')).toContain('\\"kyverno\\", \\"theirs\\"');
   });
 
@@ -38,7 +38,7 @@ describe('policies show the service who asks', () => {
     expect(policy).toMatch(new RegExp(`"path":"/webhook/${PATH}/[0-9a-f]{12}"`));
   });
 
-  it.each(ENGINE_NAMES)('not at all without auth: %s', (engine) => {
+  it.each(ENGINE_NAMES)('not without auth: %s', (engine) => {
     const policy = rendered(engine, '');
     expect(policy).not.toContain('resource.Get');
     expect(policy).not.toContain('Image-Swapper-Secret');

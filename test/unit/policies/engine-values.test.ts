@@ -4,7 +4,7 @@ import { kyvernoChartValues } from '../../../extension-service/src/core/engines/
 import { CA, pem } from './example-options.js';
 
 describe("values for the engines' own charts", () => {
-  it('give Gatekeeper more time than its provider, so that the Assign decides what a failure means', () => {
+  it('give Gatekeeper more time than its provider, so that the Assign handles a failure', () => {
     for (const timeoutSeconds of [1, 5, 28]) {
       expect(gatekeeperChartValues({ timeoutSeconds }).mutatingWebhookTimeoutSeconds).toBeGreaterThan(timeoutSeconds);
     }
@@ -26,7 +26,7 @@ describe("values for the engines' own charts", () => {
     });
   });
 
-  it('put the authority into the trust store of Kyverno, beside the ones that it needs anyway', () => {
+  it('add the CA certificate to the trust store of Kyverno', () => {
     const roots = pem('AAAA');
     expect(kyvernoChartValues(CA).admissionController.caCertificates.data).toBe(CA);
     expect(kyvernoChartValues(CA, roots).admissionController.caCertificates.data).toBe(`${CA}${roots}`);

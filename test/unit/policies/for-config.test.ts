@@ -41,14 +41,14 @@ describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
       expect(secondsOf(engine, config)).toBe(seconds);
     });
 
-    it('is the one that is given', () => {
+    it('is the configured value', () => {
       expect(secondsOf(engine, { imageCopyPolicy: 'force', imageCopyDeadline: 20_000 }, 5)).toBe('5');
     });
   },
 );
 
 describe('the timeout of the policies of Gatekeeper', () => {
-  it('is its own, whatever waits elsewhere', () => {
+  it('does not depend on waiting copies', () => {
     expect(secondsOf('gatekeeper', { imageCopyPolicy: 'force', imageCopyDeadline: 20_000 })).toBe('1');
   });
 });
@@ -71,7 +71,7 @@ describe('policies with source.directTarget: refuse', () => {
   const keep = { source: { ...source, directTarget: 'keep' as const } };
 
   it.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
-    'of %s send every Pod, opt-outs and images of targets included, and carry another hash',
+    'of %s send every Pod, including opt-outs and images of targets, and have another hash',
     (engine) => {
       const skipConditions = /image-swapper\.io\/skip|metadata\.namespace|outside-targets|\?!image/;
       expect(render(engine, keep)).toMatch(skipConditions);
@@ -81,7 +81,7 @@ describe('policies with source.directTarget: refuse', () => {
     },
   );
 
-  it('are not asked again by the API server about a Pod that was swapped', () => {
+  it('are not called again by the API server for a swapped Pod', () => {
     expect(render('webhook', keep)).toContain('"reinvocationPolicy":"IfNeeded"');
     expect(render('webhook')).toContain('"reinvocationPolicy":"Never"');
   });
@@ -117,7 +117,7 @@ describe('policies with pods.pullSecret and pods.annotate', () => {
       ['variables.additions[?"pullSecret"].orValue("")) == "mirror-login"', 'value: {"name": "mirror-login"}'],
     ],
     ['kyverno-clusterpolicy', ["[?pullSecret == 'mirror-login']", '"imagePullSecrets":[{"name":"mirror-login"}]']],
-  ])('of %s accept exactly this Secret, by name', (engine, expected) => {
+  ])('of %s accept only this Secret name', (engine, expected) => {
     const text = textOf(engine, { pods: { pullSecret: 'mirror-login', annotate: false } });
     for (const one of expected) expect(text).toContain(one);
     expect(text).not.toContain('original-images');
@@ -126,14 +126,14 @@ describe('policies with pods.pullSecret and pods.annotate', () => {
   it.each<readonly [EngineName, string]>([
     ['kyverno', '.orValue("")).matches("^[{]'],
     ['kyverno-clusterpolicy', "regex_match('^[{]"],
-  ])('of %s accept the annotation only as names and references', (engine, expected) => {
+  ])('of %s accept the annotation only with names and references', (engine, expected) => {
     const text = textOf(engine, { pods: { annotate: true } });
     expect(text).toContain(expected);
     expect(text).not.toContain('imagePullSecrets');
   });
 
   it.each<readonly [EngineName]>([['kyverno'], ['kyverno-clusterpolicy'], ['webhook']])(
-    'of %s have nothing of it where neither is set',
+    'of %s contain no additions when neither is set',
     (engine) => {
       expect(textOf(engine, {})).not.toMatch(/imagePullSecrets|original-images|additions/);
     },
@@ -150,7 +150,7 @@ describe('policies of Kyverno about images that the node never pulls', () => {
       ],
     ],
     ['kyverno-clusterpolicy', ["(imagePullPolicy || '') == 'Never'", 'imagePullPolicy: image.pullPolicy']],
-  ])('of %s spare the call, for containers and volumes', (engine, expected) => {
+  ])('of %s avoid the call for containers and volumes', (engine, expected) => {
     const text = JSON.stringify(
       policiesForConfig(configOf({}), {
         engine,

@@ -36,7 +36,7 @@ describe('literals in policy expressions', () => {
     { name: 'JMESPath identifier', write: jmespathIdentifier, read: (text: string) => JSON.parse(text) as string },
   ];
 
-  it.each(forms)('$name: any text is read back as it was, or refused', ({ write, read }) => {
+  it.each(forms)('$name: any text is read back unchanged, or refused', ({ write, read }) => {
     fc.assert(
       fc.property(hostile, (text) => {
         let literal: string;
@@ -55,7 +55,7 @@ describe('literals in policy expressions', () => {
     );
   });
 
-  it.each(forms)('$name: quotes are text, not the end of it', ({ write, read }) => {
+  it.each(forms)('$name: quotes do not end the text', ({ write, read }) => {
     for (const text of [`a'b"c`, `'`, `"`, `''""`, `' || 'a' == 'a`]) expect(read(write(text, 'url'))).toBe(text);
   });
 
@@ -68,7 +68,7 @@ describe('literals in policy expressions', () => {
     },
   );
 
-  it('refuses a backslash in JMESPath, where it cannot stand before the closing quote', () => {
+  it('refuses a backslash in JMESPath, which cannot precede the closing quote', () => {
     expect(() => jmespathString('a\\', 'url')).toThrow('backslash');
     expect(readCelString(celString('a\\', 'url'))).toBe('a\\');
   });

@@ -54,7 +54,7 @@ describe.each(renderers)('options of $engine', ({ render }) => {
     expect(error.message).toMatch(/^[a-zA-Z0-9[\].]+: .{10,}/);
   });
 
-  it('excludes the system, and the namespace in the url', () => {
+  it('excludes the system namespaces and the namespace in the url', () => {
     const text = JSON.stringify(
       render({ ...good, url: 'https://swapper.mirrors.svc.cluster.local:8443', excludedNamespaces: ['own', 'own'] }),
     );
@@ -163,17 +163,17 @@ describe('caBundle', () => {
     expect(problem(renderMutatingWebhook, { caBundle }).option).toBe('caBundle');
   });
 
-  it('says which part of a bundle it must not have', () => {
+  it('names the forbidden part of a bundle', () => {
     const caBundle = CA + pem('MIIB', 'EC PRIVATE KEY');
     expect(problem(renderMutatingWebhook, { caBundle }).reason).toContain('-----BEGIN EC PRIVATE KEY-----');
   });
 
-  it('keeps the certificates and nothing else of a bundle', () => {
+  it('keeps only the certificates of a bundle', () => {
     const bundle = `# {{ comment }}\r\n  ${CA.replaceAll('\n', '\r\n  ')}\n\nsubject=x\n${CA}`;
     expect(normalizeCertificates(bundle, 'caBundle')).toBe(CA + CA);
   });
 
-  it('is encoded as any base64 decoder reads it', () => {
+  it('is encoded for any base64 decoder', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary-ascii' }), (text) => {
         expect(base64Ascii(text)).toBe(Buffer.from(text, 'latin1').toString('base64'));

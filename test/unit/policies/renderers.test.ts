@@ -79,7 +79,7 @@ describe('every combination of options renders what the real API stores', () => 
     for (const options of all) expect(webhookProblems(renderMutatingWebhook(options))).toEqual([]);
   });
 
-  it('and a misspelled key or value is found', () => {
+  it('detects a misspelled key or value', () => {
     const { spec, ...mutating } = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS });
     const { autogen, ...rest } = spec;
     expect(crdProblems({ ...mutating, spec: { ...rest, autoGen: autogen } } as never)).not.toEqual([]);
@@ -101,13 +101,13 @@ describe('MutatingPolicy', () => {
     targets: TARGETS,
   });
 
-  it('is for Pods only and has a webhook of its own', () => {
+  it('is for Pods only and has its own webhook', () => {
     expect(spec.autogen.podControllers.controllers).toEqual([]);
     expect(spec.webhookConfiguration.timeoutSeconds).toBe(3);
     expect(spec.evaluation.mutateExisting.enabled).toBe(false);
   });
 
-  it('sees new Pods and new ephemeral containers, no other update', () => {
+  it('receives new Pods and new ephemeral containers, and no other update', () => {
     expect(
       spec.matchConstraints.resourceRules.map(({ operations, resources }) => [...operations, ...resources]),
     ).toEqual([
@@ -124,7 +124,7 @@ describe('MutatingPolicy', () => {
     expect(JSON.stringify(spec.variables)).not.toContain('no usable answer');
   });
 
-  it("spares the call with Kubernetes' own CEL, which alone kube-apiserver can evaluate", () => {
+  it("avoids the call with Kubernetes' own CEL, the only one that kube-apiserver evaluates", () => {
     for (const { expression } of spec.matchConditions) expect(expression).not.toMatch(/variables\.|http\.|image\(/);
   });
 
@@ -144,7 +144,7 @@ describe('ClusterPolicy', () => {
     expect(policy.metadata.annotations).toEqual({ 'pod-policies.kyverno.io/autogen-controllers': 'none' });
   });
 
-  it('sends the request as one text, by POST, and evaluates nothing else of the Pod but booleans and numbers', () => {
+  it('sends the request as one string by POST, and evaluates only booleans and numbers of the Pod', () => {
     for (const rule of policy.spec.rules) {
       expect(rule.context).toEqual([
         {
@@ -169,7 +169,7 @@ describe('ClusterPolicy', () => {
     }
   });
 
-  it('has no matchConditions and gives each operation a rule of its own', () => {
+  it('has no matchConditions and has a separate rule for each operation', () => {
     expect(JSON.stringify(policy)).not.toContain('matchConditions');
     expect(policy.spec.rules.map(({ match }) => match.any[0]?.resources)).toEqual([
       { kinds: ['Pod'], operations: ['CREATE'] },
@@ -211,14 +211,14 @@ describe('webhook', () => {
     ['https://10.0.0.1:8443', { url: 'https://10.0.0.1:8443/webhook' }],
     ['https://[fd00::1]', { url: 'https://[fd00::1]/webhook' }],
     ['https://swapper.example.com/x', { url: 'https://swapper.example.com/x/webhook' }],
-  ])('%s is called as the API server can resolve it', (url, clientConfig) => {
+  ])('%s has a URL that the API server can resolve', (url, clientConfig) => {
     expect(renderMutatingWebhook({ url, targets: TARGETS }).webhooks[0]?.clientConfig).toEqual(clientConfig);
   });
 
   it.each([
     [HTTPS, /^"\/webhook\/[0-9a-f]{12}"$/, (config: Client) => config.service?.path],
     ['https://10.0.0.1/x', /^"https:\/\/10\.0\.0\.1\/x\/webhook\/[0-9a-f]{12}"$/, (config: Client) => config.url],
-  ])('at %s tells for which configuration it was rendered', (url, expected, addressOf) => {
+  ])('at %s names the configuration for which it was rendered', (url, expected, addressOf) => {
     const told = (filters: readonly string[]): string => {
       const policy = renderMutatingWebhook({ url, targets: TARGETS, filters });
       const address = JSON.stringify(addressOf(policy.webhooks[0]?.clientConfig ?? {}));
@@ -229,14 +229,14 @@ describe('webhook', () => {
     expect(told(["obj.metadata.namespace == 'a'"])).not.toBe(told([]));
   });
 
-  it('asks about Pods whatever their images are: a sidecar may come later, and only what was asked is asked again', () => {
+  it('is called for Pods with any images, because a sidecar may be added later', () => {
     for (const reinvocationPolicy of ['IfNeeded', 'Never'] as const) {
       const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, reinvocationPolicy }).webhooks;
       expect(webhook?.matchConditions.map(({ name }) => name)).toEqual(['not-a-mirror-pod', 'not-opted-out']);
     }
   });
 
-  it('has the defaults that never break a Pod', () => {
+  it('has defaults that never break a Pod', () => {
     const [webhook] = renderMutatingWebhook({ url: HTTPS, targets: TARGETS, caBundle: CA }).webhooks;
     expect(webhook).toMatchObject({ failurePolicy: 'Ignore', sideEffects: 'NoneOnDryRun', timeoutSeconds: 3 });
     expect(Buffer.from(webhook?.clientConfig.caBundle ?? '', 'base64').toString()).toBe(CA);
@@ -250,7 +250,7 @@ describe('webhook', () => {
 describe('Gatekeeper', () => {
   const [provider, ...assigns] = renderGatekeeper({ url: HTTPS, caBundle: CA });
 
-  it('asks one provider from one Assign for each list', () => {
+  it('calls one provider from one Assign per list', () => {
     expect(provider.spec).toMatchObject({ url: `${HTTPS}/v1/gatekeeper`, timeout: 1 });
     expect(Buffer.from(provider.spec.caBundle, 'base64').toString()).toBe(CA);
     expect(assigns.map(({ spec }) => spec.location)).toEqual([
@@ -282,7 +282,7 @@ describe('Gatekeeper', () => {
     }
   });
 
-  it('takes ephemeral containers when asked to, at updates', () => {
+  it('handles ephemeral containers in updates when configured', () => {
     const ephemeral = renderGatekeeper({ url: HTTPS, caBundle: CA, ephemeralContainers: true })[3];
     expect(ephemeral?.spec.location).toBe('spec.ephemeralContainers[name:*].image');
     expect(ephemeral?.spec.applyTo[0]?.operations).toEqual(['UPDATE']);
@@ -313,7 +313,7 @@ describe('source.volumes', () => {
     expect('/spec/volumes/0/image/pullPolicy').not.toMatch(new RegExp(guard));
   });
 
-  it('keeps the policies from volumes, and gives them another hash', () => {
+  it('excludes volumes from the policies and changes their hash', () => {
     const [on, off] = [render(true), render(false)];
     for (const kind of ['MutatingPolicy', 'ClusterPolicy', 'Gatekeeper'] as const) {
       expect(JSON.stringify(on[kind])).toContain('volumes');
@@ -328,7 +328,7 @@ describe('source.volumes', () => {
 });
 
 describe('source.operators', () => {
-  it('are conditions of every engine that sees Pods, and a list of its own has a hash of its own', () => {
+  it('are conditions of every engine that receives Pods, and a configured list changes the hash', () => {
     const options = { url: HTTPS, caBundle: CA, targets: TARGETS, filters: [] };
     for (const render of [renderKyvernoMutatingPolicy, renderKyvernoClusterPolicy, renderMutatingWebhook]) {
       const policy = render({
@@ -349,7 +349,7 @@ describe('source.operators', () => {
 });
 
 describe('policyTargets', () => {
-  it('gives the prefix of each configured target', () => {
+  it('returns the prefix of each configured target', () => {
     const oci = (name: string, registry: string, prefix: string): TargetConfig => ({
       name,
       type: 'oci',

@@ -33,7 +33,7 @@ describe('the retirement of ClusterPolicy', () => {
     expect(judge(version)).toEqual({ isRefused, message: expect.stringContaining(message) as string });
   });
 
-  it('is that of no other engine', () => {
+  it('does not affect other engines', () => {
     expect(ENGINE_NAMES.filter((name) => engineOf({ engine: name })?.retirement !== undefined)).toEqual([
       'kyverno-clusterpolicy',
     ]);

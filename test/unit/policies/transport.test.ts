@@ -8,12 +8,12 @@ const told = (options: object): readonly string[] =>
     warning.includes('to excludedNamespaces'),
   );
 
-describe('policies that fail closed and may take in the service itself', () => {
+describe('fail-closed policies that may cover the service itself', () => {
   it.each([
     ['an address with two labels', { url: 'https://image-swapper.mirrors:8443' }],
     ['a public name', { url: 'https://swapper.example.com' }],
     ['an address of its own', { url: 'https://10.0.0.1' }],
-  ])('get a warning: %s', (_, options) => {
+  ])('cause a warning: %s', (_, options) => {
     expect(told(options)).toEqual([expect.stringContaining('NAME.NAMESPACE.svc')]);
   });
 
@@ -23,7 +23,7 @@ describe('policies that fail closed and may take in the service itself', () => {
     ['an excluded namespace', { url: 'https://a.example.com', excludedNamespaces: ['mirrors'] }],
     ['policies that fail open', { url: 'https://a.example.com', failClosed: false }],
     ['callers that know no namespaces', { url: 'https://a.example.com', excludedNamespaces: undefined }],
-  ])('are not told of: %s', (_, options) => {
+  ])('cause no warning: %s', (_, options) => {
     expect(told(options)).toEqual([]);
   });
 });

@@ -125,7 +125,7 @@ function rowsOf(csv: string): string[][] {
 }
 
 describe('the table of special-purpose addresses', () => {
-  it('is that of the registries of IANA', () => {
+  it('equals the registries of IANA', () => {
     const published = ['ipv4-special-registry.csv', 'ipv6-special-registry.csv'].flatMap((name) => {
       const [header = [], ...rows] = rowsOf(fixture(name));
       const column = header.indexOf('Globally Reachable');
@@ -171,7 +171,7 @@ describe('against ipaddr.js', () => {
   };
   const judged = (address: string): AddressClass => CLASSES[ipaddr.parse(address).range()] ?? 'special';
 
-  it('judges every IPv4 address as it does, or more strictly for a named reason', () => {
+  it('classifies every IPv4 address in the same way, or more strictly for a named reason', () => {
     const edges = SPECIAL_PURPOSE.filter(({ block }) => !block.includes(':')).map(
       ({ block }) => block.split('/')[0] ?? '',
     );
@@ -190,7 +190,7 @@ describe('against ipaddr.js', () => {
     );
   });
 
-  it('judges what carries an IPv4 address by that address', () => {
+  it('classifies an IPv6 address with an embedded IPv4 address by that address', () => {
     const forms: ((hex: string) => string)[] = [
       (hex) => `::ffff:${hex}`,
       (hex) => `::ffff:0:${hex}`,
@@ -208,7 +208,7 @@ describe('against ipaddr.js', () => {
     );
   });
 
-  it('calls no IPv6 address public that it does not call unicast, except those that IANA calls reachable', () => {
+  it('classifies no IPv6 address as public that is not unicast, except those that IANA lists as reachable', () => {
     const reachable = SPECIAL_PURPOSE.filter((row) => row.reachable).map(({ block }) => block);
     const edges = SPECIAL_PURPOSE.filter(({ block }) => block.includes(':')).map(
       ({ block }) => block.split('/')[0] ?? '',
@@ -236,7 +236,7 @@ describe("against Python's ipaddress", () => {
   it.each([
     ['IPv4', false],
     ['IPv6', true],
-  ])('calls no %s address public that it does not call global, except those that IANA calls reachable', (_, six) => {
+  ])('classifies no %s address as public that is not global, except those that IANA lists as reachable', (_, six) => {
     const judged = Object.entries(verdicts).filter(([address]) => address.includes(':') === six);
     expect(judged.length).toBeGreaterThan(200);
     for (const [address, said] of judged) {
@@ -245,7 +245,7 @@ describe("against Python's ipaddress", () => {
     }
   });
 
-  it('calls every IPv4 address public that it calls global, except those of clouds and networks, and multicast', () => {
+  it('classifies every global IPv4 address as public, except those of clouds and networks, and multicast', () => {
     for (const [address, said] of Object.entries(verdicts)) {
       if (address.includes(':') || !said.includes('global') || said.includes('multicast')) continue;
       if (!within(address, STRICTER_BLOCKS)) expect([address, classifyAddress(address)]).toEqual([address, 'public']);

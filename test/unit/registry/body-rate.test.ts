@@ -14,11 +14,11 @@ function watched(seconds: number, at: (second: number) => { readonly progress: n
 }
 
 describe('the minimum rate of a body', () => {
-  it('ends a layer of 100 MB at one byte in ten seconds after a minute', () => {
+  it('ends a layer of 100 MB with one byte per ten seconds after a minute', () => {
     expect(watched(3_600, (second) => ({ progress: Math.floor(second / 10), waiting: true }))).toBe(60);
   });
 
-  it('lets a copy of 10 GB over 1 Mbit/s that shares its line with 23 others go on for a day', () => {
+  it('allows a copy of 10 GB to run for a day when it shares 1 Mbit/s with 23 others', () => {
     const share = 125_000 / 24;
     expect(share).toBeGreaterThan(MIN_BODY_RATE);
     expect(watched(24 * 3_600, (second) => ({ progress: Math.floor(second * share), waiting: true }))).toBeUndefined();
@@ -29,17 +29,17 @@ describe('the minimum rate of a body', () => {
     expect(watched(3_600, (second) => ({ progress: bursts(second), waiting: true }))).toBeUndefined();
   });
 
-  it('does not count the time in which the peer waits for us', () => {
+  it('does not count the time in which the peer waits for the service', () => {
     expect(watched(3_600, () => ({ progress: 0, waiting: false }))).toBeUndefined();
     expect(watched(3_600, (second) => ({ progress: 0, waiting: second % 2 === 0 }))).toBe(120);
   });
 
-  it('does not blame the peer for a thread that was busy', () => {
+  it('does not blame the peer for a busy thread', () => {
     const rate = new BodyRate(WINDOW, 2 * SECOND, 0, 0);
     expect(rate.isTooSlow({ progress: 0, waiting: true }, 3_600 * SECOND)).toBe(false);
   });
 
-  it('ends a body that gets slow later', () => {
+  it('ends a body that becomes slow later', () => {
     expect(watched(3_600, (second) => ({ progress: Math.min(second, 100) * 1_000_000, waiting: true }))).toBe(180);
   });
 });

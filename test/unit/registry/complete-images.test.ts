@@ -18,7 +18,7 @@ describe('images that an earlier run found complete', () => {
     expect(images.isFresh(`${IMAGE}b`)).toBe(false);
   });
 
-  it('that were found together are looked at again at different times, each between a half and a whole interval', () => {
+  it('that were found together are checked again at different times, after half an interval to a full one', () => {
     const names = Array.from({ length: 200 }, (_, index) => `registry.test/app@sha256:${index}`);
     let now = 0;
     const known = names.map((image) => ({ image, at: 0 }));
@@ -35,7 +35,7 @@ describe('images that an earlier run found complete', () => {
     expect(freshAt(24)).toBe(0);
   });
 
-  it('count no more once they are doubted, and are still known', () => {
+  it('do not count once they are marked uncertain, but are still known', () => {
     const images = new CompleteImages({ images: [], interval: HOUR }, () => 100 * HOUR);
     expect(images.isKnown(IMAGE)).toBe(false);
     images.note(IMAGE, undefined);
@@ -46,7 +46,7 @@ describe('images that an earlier run found complete', () => {
   });
 });
 
-it('an index of some platforms is the same in whatever order they are named', () => {
+it('an index of several platforms is the same for any order of their names', () => {
   expect(selectionKey('sha256:a', ['linux/arm64', 'linux/amd64', 'linux/arm64'])).toBe(
     selectionKey('sha256:a', ['linux/amd64', 'linux/arm64']),
   );

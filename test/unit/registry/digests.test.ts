@@ -56,7 +56,7 @@ describe('statedDigest', () => {
     },
   );
 
-  it('shows control characters escaped and cuts long texts', () => {
+  it('escapes control characters and shortens long texts', () => {
     expect(digestFault('\u009b31m')).toContain('"\\u009b31m"');
     expect(digestFault('x'.repeat(100_000)).length).toBeLessThan(400);
   });

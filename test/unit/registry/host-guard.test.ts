@@ -37,7 +37,7 @@ describe('HostGuard', () => {
     [['a.example'], ['10.0.0.0/8'], 'a.example', 443, '10.1.2.3', true],
     [['a.example'], ['a.example'], 'a.example', 443, '1.2.3.4', true],
     [[], ['0.0.0.0/0'], '127.0.0.1', 5001, undefined, false],
-  ] as const)('allow %j, deny %j: %s:%i at %s is refused: %s', (allow, deny, host, port, address, refused) => {
+  ] as const)('with allow %j and deny %j: %s:%i at %s is refused: %s', (allow, deny, host, port, address, refused) => {
     const reference = port === 443 ? host : `${host}:${port}`;
     const refusal = guard(allow, deny).policyFor(reference).refusal(host, port, address);
     expect(refusal !== undefined).toBe(refused);
@@ -69,7 +69,7 @@ describe('HostGuard', () => {
     [CONFIGURED, 'special', '10.0.0.1', true],
     [CONFIGURED, 'special', '127.0.0.1', true],
     [CONFIGURED, 'special', '169.254.169.254', true],
-  ] as const)('%s at a %s address may send us to %s: refused is %s', (host, from, address, refused) => {
+  ] as const)('%s at a %s address can redirect to %s: refused is %s', (host, from, address, refused) => {
     const policy = guard([]).redirectPolicy({ host, address: from });
     expect(policy.refusal('next.example', 443, address) !== undefined).toBe(refused);
     // The result is the same for a literal address and for the name of another configured registry.
@@ -77,7 +77,7 @@ describe('HostGuard', () => {
     expect(policy.refusal('kind-registry', 5000, address) !== undefined).toBe(refused);
   });
 
-  it('lets a configured registry send us to itself, wherever it is', () => {
+  it('allows a configured registry to redirect to itself at any address', () => {
     const policy = guard([]).redirectPolicy({ host: CONFIGURED, address: 'public' });
     expect(policy.refusal(CONFIGURED, 443, '127.0.0.1')).toBeUndefined();
     expect(policy.refusal(CONFIGURED, 8443, '127.0.0.1')).toMatch(/is loopback, but the registry .* is public/);
@@ -121,7 +121,7 @@ describe('HostGuard', () => {
     '[::1]',
     '169.254.169.254',
     '[fd00:ec2::254]',
-  ])('refuses %s as a text when a proxy resolves it', (host) => {
+  ])('refuses %s as text when a proxy resolves it', (host) => {
     expect(guard([]).policyFor('x.example').refusal(host, 443, undefined, true)).toMatch(
       /is not an allowed address for images/,
     );
@@ -141,7 +141,7 @@ describe('HostGuard', () => {
     expect(onward.refusal(host, 443, undefined, true)).toBeUndefined();
   });
 
-  it('lets source.allow and source.deny decide about names that a proxy resolves', () => {
+  it('applies source.allow and source.deny to names that a proxy resolves', () => {
     expect(guard(['localhost']).policyFor('localhost').refusal('localhost.', 443, undefined, true)).toBeUndefined();
     expect(guard([], ['*.corp']).policyFor('a.corp').refusal('a.corp..', 443, undefined, true)).toMatch(/source\.deny/);
   });

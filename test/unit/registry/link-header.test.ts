@@ -23,7 +23,7 @@ describe('nextLink', () => {
     expect(nextLink(header)).toBe(expected);
   });
 
-  it('ends for any text, and returns a part of it', () => {
+  it('terminates for any text and returns a part of it', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('<', '>', ',', ';', '"', '\\', 'rel=next', ' ', 'a') }), (text) => {
         const link = nextLink(text);

@@ -232,7 +232,7 @@ describe('the steps of a login', () => {
     expect(nextLoginStep(before, outcome)).toEqual({ transition, action, state: { ...before, ...then } });
   });
 
-  it('are all tested, and have names of their own', () => {
+  it('are all tested and have unique names', () => {
     const names = LOGIN_TRANSITIONS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     expect(new Set(rows.map(({ transition }) => transition))).toEqual(new Set(names));

@@ -32,7 +32,7 @@ describe('mediaTypeOf', () => {
 });
 
 describe('parseManifest', () => {
-  it('takes an artifact without a config as its layers', () => {
+  it('treats an artifact without a config as its layers', () => {
     const layer = { mediaType: 'application/x-model', digest: config.digest, size: 2 };
     const json = { schemaVersion: 2, artifactType: 'application/x-model', layers: [layer] };
     expect(parse(json, OCI_MANIFEST)).toMatchObject({ kind: 'image', blobs: [layer] });

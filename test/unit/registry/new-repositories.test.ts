@@ -15,7 +15,7 @@ class EmptyRegistry {
 }
 
 describe('new repositories', () => {
-  it('hold what was brought to them, for ten minutes', async () => {
+  it('remember copied blobs for ten minutes', async () => {
     let now = 0;
     const repositories = new NewRepositories(() => now);
     const registry = new EmptyRegistry();
@@ -30,7 +30,7 @@ describe('new repositories', () => {
     expect(registry.asked).toBe(1);
   });
 
-  it('count as existing ones once something is lost, or more is in them than is remembered', async () => {
+  it('are treated as existing when content is lost or exceeds the memory', async () => {
     const repositories = new NewRepositories(() => 0);
     const registry = new EmptyRegistry();
     for (const name of ['lost', 'large']) await repositories.learn(registry, name, {});
@@ -40,7 +40,7 @@ describe('new repositories', () => {
     expect(repositories.has(HOST, 'large', 'sha256:1')).toBeUndefined();
   });
 
-  it('are remembered up to a number, the newest of them', async () => {
+  it('are remembered up to a limit, the newest ones', async () => {
     const repositories = new NewRepositories(() => 0);
     const registry = new EmptyRegistry();
     for (let i = 0; i <= 200; i += 1) await repositories.learn(registry, `app-${i}`, {});

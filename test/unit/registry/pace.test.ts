@@ -26,7 +26,7 @@ describe('the request rate for a registry', () => {
     [1 / 2, 0.55],
     [0.99, 1],
     [31.99, undefined],
-  ])('%d grows to %d with an answer', (limit, raised) => {
+  ])('%d increases to %d with an answer', (limit, raised) => {
     const grown = raisedPace({ limit, loweredAt: 3 });
     if (raised === undefined) expect(grown).toBeUndefined();
     else expect(grown?.limit).toBeCloseTo(raised);
@@ -45,7 +45,7 @@ describe('the request rate for a registry', () => {
 });
 
 describe('a gate', () => {
-  it('lets all pass until the registry refuses one, and then half as many', async () => {
+  it('allows all requests until the registry rejects one, and then half as many', async () => {
     const gate = new PaceGate(clock());
     const leaves = await Promise.all(Array.from({ length: 8 }, () => gate.waitForTurn(undefined)));
     leaves[0]?.('throttled');
@@ -64,7 +64,7 @@ describe('a gate', () => {
     await Promise.all(later);
   });
 
-  it('gives the turn of a request that was aborted to the next one', async () => {
+  it('gives the turn of an aborted request to the next one', async () => {
     const gate = new PaceGate(clock());
     const first = await gate.waitForTurn(undefined);
     first('throttled');
@@ -79,7 +79,7 @@ describe('a gate', () => {
   });
 });
 
-describe('the pulls that a registry has left', () => {
+describe('the remaining pulls of a registry', () => {
   /** Asks to send this many requests that are never answered. @returns those that were sent, also later */
   async function send(gates: PaceGates, host: string, count: number): Promise<readonly number[]> {
     const sent: number[] = [];
@@ -101,7 +101,7 @@ describe('the pulls that a registry has left', () => {
     ['0;w=21600', 1, 1],
     ['100;w=21600', 3, 9],
     ['unlimited', 3, 9],
-  ])('%s for %i replicas let one send %i at once', async (remaining, replicas, count) => {
+  ])('%s for %i replicas allow %i requests of one replica at once', async (remaining, replicas, count) => {
     const gates = new PaceGates(clock(), () => replicas);
     await report(gates, 'docker.io', remaining);
     expect(await send(gates, 'docker.io', 9)).toHaveLength(count);

@@ -32,7 +32,7 @@ describe('repositoryPath', () => {
     expect(() => repositoryPath(HOST, repository, ...rest)).toThrow(/cannot be part of a repository, tag or digest/);
   });
 
-  it('never leaves the repository, whatever the reference is', () => {
+  it('never leaves the repository for any reference', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('.', '/', '%', '2', 'e', '\\', '?', '#') })),

@@ -27,7 +27,7 @@ describe('the kind of a referrer', () => {
     expect(referrerKind(descriptor('a', type))).toBe(kind);
   });
 
-  it('puts signatures first, and of each kind the newest, by date or by their place in the list', () => {
+  it('puts signatures first, and the newest of each kind, by date or by their position in the list', () => {
     const sbom = descriptor('1', 'application/spdx+json');
     const old = descriptor('2', 'application/vnd.cncf.notary.signature', '2026-01-01T00:00:00Z');
     const other = descriptor('3', 'application/x');
@@ -45,7 +45,7 @@ describe('the fallback tag', () => {
 });
 
 describe('lists that were copied', () => {
-  it('are the same for the same digests in any order, and due again when unknown, unfinished or old', () => {
+  it('are equal for the same digests in any order, and due again when unknown, unfinished or old', () => {
     let now = 0;
     const copied = new CopiedReferrers(() => now);
     const [a, b] = [descriptor('a'), descriptor('b')];
@@ -62,7 +62,7 @@ describe('lists that were copied', () => {
 });
 
 describe('a tag that waits for signatures', () => {
-  it('waits for two tries, and begins again after it was published', () => {
+  it('waits for two attempts, and restarts after it was published', () => {
     const held = new HeldTags(() => 0);
     expect([held.hold('x'), held.hold('x'), held.hold('x'), held.hold('x')]).toEqual([1, 2, undefined, 1]);
     held.release('x');

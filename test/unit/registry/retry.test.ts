@@ -33,7 +33,7 @@ describe('withRetry', () => {
     expect(half.pauses).toEqual([50, 100]);
   });
 
-  it('waits as long as the registry asked, and a little more', async () => {
+  it('waits slightly longer than the registry asked', async () => {
     const error = new RegistryError('HTTP 429', { kind: 'throttled', host: 'r.example', retryAfter: 2_000 });
     const used = tools(0.5);
     await withRetry(policy, used, undefined, failing(error, 1));

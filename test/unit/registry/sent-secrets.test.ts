@@ -48,7 +48,7 @@ const secrets = fc.oneof(
 const shows = (text: string, written: string): boolean => text.includes(written) || text.includes(written.slice(0, 24));
 
 describe('the secrets of a login', () => {
-  it.each(Object.keys(ENCODINGS))('is blanked %s, alone and after a user name', (name) => {
+  it.each(Object.keys(ENCODINGS))('are redacted %s, alone and after a user name', (name) => {
     const encode = ENCODINGS[name] ?? ((secret) => secret);
     fc.assert(
       fc.property(secrets, fc.constantFrom('', 'user:', 'ab:', 'abc:', 'Basic '), (secret, before) => {
@@ -65,7 +65,7 @@ describe('the secrets of a login', () => {
     );
   });
 
-  it('is noted from Authorization headers: the password, its base64 and tokens', () => {
+  it('are recorded from Authorization headers: the password, its base64 and tokens', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), secrets, (user, password) => {
         const pair = base64(`${user.replaceAll(':', '')}:${password}`);
@@ -79,13 +79,13 @@ describe('the secrets of a login', () => {
     );
   });
 
-  it('leaves every other text as it is', () => {
+  it('are redacted without changing other text', () => {
     rememberSecret('hush1');
     expect(redactSecrets('pull hush1s, hush1; xhush1')).toBe('pull hush1s, ***; xhush1');
     expect(redactSecrets('HTTP 401 UNAUTHORIZED: no such user')).toBe('HTTP 401 UNAUTHORIZED: no such user');
   });
 
-  it('is blanked in errors and their parts, whatever of the answer they quote', () => {
+  it('are redacted in errors and their parts, whatever they quote', () => {
     rememberAuthorization(`Basic ${base64('tenant-a:CONFPW77')}`);
     const [said] = parseDiagnostics(
       JSON.stringify({ errors: [{ code: 'CONFPW77', message: 'got tenant-a:CONFPW77' }] }),
@@ -101,7 +101,7 @@ describe('the secrets of a login', () => {
     expect(error.message).toBe('GET https://r.example/v2/***: the token realm "https://x/***" is not a URL');
   });
 
-  it('is blanked before a long message is cut', () => {
+  it('are redacted before a long message is shortened', () => {
     rememberSecret('a-password-at-the-cut');
     const message = `${'x'.repeat(290)} a-password-at-the-cut`;
     expect(parseDiagnostics(JSON.stringify({ errors: [{ code: 'X', message }] }))[0]?.message).toMatch(/^x+ \*\*\*$/);

@@ -4,7 +4,7 @@ import { SinglePosts } from '../../../extension-service/src/registry/single-post
 const HOST = 'registry.example.com';
 
 describe('a registry that has not been tried', () => {
-  it('gets one blob on trial, and meanwhile no other', () => {
+  it('gets one blob as a trial, and no other in the meantime', () => {
     const posts = new SinglePosts();
     expect([posts.begin(HOST), posts.begin(HOST), posts.begin('other.example.com')]).toEqual(['trial', 'no', 'trial']);
   });
@@ -15,7 +15,7 @@ describe('a registry that has not been tried', () => {
     ['failed', (posts) => posts.failed(HOST), 'no'],
     ['was not reached', (posts) => posts.untried(HOST), 'trial'],
     ['has no blob to lose', (posts) => posts.lost(HOST), 'no'],
-  ])('that %s gets its next blob accordingly', (_, report, next) => {
+  ])('that %s receives its next blob accordingly', (_, report, next) => {
     const posts = new SinglePosts();
     posts.begin(HOST);
     report(posts);

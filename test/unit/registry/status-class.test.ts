@@ -175,7 +175,7 @@ describe('classOf', () => {
     expect({ kind: found.kind, retryable: found.retryable }).toEqual({ kind, retryable });
   });
 
-  it('never calls the source absent for a write', () => {
+  it('never reports an absent source for a write', () => {
     for (const what of ['PUT manifest', 'POST upload', 'PUT blob'] as const) {
       for (const code of ['', 'NAME_UNKNOWN', 'BLOB_UPLOAD_UNKNOWN', 'MANIFEST_UNKNOWN']) {
         expect(classOf(refusal(404, what, code, 'not found')).kind).toBe('missing');

@@ -16,7 +16,7 @@ describe('onTls', () => {
     ['a registry on plain HTTP', 'http://r.example/a', 'http://r.example/v2/'],
     ['an address on https', 'https://r.example/a', 'https://r.example/v2/'],
     ['another scheme', 'ftp://r.example/a', 'https://r.example/v2/'],
-  ])('leaves %s alone', (_, named, from) => {
+  ])('does not change %s', (_, named, from) => {
     expect(onTls(new URL(named), new URL(from))).toBeUndefined();
   });
 });

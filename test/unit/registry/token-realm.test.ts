@@ -83,7 +83,7 @@ describe('checkRealm', () => {
     expect(check(realm, origin(host, { tokenHosts: [to.toUpperCase()] })).href).toBe(realm);
   });
 
-  it('asks for no port where tokenHosts has none', () => {
+  it('requires no port when tokenHosts has none', () => {
     const from = origin('r.example.com', { tokenHosts: ['auth.test'] });
     expect(check('https://auth.test:8443/token', from).host).toBe('auth.test:8443');
     expect(() =>
@@ -106,7 +106,7 @@ describe('checkRealm', () => {
     );
   });
 
-  it('leaves out a user and a password in the URL', () => {
+  it('omits a user and a password in the URL', () => {
     expect(check('https://user:secret@r.example.com/token', origin('r.example.com')).href).toBe(
       'https://r.example.com/token',
     );

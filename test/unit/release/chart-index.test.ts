@@ -29,7 +29,7 @@ const release = (version: string, digest: string, seconds: number): object => ({
 describe('the index of the chart repository', () => {
   const first = indexOf(release('0.1.0', 'aa', 1_790_000_000));
 
-  it('has what Helm reads, with the time of the commit', () => {
+  it('contains the fields that Helm reads, with the time of the commit', () => {
     const created = '2026-09-21T14:13:20.000Z';
     expect(parse(first)).toEqual({
       apiVersion: 'v1',
@@ -45,7 +45,7 @@ describe('the index of the chart repository', () => {
     });
   });
 
-  it('keeps the versions that are published, as they are', () => {
+  it('keeps published versions unchanged', () => {
     const second = indexOf({ ...release('0.2.0', 'bb', 1_800_000_000), published: first });
     const entries = (parse(second) as Index).entries['image-swapper'] ?? [];
     expect(entries.map(({ version }) => version)).toEqual(['0.2.0', '0.1.0']);
@@ -54,7 +54,7 @@ describe('the index of the chart repository', () => {
     expect((parse(again) as Index).entries).toEqual((parse(second) as Index).entries);
   });
 
-  it('refuses a published version with other bytes, and what is not an index', () => {
+  it('refuses a published version with other bytes, and invalid indexes', () => {
     expect(() => indexOf({ ...release('0.1.0', 'bb', 1), published: first })).toThrow(
       'image-swapper 0.1.0 is published with digest aa, and this one has bb',
     );

@@ -56,7 +56,7 @@ describe('base images', () => {
     expect(asked.filter((line) => line.startsWith('HEAD') && line.includes('library/node'))).toHaveLength(2);
   });
 
-  it.each(['', 'sha256:0123', 'latest'])('are not printed when the registry gives the digest %j', async (digest) => {
+  it.each(['', 'sha256:0123', 'latest'])('are not printed when the registry returns the digest %j', async (digest) => {
     const { url } = await registry(digest);
     const { code, stdout, stderr } = await resolveAt(url);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -73,7 +73,7 @@ describe('base images', () => {
     ['', 1],
     [`debian@${DIGEST.slice(0, -1)}`, 1],
     [`debian@${DIGEST.slice(0, -1)}g`, 1],
-  ])('let the build of the Dockerfile go on: %j: exit code %i', (image, code) => {
+  ])('allow the build of the Dockerfile: %j: exit code %i', (image, code) => {
     expect(pinned(`debian@${DIGEST}`, image).status).toBe(code);
   });
 
@@ -86,7 +86,7 @@ describe('base images', () => {
 });
 
 describe('npm run image', () => {
-  it('says which tools to install, without a stack trace', () => {
+  it('names the tools to install, without a stack trace', () => {
     const { scripts } = JSON.parse(read('extension-service/package.json')) as { scripts: Record<string, string> };
     const [first = ''] = scripts['image']?.split(' && ') ?? [];
     const [, script = ''] = first.split(' ');
@@ -107,7 +107,7 @@ describe('install scripts', () => {
     expect(execFileSync('npm', ['config', 'get', 'ignore-scripts'], { encoding: 'utf8' }).trim()).toBe('true');
   });
 
-  it('are those of packages that work without them', () => {
+  it('belong only to packages that work without them', () => {
     const { packages } = JSON.parse(read('package-lock.json')) as {
       readonly packages: Readonly<Record<string, { readonly hasInstallScript?: boolean; readonly optional?: boolean }>>;
     };

@@ -46,8 +46,8 @@ function routes(filter: string, outcomes: AdmissionResult['containers'] = []) {
   return { route, ask, metrics, lines, hashes: policyHashes(config, namingTarget) };
 }
 
-describe('Gatekeeper about filters that read the Pod', () => {
-  it('leaves the images, is counted, and told once with the profile that would do', async () => {
+describe('Gatekeeper requests with filters that read the Pod', () => {
+  it('keep the images, are counted, and are reported once with the required profile', async () => {
     const { ask, metrics, lines, hashes } = routes("container.name == 'a'");
     for (const path of ['/v1/gatekeeper', '/v1/gatekeeper', '/v1/gatekeeper/filters-old']) {
       expect(JSON.parse(await ask(path, KEYS))).toMatchObject({
@@ -84,7 +84,7 @@ describe('a webhook configuration', () => {
   });
 });
 
-describe('the lines about admissions', () => {
+describe('log lines about admissions', () => {
   const container = { list: 'containers', index: 0, name: 'app', image: 'corp.test/app:1', object: {} } as const;
   const noAccess = { state: 'refused', message: 'corp.test/app:1: the Pod cannot read it at its source' } as const;
   const kept: AdmissionResult['containers'][number] = {
@@ -102,7 +102,7 @@ describe('the lines about admissions', () => {
       },
     });
 
-  it('say why source.accessCheck keeps an image', async () => {
+  it('explain why source.accessCheck keeps an image', async () => {
     const { ask, lines } = routes("container.image == 'a'", [kept]);
     await ask('/webhook', review('team-a'));
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
@@ -110,7 +110,7 @@ describe('the lines about admissions', () => {
     ]);
   });
 
-  it('of one namespace are few, whatever it creates, and those of another one are written', async () => {
+  it('of one namespace are limited, and those of another are still written', async () => {
     const { ask, lines } = routes("container.image == 'a'", [kept]);
     for (let n = 0; n < 2_000; n += 1) await ask('/webhook', review('evil'));
     await ask('/webhook', review('good'));

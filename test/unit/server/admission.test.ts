@@ -34,7 +34,7 @@ const never = new Promise<never>(() => undefined);
 const ended = Promise.resolve({ ok: true, outcome: OUTCOME } as const);
 
 it.each(['immediate', 'force'] as const)(
-  'an %s copy is let go when the deadline has passed',
+  'an %s copy is released when the deadline has passed',
   async (imageCopyPolicy) => {
     expect(await admit({ imageCopyPolicy }, false, never)).toMatchObject({ copy: 'late', letGo: 1 });
     expect(await admit({ imageCopyPolicy }, false, ended)).toMatchObject({ copy: 'finished', letGo: 0 });
@@ -46,7 +46,7 @@ it.each<readonly [string, Partial<Config>, boolean, CopyRequest]>([
   ['the target, which has it', {}, true, { isAwaited: false, swapped: true }],
   ['the target, by policy', { imageSwapPolicy: 'always' }, false, { isAwaited: false, swapped: true }],
   ['the source, while it waits', { imageCopyPolicy: 'immediate' }, false, { isAwaited: true, swapped: false }],
-])('a copy is asked for with what the Pod will name: %s', async (_, config, present, wish) => {
+])('a copy is requested with the image that the Pod will name: %s', async (_, config, present, wish) => {
   expect((await admit(config, present, ended)).wishes).toEqual([wish]);
 });
 
@@ -113,7 +113,7 @@ describe('source.accessCheck: pullSecrets', () => {
     ['the digest that the target has', {}, true, OTHER],
     ['the digest that a copy has brought', { imageCopyPolicy: 'immediate' }, false, OUTCOME.digest],
     ['the name alone, where the target is not looked at', { imageSwapPolicy: 'always' }, false, undefined],
-  ])('asks about %s', async (_, config, present, digest) => {
+  ])('checks access for %s', async (_, config, present, digest) => {
     const { asked, answer } = await review(config, present, granted);
     expect(asked).toMatchObject([{ digest, namespace: 'team-a' }]);
     expect(answer.containers[0]?.outcome).toBe('swapped');
@@ -138,7 +138,7 @@ describe('source.accessCheck: pullSecrets', () => {
     }
   });
 
-  it('asks nothing about an image that is kept anyway, and nothing when it is off', async () => {
+  it('checks nothing for an image that is kept anyway, or when it is off', async () => {
     expect((await review({}, false, granted)).asked).toEqual([]);
     const off = await review({}, true, { state: 'refused', message: 'no' }, false);
     expect([off.asked, off.answer.containers[0]?.outcome]).toEqual([[], 'swapped']);

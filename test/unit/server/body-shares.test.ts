@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { BodyShares } from '../../../extension-service/src/server/body-shares.js';
 
 describe('the memory for unfinished bodies', () => {
-  it('is taken from the largest body of the peer that holds most', () => {
+  it('is taken from the largest body of the peer with the largest share', () => {
     const evicted: string[] = [];
     const shares = new BodyShares(100);
     const open = (peer: string, name: string) => shares.open(peer, () => evicted.push(name));
@@ -42,7 +42,7 @@ describe('the memory for unfinished bodies', () => {
     expect(evicted).toEqual([]);
   });
 
-  it('takes back the body that asks for more when it is the largest itself', () => {
+  it('rejects the growing body when it is the largest itself', () => {
     const evicted: string[] = [];
     const shares = new BodyShares(100);
     const large = shares.open('peer', () => evicted.push('large'));

@@ -56,7 +56,7 @@ const block = (mark: string): string =>
   new RegExp(`<!-- ${mark} -->\n+\`\`\`\\w+\n(.*?)\n\`\`\``, 's').exec(page)?.[1] ?? '';
 
 describe('docs/explain.md', () => {
-  it('shows the JSON as it is: every key, in its place', async () => {
+  it('shows every key of the JSON in its order', async () => {
     expect(JSON.stringify(await explained(throttled), null, 2)).toBe(
       JSON.stringify(JSON.parse(block('json')), null, 2),
     );
@@ -86,7 +86,7 @@ describe('the text about a copy', () => {
     expect(explainText(await explained(copy), NOW).split('\n')).toContain(`  ${sentence}`);
   });
 
-  it('is left out where there is none', async () => {
+  it('is omitted without a copy', async () => {
     const answer = await explained(undefined);
     expect(answer.containers[0]).not.toHaveProperty('copy');
     expect(explainText(answer, NOW)).not.toContain('copy');
@@ -176,7 +176,7 @@ describe('the outcome matches admission', () => {
 });
 
 describe('a request with many images', () => {
-  it('looks for 50 of them, and says so of the others', async () => {
+  it('looks up 50 of them, and reports the others', async () => {
     const asked: string[] = [];
     const containers = Array.from({ length: 120 }, (_, n) => ({
       name: `c${n}`,
@@ -200,7 +200,7 @@ describe('a request with many images', () => {
 });
 
 describe('external text in an explanation', () => {
-  it('stays on its line, commands no terminal and holds no template', async () => {
+  it('stays on its line without terminal commands or templates', async () => {
     const message = 'the digest is \u009b31m{{ x }}\nand\u202e more\u001b[2J';
     const answer = await explained({ ...throttled, failure: { reason: 'invalid', message, retryable: false } });
     const text = explainText(answer, NOW);

@@ -17,26 +17,26 @@ function rulesFor(filters: readonly string[]) {
 }
 
 describe('decisions for Gatekeeper, which only sends images', () => {
-  it('is everything, when all filters are about the image', () => {
+  it('cover everything when all filters concern the image', () => {
     const rules = rulesFor([IMAGE]);
     expect(rules()).toEqual([IMAGE]);
     expect(rules('eu')).toEqual([IMAGE]);
     expect(rules(gatekeeperProfile([IMAGE]))).toEqual([IMAGE]);
   });
 
-  it('is the rest, when the policies of these very filters decide what is about the Pod', () => {
+  it('cover the remaining filters when the policies evaluate those on the Pod', () => {
     const rules = rulesFor([NAMESPACE, IMAGE]);
     expect(rules(gatekeeperProfile([NAMESPACE, IMAGE]))).toEqual([IMAGE]);
   });
 
-  it('is nothing, when policies of other filters ask, or of none', () => {
+  it('cover nothing when policies with other filters or none call', () => {
     const rules = rulesFor([NAMESPACE, IMAGE]);
     expect(rules()).toBeUndefined();
     expect(rules(gatekeeperProfile([IMAGE]))).toBeUndefined();
     expect(rules(gatekeeperProfile([IMAGE, NAMESPACE]))).toBeUndefined();
   });
 
-  it('is looked at once, and not before Gatekeeper asks', () => {
+  it('are computed once, when Gatekeeper calls', () => {
     const filters = Array.from({ length: 300 }, (_, i) => `obj.metadata.namespace == 'ns-${i}'`);
     const config = configOf({ source: { filters: filters.map((jmespath) => ({ jmespath })) } as never });
     const rules = compileRules(config, namingTarget);
@@ -61,7 +61,7 @@ describe('decisions for Gatekeeper, which only sends images', () => {
     expect(divided).toBe(1);
   });
 
-  it('is nothing, when no policies could decide a filter', () => {
+  it('cover nothing when no policy can evaluate a filter', () => {
     const filters = [NAMESPACE, OTHER];
     expect(rulesFor(filters)(gatekeeperProfile(filters))).toBeUndefined();
   });

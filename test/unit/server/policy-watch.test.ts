@@ -18,7 +18,7 @@ async function watch(hashes: readonly (string | undefined)[]) {
 }
 
 describe('Gatekeeper where nothing can be decided', () => {
-  it('is reported once for each profile, with the one that is expected', () => {
+  it('is reported once per profile, with the expected one', () => {
     const told: unknown[] = [];
     const policies = new PolicyWatch(
       () => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }),
@@ -37,7 +37,7 @@ describe('Gatekeeper where nothing can be decided', () => {
 });
 
 describe('policies that were rendered for another configuration', () => {
-  it('are counted each time and told once', async () => {
+  it('are counted each time and reported once', async () => {
     expect(await watch(['old', 'old', 'older', 'old'])).toEqual({
       counted: [{ route: 'kyverno', value: 4 }],
       told: [
@@ -47,7 +47,7 @@ describe('policies that were rendered for another configuration', () => {
     });
   });
 
-  it('are none that fit, and none that say nothing', async () => {
+  it('exclude matching policies and policies without a hash', async () => {
     expect(await watch(['aaa', undefined])).toEqual({ counted: [], told: [] });
   });
 
@@ -66,7 +66,7 @@ describe('their remedy', () => {
       /the leader applies the policies; .* the leader's log$/,
       /the leader applies the policies; .* the leader's log$/,
     ],
-  ])('is said; with the policies managed: %s', (managed, mismatch, undecided) => {
+  ])('is named, with managed policies: %s', (managed, mismatch, undecided) => {
     const told: string[] = [];
     const policies = new PolicyWatch(
       () => ({ kyverno: 'aaa', webhook: 'aaa', gatekeeper: 'bbb' }),

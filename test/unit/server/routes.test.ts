@@ -76,7 +76,7 @@ describe('POST /v1/kyverno', () => {
   it.each([
     ['an object, as a MutatingPolicy sends it', REQUEST, false],
     ['a JSON string, as a ClusterPolicy sends it', JSON.stringify(REQUEST), true],
-  ])('takes the request as %s', async (_name, request, close) => {
+  ])('accepts the request as %s', async (_name, request, close) => {
     const { review, requests } = reviewer();
     const answer = await answerKyverno(JSON.stringify({ request }), review);
     expect(answer).toMatchObject({ status: 200, close });
@@ -95,20 +95,20 @@ describe('POST /v1/kyverno', () => {
     expect(body(answer)).toEqual({ images: {}, patches: [] });
   });
 
-  it('takes what the Kyverno command line leaves out from the Pod', async () => {
+  it('reads fields from the Pod that the Kyverno command line omits', async () => {
     const { review, requests } = reviewer();
     await answerKyverno(JSON.stringify({ request: { object: POD } }), review);
     expect(requests[0]).toMatchObject({ operation: 'CREATE', namespace: 'team-a', uid: '', dryRun: false });
   });
 
-  it('passes dry runs and old objects on', async () => {
+  it('forwards dry runs and old objects', async () => {
     const { review, requests } = reviewer();
     const update = { ...REQUEST, operation: 'UPDATE', oldObject: POD, dryRun: true };
     await answerKyverno(JSON.stringify({ request: update }), review);
     expect(requests[0]).toMatchObject({ operation: 'UPDATE', dryRun: true, oldPod: POD });
   });
 
-  it('is a 5xx with the reason when a failed copy refuses the Pod, for the policy to decide', async () => {
+  it('answers 5xx with the reason when a failed copy refuses the Pod', async () => {
     const answer = await answerKyverno(JSON.stringify({ request: REQUEST }), reviewer(DENIED).review);
     expect(answer.status).toBe(502);
     expect(body(answer)).toEqual({ error: { code: 'copy_failed', message: 'container app: nginx:1.27: not found' } });
@@ -195,7 +195,7 @@ describe('POST /webhook', () => {
     });
   });
 
-  it('refuses the Pod only for a failed copy under imageCopyFailure: deny', async () => {
+  it('refuses the Pod only after a failed copy under imageCopyFailure: deny', async () => {
     const answer = await answerWebhook(reviewOf('admission.k8s.io/v1'), reviewer(DENIED).review);
     expect(body(answer)).toMatchObject({
       response: { allowed: false, status: { message: 'image-swapper: container app: nginx:1.27: not found' } },
@@ -214,7 +214,7 @@ describe('POST /webhook', () => {
   });
 
   it.each(['{}', '[]', '{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v2"}'])(
-    'does not take %s',
+    'does not accept %s',
     async (text) => {
       await expect(answerWebhook(text, reviewer().review)).rejects.toThrow(/not an AdmissionReview/);
     },
@@ -245,12 +245,12 @@ describe('POST /v1/gatekeeper', () => {
     });
   });
 
-  it('passes everything through when we fail', async () => {
+  it('keeps all images when the service fails', async () => {
     const answer = await answerGatekeeper(ask(['nginx']), () => Promise.reject(new Error('boom')));
     expect(body(answer)).toMatchObject({ response: { items: [{ key: 'nginx', value: 'nginx' }] } });
   });
 
-  it.each(['{}', ask('nginx'), ask([1]), ask({})])('does not take %s', async (text) => {
+  it.each(['{}', ask('nginx'), ask([1]), ask({})])('does not accept %s', async (text) => {
     await expect(answerGatekeeper(text, async (images) => images)).rejects.toThrow(/ProviderRequest/);
   });
 
@@ -267,7 +267,7 @@ describe('POST /v1/gatekeeper', () => {
   it.each([
     [1_000, 'y'],
     [1_001, 'x'],
-  ])('of a list of %i looks at none if it is too long', async (length, value) => {
+  ])('checks no image of a list of %i if it is too long', async (length, value) => {
     const answer = await answerGatekeeper(ask(Array.from({ length }, () => 'x')), async (images) =>
       images.map(() => 'y'),
     );
@@ -279,7 +279,7 @@ describe('POST /v1/gatekeeper', () => {
 
 /** Guarantees of the design for every response to Kyverno. */
 describe('answers', () => {
-  it('never hold statusCode, body or template braces', async () => {
+  it('never contain statusCode, body or template braces', async () => {
     const answers = [
       await answerKyverno(JSON.stringify({ request: REQUEST }), reviewer().review),
       await answerKyverno(JSON.stringify({ request: REQUEST }), reviewer(DENIED).review),

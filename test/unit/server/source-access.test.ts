@@ -25,8 +25,8 @@ function gate(answer: () => Promise<SourceAccess>) {
   return { made, check, asked: () => asked, wait: (milliseconds: number) => void (now += milliseconds) };
 }
 
-describe('the gate in front of the worker that checks access', () => {
-  it('remembers what everybody may read for as long as the worker does, by image and digest', async () => {
+describe('the access check in front of the worker', () => {
+  it('remembers public images by image and digest for as long as the worker', async () => {
     const { check, asked, wait } = gate(async () => open);
     expect([(await check()).state, (await check()).state, asked()]).toEqual(['granted', 'granted', 1]);
     await check('app', OTHER_DIGEST);
@@ -38,14 +38,14 @@ describe('the gate in front of the worker that checks access', () => {
   });
 
   it.each<SourceAccess>([own, { state: 'refused', message: '' }, { state: 'unknown', message: '' }])(
-    'asks each time about what depends on secrets: $state',
+    'checks images that depend on secrets each time: $state',
     async (answer) => {
       const { check, asked } = gate(async () => answer);
       expect([await check(), await check(), asked()]).toEqual([answer, answer, 2]);
     },
   );
 
-  it('forgets with the configuration, also an answer that is on its way', async () => {
+  it('is cleared with the configuration, including pending answers', async () => {
     let resolve: (access: SourceAccess) => void = () => undefined;
     const { made, check, asked } = gate(() => new Promise((done) => (resolve = done)));
     const first = check();

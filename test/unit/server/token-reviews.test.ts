@@ -42,7 +42,7 @@ describe('reviews of tokens', () => {
     expect(asked).toHaveLength(4);
   });
 
-  it('ask once for a token however many requests come with it', async () => {
+  it('send one review for a token, however many requests contain it', async () => {
     const { asked, answer, reviews } = world();
     const users = Array.from({ length: 50 }, () => reviews.user('good', 'audience'));
     await answer();
@@ -50,7 +50,7 @@ describe('reviews of tokens', () => {
     expect(asked).toEqual(['good']);
   });
 
-  it('keep another audience apart', async () => {
+  it('keep audiences separate', async () => {
     const { asked, answer, reviews } = world();
     const users = [reviews.user('good', 'one'), reviews.user('good', 'two')];
     await answer();
@@ -58,7 +58,7 @@ describe('reviews of tokens', () => {
     expect(asked).toEqual(['good', 'good']);
   });
 
-  it('ask for at most sixteen at once, and keep valid tokens when thousands are invented', async () => {
+  it('send at most sixteen reviews at once, and keep valid tokens when clients invent thousands', async () => {
     const { asked, answer, ask, reviews } = world();
     await ask('good');
     const flood = Array.from({ length: 17 }, (_, index) => reviews.user(`bad-${index}`, 'audience'));
@@ -71,7 +71,7 @@ describe('reviews of tokens', () => {
     expect(asked).toHaveLength(before);
   });
 
-  it('remember no failure to review', async () => {
+  it('do not remember failed reviews', async () => {
     let isDown = true;
     const reviews = new TokenReviews(
       () => (isDown ? Promise.reject(new Error('TokenReview: status 500')) : Promise.resolve('kyverno')),
@@ -82,7 +82,7 @@ describe('reviews of tokens', () => {
     expect(await reviews.user('good', 'audience')).toBe('kyverno');
   });
 
-  it('do not ask for what is not a token', async () => {
+  it('send no review for invalid tokens', async () => {
     const { asked, reviews } = world();
     expect(await reviews.user('', 'audience')).toBeUndefined();
     expect(await reviews.user('x'.repeat(20_000), 'audience')).toBeUndefined();

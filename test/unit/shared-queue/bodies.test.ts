@@ -59,7 +59,7 @@ describe('the body of a job', () => {
     );
   });
 
-  it('is refused under the id, or with the name, of another image', () => {
+  it('is refused under the id or name of another image', () => {
     fc.assert(
       fc.property(images, images, (one, other) => {
         const [mine, evil] = [jobOf(one), jobOf(other)];
@@ -71,11 +71,11 @@ describe('the body of a job', () => {
     );
   });
 
-  it('is refused whatever else it is, and never throws', () => {
+  it('is refused for any other value, without throwing', () => {
     fc.assert(fc.property(fc.jsonValue(), (data) => typeof readBody('c1', data, rules) === 'string'));
   });
 
-  it('holds no credentials, and fits or is not stored', () => {
+  it('contains no credentials, and is stored only within the size limit', () => {
     const pull = { namespace: 'a', serviceAccount: 'b', secretNames: ['c'] };
     expect(bodyOf(jobOf('nginx', { pull }))).toEqual({
       v: 1,
@@ -114,12 +114,12 @@ describe('the body of a result', () => {
         },
       },
     ],
-  ] as const)('is read as it was written: %s', (_, result) => {
+  ] as const)('is read back unchanged: %s', (_, result) => {
     const body = resultBody(job, result);
     expect(readResult(JSON.parse(JSON.stringify(body)), job)).toEqual(body);
   });
 
-  it('is not believed for another digest than the one asked for, or of no known shape', () => {
+  it('is rejected for another digest than the requested one, or in an unknown form', () => {
     const pinned = jobOf(`nginx@${DIGEST}`);
     expect(readResult(resultBody(pinned, { ok: true, outcome: OUTCOME }), pinned)).toBeUndefined();
     expect(readResult({ did: {}, ok: true, outcome: { ...OUTCOME, digest: 'x' } }, job)).toBeUndefined();

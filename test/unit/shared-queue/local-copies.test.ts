@@ -11,7 +11,7 @@ const quiet = (): void => undefined;
 const settledPromises = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('copies that a replica makes', () => {
-  it('begin in turns of the namespaces, within the slots', async () => {
+  it('start in turns of the namespaces, within the slots', async () => {
     const copier = new HeldCopier();
     const copies = new LocalCopies(copier, { concurrency: 1 }, quiet);
     const of = (name: string, namespace: string) =>
@@ -38,7 +38,7 @@ describe('copies that a replica makes', () => {
     expect(await other).toMatchObject({ ok: true });
   });
 
-  it('end while a registry asks for a wait, and are made again afterwards', async () => {
+  it('end while a registry requires a wait, and are repeated afterwards', async () => {
     let now = 0;
     const copier = new HeldCopier();
     const copies = new LocalCopies(copier, { concurrency: 4 }, quiet, () => now);
@@ -128,7 +128,7 @@ describe('limits with a queue server', () => {
 });
 
 describe('NamedLock', () => {
-  it('let one in after another, and forget who gave up', async () => {
+  it('admits callers one after another, and forgets those that gave up', async () => {
     const lock = new NamedLock();
     const release = await lock.acquire('a', never);
     const abort = new AbortController();

@@ -46,8 +46,8 @@ function setup(answer: (reference: TargetReference) => string | undefined | Prom
   return { registry, clock, index };
 }
 
-describe('lives of answers', () => {
-  it('believes "there" for a minute and notices within it that the image was pruned', async () => {
+describe('lifetimes of answers', () => {
+  it('keeps "present" for a minute, and detects within it that the image was pruned', async () => {
     let digest: string | undefined = DIGEST;
     const { registry, clock, index } = setup(() => digest);
     expect(await index.find('t', reference('nginx'), NEVER)).toEqual({
@@ -67,7 +67,7 @@ describe('lives of answers', () => {
     expect(registry.asked).toHaveLength(2);
   });
 
-  it('believes "not there" for five seconds', async () => {
+  it('keeps "absent" for five seconds', async () => {
     const { registry, clock, index } = setup(() => undefined);
     await index.find('t', reference('nginx'), NEVER);
     clock.now = 4_999;
@@ -80,7 +80,7 @@ describe('lives of answers', () => {
   it.each([
     [0, 48_000],
     [0.999, 71_900],
-  ])('spreads the life of "there" by a fifth (random %f)', async (random, life) => {
+  ])('varies the lifetime of "present" by a fifth (random %f)', async (random, life) => {
     const clock = { now: 0 };
     const index = new ExistenceIndex(new Registry(() => DIGEST), { now: () => clock.now, random: () => random });
     await index.find('t', reference('nginx'), NEVER);
@@ -90,7 +90,7 @@ describe('lives of answers', () => {
     expect(index.known(reference('nginx'))).toBeUndefined();
   });
 
-  it('knows our own copies at once, even where "not there" was remembered', async () => {
+  it('knows its own copies at once, even after "absent" was remembered', async () => {
     const { registry, index } = setup(() => undefined);
     await index.find('t', reference('nginx'), NEVER);
     index.learn(reference('nginx'), DIGEST);
@@ -119,7 +119,7 @@ describe('one lookup', () => {
     expect(registry.asked).toHaveLength(1);
   });
 
-  it('that outlives the budget answers unknown now and is remembered for the next', async () => {
+  it('that exceeds the budget answers unknown, and its result is remembered for the next', async () => {
     let answer: (digest: string) => void = () => undefined;
     const { registry, index } = setup(() => new Promise((resolve) => (answer = resolve)));
     const late = await index.find('t', reference('nginx'), Promise.resolve());
@@ -152,7 +152,7 @@ describe('a target that fails', () => {
     expect(await index.find('t', reference('nginx'), NEVER)).toMatchObject({ state: 'present' });
   });
 
-  it('and does not answer gets no requests for a while, then one', async () => {
+  it('and does not answer gets no requests for some time, then one', async () => {
     let broken = true;
     const { registry, clock, index } = setup(() => (broken ? Promise.reject(new Refusal('unreachable')) : DIGEST));
     for (let i = 0; i < 10; i += 1) await index.find('t', reference(`image-${i}`), NEVER);
@@ -167,7 +167,7 @@ describe('a target that fails', () => {
     expect(await index.find('t', reference('redis'), NEVER)).toMatchObject({ state: 'present' });
   });
 
-  it('does not keep the other targets from being asked', async () => {
+  it('does not prevent lookups in other targets', async () => {
     const { index } = setup(({ repository }) =>
       repository.endsWith('down') ? Promise.reject(new Refusal('unreachable')) : DIGEST,
     );
@@ -178,7 +178,7 @@ describe('a target that fails', () => {
 });
 
 describe('the breaker', () => {
-  it('lets one caller through after the pause, and stays open when that fails', () => {
+  it('allows one caller after the pause, and stays open when it fails', () => {
     let now = 0;
     const breaker = new CircuitBreaker({ now: () => now, threshold: 2, pause: 100 });
     breaker.failed();

@@ -40,14 +40,14 @@ describe("the registries that a login to Google's may be sent to", () => {
     expect(artifactRegistryCovers(gcp, false)(host, 'p/r/x')).toBe(expected);
   });
 
-  it("is a source's own repository when it impersonates", () => {
+  it("include only a source's own repository when it impersonates", () => {
     const covers = artifactRegistryCovers({ ...gcp, serviceAccount: 'a@b.iam.gserviceaccount.com' }, false);
     expect(covers(HOST, 'example.com/team/mirror/docker.io/library/nginx')).toBe(true);
     expect(covers(HOST, 'example.com/team/mirror2/x')).toBe(false);
     expect(covers('us-docker.pkg.dev', 'example.com/team/mirror/x')).toBe(false);
   });
 
-  it('knows its own repository by whole parts', () => {
+  it('match its own repository by complete path segments', () => {
     const owns = artifactRegistryOwns(gcp);
     expect(owns(HOST, 'example.com/team/mirror/x')).toBe(true);
     expect(owns(`${HOST}:443`, 'example.com/team/mirror/x')).toBe(true);
@@ -69,13 +69,13 @@ describe('several logins', () => {
   const users = async (clouds: readonly CloudLogin[], repository: string): Promise<readonly unknown[]> =>
     (await cloudKeychain(clouds).resolve(HOST, repository)).map((found) => ('username' in found ? found.username : ''));
 
-  it("try the repository's own first, then one other", async () => {
+  it("are tried with the repository's own first, then one other", async () => {
     const clouds = [cloud('a', 'x'), cloud('b', 'y'), cloud('target', 'z')];
     expect(await users(clouds, 'y')).toEqual(['b', 'target']);
     expect(await users(clouds, 'somewhere')).toEqual(['target']);
   });
 
-  it('must have their own, and can do without another', async () => {
+  it('need their own, but no other', async () => {
     const clouds = [cloud('a', 'x', false), cloud('b', 'y')];
     await expect(users(clouds, 'x')).rejects.toThrow('no login for a');
     expect(await users([cloud('a', 'x', false)], 'somewhere')).toEqual([]);
@@ -137,12 +137,12 @@ describe('settings of a repository', () => {
     expect(desiredRepository(gcp, actual)).toEqual({});
   });
 
-  it('know that a key can only be given to a new repository', () => {
+  it('report that a key can only be set on a new repository', () => {
     const withKey = { ...gcp, repository: { labels: [], kmsKey: 'k' } };
     expect(settingsDrift(withKey, {})).toEqual([{ key: 'repository.kmsKey', path: undefined }]);
   });
 
-  it('give readers the role beside what others gave, conditions untouched', () => {
+  it('grant readers the role without changing other grants and conditions', () => {
     const conditional = {
       role: 'roles/artifactregistry.reader',
       members: ['user:a@b'],
@@ -163,7 +163,7 @@ describe("Google's program", () => {
   const programs = { kubernetes: 'k', aws: 'a', gcp: 'g' };
   const place = '{location: us, projectId: my-project, repositoryId: main}';
 
-  it('goes to the background worker for a target or a source of Google only', () => {
+  it('is loaded into the background worker only for a Google target or source', () => {
     const other = parse('target: {type: oci, oci: {registry: r.example.com}}\n').config;
     expect(neededPrograms(other, programs)).toEqual({ kubernetes: 'k' });
     const target = parse(`target: {type: gcp, gcp: ${place}}\n`).config;

@@ -36,7 +36,7 @@ describe('metrics', () => {
     expect(named(page).filter((name) => !all.includes(name))).toEqual([]);
   });
 
-  it('have a help text of their own and no label that Pods could fill', async () => {
+  it('have their own help text and no label that Pods control', async () => {
     const metrics = await ownMetrics();
     expect(new Set(metrics.map(({ help }) => help)).size).toBe(metrics.length);
     const labels = new Set(metrics.flatMap((metric) => metric.labels));
@@ -48,7 +48,7 @@ describe('metrics', () => {
   it.each([
     ['alerts', alerts],
     ['the dashboard', dashboard],
-  ])('are those that %s ask for', async (_what, text) => {
+  ])('include those that %s use', async (_what, text) => {
     const series = await seriesNames();
     expect(named(text).length).toBeGreaterThan(5);
     expect(named(text).filter((name) => !series.has(name))).toEqual([]);
@@ -60,7 +60,7 @@ describe('metrics', () => {
   });
 });
 
-it('the page begins with the way from the commonest symptom to its cause', () => {
+it('the page begins with the most common symptom and its cause', () => {
   const [, first = ''] = page.split(/^## /m);
   expect(first).toMatch(/^An image is not swapped, or not mirrored\n/);
   for (const tool of ['explain', 'status', 'get events', '/metrics', 'check --online', 'get lease']) {
@@ -81,7 +81,7 @@ it('the page begins with the way from the commonest symptom to its cause', () =>
 });
 
 describe('alerts', () => {
-  it('say what is wrong and where to read what to do', () => {
+  it('name the problem and the documentation of its remedy', () => {
     expect(rules.length).toBeGreaterThan(10);
     for (const { alert, annotations } of rules) {
       const { summary = '', description = '', runbook_url: runbook = '' } = annotations;
@@ -93,7 +93,7 @@ describe('alerts', () => {
     }
   });
 
-  it('tell installations apart: what is summed up is summed up by namespace and job', () => {
+  it('distinguish installations: sums are by namespace and job', () => {
     expect(repository).toMatch(/^https:\/\/[a-z.]+\/[\w-]+\/[\w-]+$/);
     for (const { alert, expr } of rules) {
       const grouped = expr.match(/\b(?:by|on) \([^)]+\)/g) ?? [];
@@ -102,7 +102,7 @@ describe('alerts', () => {
     }
   });
 
-  it('of the documentation are those that there are', () => {
+  it('in the documentation are the existing ones', () => {
     const documented = new Set(page.match(/\bImageSwapper[A-Z]\w+/g));
     expect([...documented].sort()).toEqual(rules.map(({ alert }) => alert).sort());
   });

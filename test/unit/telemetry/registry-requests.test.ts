@@ -62,7 +62,7 @@ it.each([
   expect(isCountedPull(host, action, response as never)).toBe(isPull);
 });
 
-it('names configured and well-known registries, and calls every other one other', () => {
+it('labels configured and well-known registries, and every other one as other', () => {
   const label = registryLabels(['harbor.example.com:5000']);
   expect(['harbor.example.com:5000', 'docker.io', 'evil.test', ''].map(label)).toEqual([
     'harbor.example.com:5000',
@@ -72,7 +72,7 @@ it('names configured and well-known registries, and calls every other one other'
   ]);
 });
 
-it('adds up, and tells what came since the last report', async () => {
+it('adds up requests and reports those since the last report', async () => {
   const tally = new RequestTally();
   const metrics = createMetrics();
   const { onReport, onRequest } = requestMetrics(metrics);

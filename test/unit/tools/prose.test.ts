@@ -7,13 +7,13 @@ const places = async (path: string, text: string): Promise<string[]> =>
   (await lintProse(path, text)).map(({ line, rule }) => `${line} ${rule}`);
 
 describe('the prose linter', () => {
-  it('reads Markdown, and leaves code out', async () => {
+  it('reads Markdown without its code', async () => {
     const text =
       'A fine sentence.\n\nThe target has it not.\n\n```\nThe target has it not.\n```\n\nUse `has it not`.\n';
     expect(await places('docs/page.md', text)).toEqual(['3 banned-turns']);
   });
 
-  it('reads comments and messages of a program with the line where they stand', async () => {
+  it('reads comments and messages of a program with their lines', async () => {
     const text = [
       '/**',
       ' * Copies an image.',
@@ -47,7 +47,7 @@ describe('the prose linter', () => {
 describe('the baseline', () => {
   const baseline = { 'a.ts': { 'banned-turns': 2 }, 'gone.ts': { 'max-comma': 1 } };
 
-  it('allows as many findings of a rule as a file had, and no more', () => {
+  it('allows as many findings of a rule as the file had before', () => {
     const two = [finding('a.ts', 'banned-turns', 1), finding('a.ts', 'banned-turns', 9)];
     expect(aboveBaseline(baseline, two)).toEqual([]);
     const three = [...two, finding('a.ts', 'banned-turns', 12)];

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { BoundedMap } from '../../../extension-service/src/util/bounded-map.js';
 
-it('forgets the entry that was set longest ago, and says which', () => {
+it('removes and returns the oldest entry', () => {
   const forgotten: [string, number][] = [];
   const map = new BoundedMap<string, number>(2, (key, value) => forgotten.push([key, value]));
   map.set('a', 1).set('b', 2).set('a', 3).set('c', 4);

@@ -17,13 +17,13 @@ describe('the log line budget', () => {
     expect(takes(lines, 'a', 2)).toEqual([2, undefined]);
   });
 
-  it('is spent by one key without the lines of another', () => {
+  it('is used by one key without affecting another', () => {
     const { lines } = start();
     takes(lines, 'evil', 100);
     expect(lines.take('good')).toBe(0);
   });
 
-  it('is spent by all together when keys are invented', () => {
+  it('is shared by all keys when clients invent them', () => {
     const { lines, wait } = start();
     const invented = Array.from({ length: 100 }, (_, n) => lines.take(`invented-${n}`));
     expect(invented.filter((leftOut) => leftOut !== undefined)).toHaveLength(5);
@@ -31,7 +31,7 @@ describe('the log line budget', () => {
     expect([lines.take('good'), lines.take('better'), lines.take('late')]).toEqual([0, 0, undefined]);
   });
 
-  it('is spent faster by long lines', () => {
+  it('is used faster by long lines', () => {
     const { lines } = start();
     expect([lines.take('a', 3), lines.take('a')]).toEqual([0, undefined]);
   });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { LogRateLimiter } from '../../../extension-service/src/util/log-rate-limiter.js';
 
-it('lets each key through once an interval, and remembers no more than its capacity', () => {
+it('allows each key once per interval, and remembers a bounded number of keys', () => {
   let now = 0;
   const lines = new LogRateLimiter(1_000, () => now, 2);
   expect([lines.shouldLog('a'), lines.shouldLog('a'), lines.shouldLog('b')]).toEqual([true, false, true]);

@@ -81,7 +81,7 @@ export function mergeJobs(known: MirrorJob, job: MirrorJob): MirrorJob {
   };
 }
 
-/** What a copy includes. */
+/** The scope of a copy. */
 type Coverage = Pick<MirrorJob, 'force' | 'presenceCheck' | 'allReferrers'>;
 
 /** Whether a job needs more than another one covers. */

@@ -62,12 +62,12 @@ const visitsOf = (way: string, proxy: string): [AddressCase, Visit][] =>
     .map((visit, index) => [ADDRESS_CASES[index] as AddressCase, visit]);
 
 describe.skipIf(!canMakeNamespaces)('the attack on addresses', () => {
-  it('has at least 120 cases for each way', () => {
+  it('has at least 120 cases for each route', () => {
     expect(ADDRESS_CASES.length).toBeGreaterThanOrEqual(120);
     expect(report.visits).toHaveLength(ADDRESS_CASES.length * ROUTES_TO_ADDRESS.length * PROXIES.length);
   });
 
-  it.each(ROUTES_TO_ADDRESS)('by %s, without a proxy, touches what is allowed and nothing else', (way) => {
+  it.each(ROUTES_TO_ADDRESS)('by %s without a proxy, reaches only allowed addresses', (way) => {
     const seen = visitsOf(way, '');
     for (const [address, visit] of seen) {
       const allowed = isAllowedVisit(address, way);
@@ -84,16 +84,19 @@ describe.skipIf(!canMakeNamespaces)('the attack on addresses', () => {
 
   it.each(
     ROUTES_TO_ADDRESS.flatMap((way) => PROXIES.filter((proxy) => proxy !== '').map((proxy) => [way, proxy] as const)),
-  )('by %s, with a proxy at %s, asks the proxy for what is allowed, and touches nothing itself', (way, proxy) => {
-    for (const [address, visit] of visitsOf(way, proxy)) {
-      expect([visit.host, visit.tripwireHits]).toEqual([visit.host, []]);
-      // The proxy checks the address of a name, except for names that are internal on every machine.
-      const isName = address.resolves !== undefined;
-      const allowed = isName ? address.knownName !== true : isAllowedVisit(address, way);
-      expect([visit.host, visit.connects.length > 0]).toEqual([visit.host, allowed]);
-      if (!allowed && way !== 'location') expect([visit.host, visit.kind]).toEqual([visit.host, 'refused']);
-    }
-  });
+  )(
+    'by %s with a proxy at %s, requests only allowed addresses from the proxy and connects to none itself',
+    (way, proxy) => {
+      for (const [address, visit] of visitsOf(way, proxy)) {
+        expect([visit.host, visit.tripwireHits]).toEqual([visit.host, []]);
+        // The proxy checks the address of a name, except for names that are internal on every machine.
+        const isName = address.resolves !== undefined;
+        const allowed = isName ? address.knownName !== true : isAllowedVisit(address, way);
+        expect([visit.host, visit.connects.length > 0]).toEqual([visit.host, allowed]);
+        if (!allowed && way !== 'location') expect([visit.host, visit.kind]).toEqual([visit.host, 'refused']);
+      }
+    },
+  );
 
   it('writes brackets around an IPv6 address in a CONNECT', () => {
     const ipv6Visits = report.visits.filter(
@@ -104,7 +107,7 @@ describe.skipIf(!canMakeNamespaces)('the attack on addresses', () => {
     for (const target of asked) expect(target).toMatch(/^\[[0-9a-f:]+\]:443$/);
   });
 
-  it('judges the address that it connects to when a name changes its address', () => {
+  it('checks the address that it connects to when a name changes its address', () => {
     expect(report.rebound).toEqual([]);
     expect(report.reboundKinds).toEqual(report.reboundKinds.map(() => 'refused'));
     expect(report.reboundKinds).toHaveLength(8);

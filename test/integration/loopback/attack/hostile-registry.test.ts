@@ -121,7 +121,7 @@ describe('a hostile registry', () => {
     expect(text).not.toContain(Buffer.from(`${login.username}:${login.password}`).toString('base64'));
   });
 
-  it('never-answers: it is given up, and the target is not asked for an upload', async () => {
+  it('never-answers: the copy is abandoned, and no upload starts at the target', async () => {
     const { error, hostile, target } = await copyFrom('never-answers', {}, { headers: 100 });
     expect({ kind: error?.kind, host: error?.host }).toEqual({ kind: 'unreachable', host: hostile.host });
     expect(target.accessLog.filter(({ method }) => method === 'POST')).toEqual([]);
@@ -140,7 +140,7 @@ describe('a hostile registry', () => {
     await until('its connections are idle or closed', async () => (await hostile.connections()) <= 4);
   });
 
-  it('brackets: cost little CPU', async () => {
+  it('brackets: the copy uses little CPU', async () => {
     const { cpu, hostile } = await copyFrom('brackets');
     // The copier reads 4 MB once, without retries, and does not parse them.
     expect(hostile.log.filter(({ method, path }) => method === 'GET' && path.includes('/manifests/'))).toHaveLength(1);
@@ -166,7 +166,7 @@ describe('a hostile registry', () => {
     expectUntouched(seen);
   });
 
-  it('platform-is-null: the image is copied whole', async () => {
+  it('platform-is-null: the complete image is copied', async () => {
     const seen = await copyFrom('platform-is-null');
     expect([seen.error, seen.digest]).toEqual([undefined, seen.hostile.digest]);
     expect(seen.target.manifest(REPOSITORY, 'v1')?.digest).toBe(seen.hostile.digest);
@@ -181,7 +181,7 @@ describe('a hostile registry', () => {
     expectUntouched(seen);
   });
 
-  it('realm-of-another-site: its server is not given the login', async () => {
+  it('realm-of-another-site: its server does not receive the login', async () => {
     const logins: string[] = [];
     const other = createServer((socket) => {
       socket.on('error', () => undefined);

@@ -23,7 +23,7 @@ describe.skipIf(!available)('the packaged chart', () => {
     await registry?.stop();
   });
 
-  it('is found in a repository with an index, as the guide says', async () => {
+  it('is found in a repository with an index, as in the guide', async () => {
     await helm.ok(['repo', 'add', 'image-swapper', repository.url]);
     await helm.ok(['repo', 'update']);
     expect(await helm.ok(['search', 'repo', 'image-swapper/image-swapper'])).toContain('0.1.0');

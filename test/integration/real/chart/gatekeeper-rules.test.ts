@@ -15,13 +15,13 @@ describe.skipIf(!available)('of the ephemeral containers of Pods', () => {
     module = await goModule('gatekeeper', 'github.com/open-policy-agent/gatekeeper/v3');
   });
 
-  it("Gatekeeper's chart sends all to its mutating webhook", async () => {
+  it("Gatekeeper's chart sends them to its mutating webhook", async () => {
     const helm = await Helm.create();
     const objects = await helm.objects({ chart: join(module, 'charts', 'gatekeeper') });
     expect(mutatedResources(objects)).toContain('pods/ephemeralcontainers');
   });
 
-  it("Gatekeeper's plain manifest sends none", async () => {
+  it("Gatekeeper's plain manifest does not send them", async () => {
     const text = await readFile(join(module, 'deploy', 'gatekeeper.yaml'), 'utf8');
     const objects = parseAllDocuments(text).map((document) => document.toJS() as KubernetesObject);
     expect(mutatedResources(objects)).toEqual(['*']);

@@ -47,7 +47,7 @@ describe.skipIf(!available)('the chart', () => {
     return withNulls(values, '') as object;
   }
 
-  it.each(ENGINES)('takes null for every mapping and list of the user, with engine %s', async (engine) => {
+  it.each(ENGINES)('accepts null for every mapping and list of the user, with engine %s', async (engine) => {
     const values = (await allNull()) as Readonly<Record<string, object>>;
     expect(values).toMatchObject({
       serviceAccount: { annotations: null },
@@ -65,7 +65,7 @@ describe.skipIf(!available)('the chart', () => {
     expect(Object.keys(containers[0]).filter((key) => /Probe|Context|resources/.test(key))).toEqual([]);
   });
 
-  it.each(ENGINES)('keeps names that look like numbers texts, with engine %s', async (engine) => {
+  it.each(ENGINES)('keeps names that look like numbers as strings, with engine %s', async (engine) => {
     const values = {
       policies: { engine, excludedNamespaces: ['456'] },
       tls: { caBundle: AUTHORITY },
@@ -105,7 +105,7 @@ describe.skipIf(!available)('the chart', () => {
     [null, ['aws_access_key_id', 'aws_secret_access_key']],
     [{ accessKeyID: null }, ['aws_access_key_id', 'aws_secret_access_key']],
     [{ secretAccessKey: 'secret' }, ['aws_access_key_id', 'secret']],
-  ])('finds the usual keys of a Secret of AWS with awsSecretKeys %j', async (awsSecretKeys, keys) => {
+  ])('finds the common keys of an AWS Secret with awsSecretKeys %j', async (awsSecretKeys, keys) => {
     const { containers } = (await deployment({ awsSecretName: 'aws', awsSecretKeys })).template.spec;
     const env = containers[0]['env'] as readonly { readonly valueFrom?: { readonly secretKeyRef?: object } }[];
     expect(env.flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? [])).toEqual(
@@ -113,7 +113,7 @@ describe.skipIf(!available)('the chart', () => {
     );
   });
 
-  it('writes every label once: its own win, and those of one object over those of all', async () => {
+  it("writes every label once: the chart's labels have priority, then those of one object, then those of all", async () => {
     const ours = Object.fromEntries(
       ['name', 'instance', 'version', 'managed-by', 'component'].map((key) => [`app.kubernetes.io/${key}`, 'mine']),
     );
@@ -141,7 +141,7 @@ describe.skipIf(!available)('the chart', () => {
     });
   });
 
-  it('asks for resources in every container, as a quota may want it', async () => {
+  it('requests resources in every container, as a quota may require', async () => {
     const containers = async (values: object): Promise<[string, unknown][]> =>
       (await render({ prewarm: { enabled: true }, policies: { manage: true }, ...values })).flatMap((object) => {
         const { template } = object['spec'] === undefined ? {} : (object['spec'] as Partial<DeploymentSpec>);
@@ -178,7 +178,7 @@ describe.skipIf(!available)('the chart', () => {
     );
   });
 
-  it('cuts the names of Jobs to what Kubernetes takes', async () => {
+  it('shortens the names of Jobs to the limit of Kubernetes', async () => {
     const fullnameOverride = 'a'.repeat(63);
     const prewarm = { enabled: true };
     expect(objectOf(await render({ fullnameOverride, prewarm }), 'Job').metadata.name).toMatch(
@@ -188,7 +188,7 @@ describe.skipIf(!available)('the chart', () => {
     expect(objectOf(byTime, 'CronJob').metadata.name).toBe(`${'a'.repeat(44)}-prewarm`);
   });
 
-  it('gives the prewarm Job a new name when what it does changes, without a revision', async () => {
+  it('renames the prewarm Job when its content changes, without a revision', async () => {
     const name = async (values: object, args: readonly string[] = []): Promise<string> => {
       const objects = await render({ prewarm: { enabled: true }, ...values }, { args });
       return objectOf(objects, 'Job').metadata.name;
@@ -199,7 +199,7 @@ describe.skipIf(!available)('the chart', () => {
     expect(await name({ config: { ...config, source: { filters: [{ jmespath: 'true' }] } } })).not.toBe(first);
   });
 
-  it('gives the container longer to start than it waits for its certificate, so that it can say why there is none', async () => {
+  it('gives the container more time to start than to wait for its certificate, so that it can report a missing one', async () => {
     const { containers } = (await deployment({})).template.spec;
     const probe = containers[0]['startupProbe'] as {
       readonly periodSeconds: number;
@@ -211,7 +211,7 @@ describe.skipIf(!available)('the chart', () => {
     );
   });
 
-  it('ends a Pod before the next starts where their ports are those of the node', async () => {
+  it('ends a Pod before the next starts when they use ports of the node', async () => {
     expect((await deployment({})).strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
     expect((await deployment({ hostNetwork: true })).strategy.rollingUpdate).toEqual({
       maxUnavailable: 1,
@@ -227,7 +227,7 @@ describe.skipIf(!available)('the chart', () => {
       'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
     };
 
-    it('takes the place of the Lease that the service wrote, wherever that is', async () => {
+    it('deletes the Lease that the service wrote, in any namespace', async () => {
       expect(await leases({})).toEqual([expect.objectContaining({ name: 'image-swapper', annotations })]);
       expect(await leases({ config: { ...config, lease: { name: 'leader', namespace: 'leases' } } })).toEqual([
         expect.objectContaining({ name: 'leader', namespace: 'leases', annotations }),
@@ -264,7 +264,7 @@ describe.skipIf(!available)('the chart', () => {
     describe.each(Object.entries(opened))('with %s', (engine, policies) => {
       const weighted = policies.map((policy) => `-15 ${policy}`);
 
-      it('opens what refuses, without a Pod, and nothing else', async () => {
+      it('opens only refusing policies, without a Pod', async () => {
         expect(await hooks({ policies: { engine, failClosed: true } })).toEqual(weighted);
         expect(await hooks({ policies: { engine } })).toEqual([]);
         const text = JSON.stringify(
@@ -276,7 +276,7 @@ describe.skipIf(!available)('the chart', () => {
         expect(text).not.toContain('"failurePolicy":"Fail"');
       });
 
-      it('opens what the service wrote, after it lost the right to write and before the Job', async () => {
+      it('opens the policies of the service after its write access is removed and before the Job', async () => {
         const all = await hooks({ policies: { engine, failClosed: true, manage: true } });
         expect(all.slice(0, 1 + policies.length)).toEqual([
           '-20 ClusterRole image-swapper:image-swapper-policies',
@@ -320,7 +320,7 @@ describe.skipIf(!available)('the chart', () => {
       'plainHttp.enabled is false, but kyverno calls http://image-swapper.image-swapper.svc:8081: leave it at auto, or set policies.url=https://image-swapper.image-swapper.svc:8443',
     ],
     ['the same, managed', { plainHttp: { enabled: false }, policies: { manage: true } }, 'plainHttp.enabled is false'],
-  ])('stops with what to do: %s', async (_name, values, message) => {
+  ])('stops with a remedy: %s', async (_name, values, message) => {
     const { code, stderr } = await helm.template({ values: { config, ...values } });
     expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
   });

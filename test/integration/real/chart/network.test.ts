@@ -50,11 +50,11 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
       [],
     ],
     ['more ports', { networkPolicy: { egress: { extraPorts: [8445] } } }, [8445]],
-  ])('lets out to %s', async (_name, values, more) => {
+  ])('allows egress to %s', async (_name, values, more) => {
     expect(await egressPorts(values)).toEqual([...DEFAULT_PORTS, ...more]);
   });
 
-  it("lets out to DNS, also to OpenShift's", async () => {
+  it("allows egress to DNS, including OpenShift's", async () => {
     const { egress } = await rules({});
     expect(egress[0]?.ports.map(({ protocol, port }) => `${protocol} ${port}`)).toEqual([
       'UDP 53',
@@ -65,7 +65,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
   });
 
   it.each([[[]], [null]])(
-    'lets no caller in where no one is named, but those of extraIngress: apiServerCidrs %j',
+    'allows ingress only from extraIngress when no caller is named: apiServerCidrs %j',
     async (apiServerCidrs) => {
       const extra = { from: [{ podSelector: {} }], ports: [{ protocol: 'TCP', port: 8443 }] };
       const values = (networkPolicy: object) => ({ policies: { engine: 'webhook' }, networkPolicy });
@@ -87,7 +87,7 @@ describe.skipIf(!available)("the chart's NetworkPolicy", () => {
     },
   );
 
-  it('lets Pods of the cluster read metrics, or those of the namespaces that are named, and no one else', async () => {
+  it('allows metrics only for Pods of the cluster or of the named namespaces', async () => {
     const metrics = async (values: object): Promise<Rule | undefined> => {
       const { ingress } = await rules(values);
       return ingress.find(({ ports }) => ports.some(({ port }) => port === 8080));

@@ -79,12 +79,12 @@ describe.skipIf(!available)('helm template', () => {
     expect(await helm.run(lint)).toMatchObject({ code: 0 });
   });
 
-  it('renders the defaults as before', async () => {
+  it('renders the defaults unchanged', async () => {
     const text = defaults.map((object) => stringify(object, { lineWidth: 0 })).sort();
     await expect(text.join('---\n')).toMatchFileSnapshot('../../../fixtures/chart/defaults.yaml');
   });
 
-  it.each(CASES.slice(1))('renders $name as before, beside the defaults', async ({ name, values }) => {
+  it.each(CASES.slice(1))('renders $name unchanged in comparison with the defaults', async ({ name, values }) => {
     const objects = (await helm.objects({ values })).map(abridged);
     await expect(differences(objects, defaults.map(abridged))).toMatchFileSnapshot(
       `../../../fixtures/chart/${name}.txt`,
@@ -92,7 +92,7 @@ describe.skipIf(!available)('helm template', () => {
   });
 
   it.each(CASES)(
-    'puts every object of $name into the namespace of its release, with its labels',
+    'writes every object of $name to the namespace of its release, with its labels',
     async ({ values }) => {
       const extra = ['as-mapping', 'as-text', 'image-swapper-extra'];
       for (const object of await helm.objects({ values, namespace: 'elsewhere' })) {
@@ -106,7 +106,7 @@ describe.skipIf(!available)('helm template', () => {
     },
   );
 
-  it('puts the alerts and the dashboard in as their files say', async () => {
+  it('includes the alerts and the dashboard as in their files', async () => {
     const objects = await helm.objects({ values: CASES.find(({ name }) => name === 'monitoring')?.values ?? {} });
     const file = (path: string): Promise<string> => readFile(join(CHART, path), 'utf8');
     expect(objectOf(objects, 'PrometheusRule')['spec']).toEqual(parse(await file('alerts/image-swapper.yaml')));

@@ -37,7 +37,7 @@ describe.skipIf(!available)("the chart's values", () => {
     return parse(map.data['image-swapper.yaml'] ?? '') as Record<string, unknown>;
   }
 
-  it('that users of charts expect are where Kubernetes has them', async () => {
+  it('that users of charts expect have the names of Kubernetes', async () => {
     const sidecar = { name: 'sidecar', image: 'sidecar:1' };
     const values = {
       ...good,
@@ -81,7 +81,7 @@ describe.skipIf(!available)("the chart's values", () => {
     for (const job of jobs) expect(JSON.stringify(job)).toContain('"runtimeClassName":"gvisor"');
   });
 
-  it.each(['30s', '28.5s', '1m'])('whose copies take longer than an admission are refused: %s', async (deadline) => {
+  it.each(['30s', '28.5s', '1m'])('whose copies can exceed the admission timeout are refused: %s', async (deadline) => {
     for (const more of [{}, { policies: { manage: true } }]) {
       const config = { ...good.config, imageCopyPolicy: 'immediate', imageCopyDeadline: deadline };
       const { code, stderr } = await helm.template({ values: { ...good, ...more, config } });
@@ -108,7 +108,7 @@ describe.skipIf(!available)("the chart's values", () => {
     { service: { ipFamilies: ['IPv5'] } },
     { revisionHistoryLimit: -1 },
     { strategy: 'Recreate' },
-  ])('of a wrong kind are refused: %j', async (wrong) => {
+  ])('of a wrong type are refused: %j', async (wrong) => {
     expect((await helm.template({ values: { ...good, ...wrong } })).code).toBe(1);
   });
 
@@ -193,14 +193,14 @@ describe.skipIf(!available)("the chart's values", () => {
         },
       },
     ],
-  ])('whose account has lost its zero stop the rendering: %s', async (key, values) => {
+  ])('whose account has lost its leading zero stop the rendering: %s', async (key, values) => {
     const { code, stderr } = await helm.template({ values });
     expect(stderr).toContain(`${key}.accountId is 12345678901, which has 11 digits, and AWS accounts have 12`);
     expect(stderr).toContain('Put quotes around them: accountId: "012345678901"');
     expect(code).toBe(1);
   });
 
-  it('of the chart are in the configuration, which wins where it says the same', async () => {
+  it('of the chart are in the configuration, which has priority', async () => {
     const { values } = CASES[0] as { readonly values: { readonly config: object } };
     const reader = { secretReader: { enabled: true, secretNames: ['one'] } };
     expect(await configOf({ values: { ...values, ...reader } })).toMatchObject(reader);
@@ -223,7 +223,7 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
-  it('take everything of config.policies, and one name for policies, rights and service', async () => {
+  it('use all of config.policies, and one name for policies, rights and service', async () => {
     const values = {
       config: { ...good.config, policies: { name: 'swap', excludedNamespaces: ['from-config'] } },
       policies: { excludedNamespaces: ['from-values'], engine: 'webhook' },
@@ -258,7 +258,7 @@ describe.skipIf(!available)("the chart's values", () => {
     ['closed', {}, 'https://image-swapper.tools.svc:8443'],
     ['open', { plainHttp: { enabled: true } }, 'http://image-swapper.tools.svc:8081'],
     ['asked for by the URL', { policies: { engine: 'none', url: 'http://swap.example' } }, 'http://swap.example'],
-  ])('with engine none say where the service is asked, the plain port being %s', async (name, values, url) => {
+  ])('with engine none name the address of the service, with the plain port %s', async (name, values, url) => {
     const options = { values: { ...good, policies: { engine: 'none' }, ...values }, namespace: 'tools' };
     expect(await configOf(options)).toMatchObject({ policies: { engine: 'none', url, excludedNamespaces: ['tools'] } });
     const ports = objectOf(await helm.objects(options), 'Service')['spec'];
@@ -267,7 +267,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(network.includes('8081')).toBe(name !== 'closed');
   });
 
-  it('take the token that ClusterPolicies send, and refuse nobody, unless they say how callers prove who they are', async () => {
+  it('accept the token that ClusterPolicies send, and refuse no caller unless authentication is configured', async () => {
     const withEngine = async (engine: string, auth?: object): Promise<unknown> =>
       (await configOf({ values: { config: { ...good.config, ...(auth && { auth }) }, policies: { engine } } }))['auth'];
     expect(await withEngine('kyverno-clusterpolicy')).toEqual({ kyverno: { token: true, tokenRequired: false } });
@@ -282,7 +282,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(JSON.stringify(objectOf(grants, 'ClusterRole'))).toContain('"tokenreviews"');
   });
 
-  it('keep the certificates of clients whatever the mode of tls', async () => {
+  it('keep client certificates in every tls.mode', async () => {
     const tls = { clients: { gatekeeper: { caFile: '/etc/gatekeeper/ca.crt' } } };
     for (const chart of [
       {},
@@ -299,7 +299,7 @@ describe.skipIf(!available)("the chart's values", () => {
     ['existingSecret', { caBundle: AUTHORITY }, '/etc/image-swapper-ca/ca.crt', 'image-swapper-ca'],
     ['certManager', { caConfigMap: { name: 'bundle', key: 'ca.pem' } }, '/etc/image-swapper-ca/ca.pem', 'bundle'],
     ['selfSigned', {}, undefined, undefined],
-  ])('give managed policies the authority: tls.mode %s, %j', async (mode, more, caFile, configMap) => {
+  ])('give managed policies the CA certificate: tls.mode %s, %j', async (mode, more, caFile, configMap) => {
     for (const engine of ['gatekeeper', 'webhook', 'kyverno-clusterpolicy']) {
       const tls = { mode, ...(mode === 'existingSecret' && { existingSecret: 'own' }), ...more };
       const options = { values: { ...good, tls, policies: { manage: true, engine } } };
@@ -389,7 +389,7 @@ describe.skipIf(!available)("the chart's values", () => {
       expect(await timeout({ config })).toBe(seconds);
     });
 
-    it('is what is given, where it is longer than the deadline or nothing waits', async () => {
+    it('is the configured value when it is longer than the deadline or nothing waits', async () => {
       const config = { ...immediate, imageCopyDeadline: '9.9s' };
       expect(await timeout({ config, policies: { timeoutSeconds: 10 } })).toBe('10');
       expect(await timeout({ ...good, policies: { timeoutSeconds: 3 } })).toBe('3');
@@ -404,7 +404,7 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
-  it('let Gatekeeper do without a watch where nothing is copied', async () => {
+  it('allow Gatekeeper without a watch when nothing is copied', async () => {
     const policies = { engine: 'gatekeeper' };
     const config = { ...good.config, reconcile: { enabled: false } };
     for (const none of [
@@ -416,7 +416,7 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(await helm.template({ values: { config } })).toMatchObject({ code: 0 });
   });
 
-  describe('that have no effect as things are', () => {
+  describe('that have no effect in this configuration', () => {
     // Only an install renders NOTES.txt, and an install needs a cluster. This ConfigMap renders the same warnings
     // without one.
     const lister = [
@@ -436,7 +436,7 @@ describe.skipIf(!available)("the chart's values", () => {
       ['webhook', {}, [{ name: 'IMAGE_SWAPPER_AUTH_WEBHOOK_PATH', value: 'x' }]],
       ['webhook', { tls: { clients: { webhook: { caFile: '/ca.crt' } } } }, []],
       ['gatekeeper', { tls: { clients: { gatekeeper: { caFile: '/ca.crt' } } } }, []],
-    ])('do not name an open route when callers of %s prove who they are: %j', async (engine, more, extraEnv) => {
+    ])('do not report an open route when callers of %s authenticate: %j', async (engine, more, extraEnv) => {
       const config = { ...good.config, ...more };
       const text = await warnings({ config, extraEnv, policies: { engine, manage: true } });
       expect(text ?? '').not.toMatch(/requests/);
@@ -465,7 +465,7 @@ describe.skipIf(!available)("the chart's values", () => {
       expect(await warnings({ ...good, ...values })).toContain(message);
     });
 
-    it('and those that have one are not', async () => {
+    it('are not reported when they have an effect', async () => {
       const values = {
         config: { ...good.config, secretReader: { enabled: true }, imageCopyPolicy: 'force' },
         certmanager: { enabled: true, issuerName: 'company', issuerKind: 'ClusterIssuer' },
@@ -479,7 +479,7 @@ describe.skipIf(!available)("the chart's values", () => {
     });
   });
 
-  it('name a release of another name as well', async () => {
+  it('support another release name', async () => {
     const objects = await helm.objects({ values: CASES[0]?.values ?? {}, release: 'swap', namespace: 'tools' });
     expect(objectOf(objects, 'Service').metadata).toMatchObject({ name: 'swap-image-swapper', namespace: 'tools' });
     const policy = JSON.stringify(objectOf(objects, 'MutatingPolicy'));
@@ -712,7 +712,7 @@ describe.skipIf(!available)("the chart's values", () => {
           `${key}: cannot be combined with policies.manage`,
         ] as const,
     ),
-  ])('that are wrong are refused in words that help: %s', async (_name, values, message) => {
+  ])('that are invalid are refused with helpful messages: %s', async (_name, values, message) => {
     const { code, stderr } = await helm.template({ values });
     expect(stderr).toContain(message);
     expect(code).toBe(1);

@@ -117,7 +117,7 @@ describe('check --online with a queue in Redis', () => {
       () => ({ url: as('nameless'), passwordFile: file('password') }),
       /^REFUSED .*rights .*cannot store and take jobs: .*client\|setname/,
     ],
-  ])('exits 1 and says what is wrong: %s', async (_, queue, words) => {
+  ])('exits 1 and explains the problem: %s', async (_, queue, words) => {
     const { code, lines } = await online({ type: 'redis', ...queue() });
     expect(lines.at(-1)).toMatch(words);
     expect(code).toBe(1);
@@ -196,7 +196,7 @@ describe('check --online with a queue in PostgreSQL', () => {
       () => ({ url: url('reader') }),
       /^REFUSED .*rights .*permission denied for database postgres; grant CREATE on the database/,
     ],
-  ])('exits 1 and says what is wrong: %s', async (_, queue, words) => {
+  ])('exits 1 and explains the problem: %s', async (_, queue, words) => {
     const { code, lines } = await online({ type: 'postgres', ...queue() });
     expect(lines.at(-1)).toMatch(words);
     expect(code).toBe(1);

@@ -125,7 +125,7 @@ describe('three services with a queue in Redis', () => {
     for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
   });
 
-  it('divide the pulls that the source has left', async () => {
+  it('divide the remaining pulls of the source', async () => {
     const images = Array.from({ length: 15 }, (_, index) => `app-${index}`);
     images.forEach((name, seed) => loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1'));
     const refused = limitPulls(source, 3);
@@ -170,7 +170,7 @@ describe('three services with a queue in Redis', () => {
     }
   });
 
-  it('go on when Redis is lost, ready all the while, and say so', async () => {
+  it('continue when Redis is unavailable, remain ready, and report it', async () => {
     const [one] = await Promise.all([start('a'), start('b')]);
     await until('both are connected', async () =>
       (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_up')))).every(

@@ -37,7 +37,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
 
   const names = (): string[] => replicas.flatMap(({ held }) => held.names);
 
-  it('makes one copy of each image, whichever and however many replicas ask for it', async () => {
+  it('makes one copy of each image, for any number of requesting replicas', async () => {
     await start(3);
     const jobs = Array.from({ length: 12 }, (_, index) => imageJob(`app-${index}`));
     const asked = replicas.flatMap((replica) => jobs.map((one) => replica.ask(one)));
@@ -76,7 +76,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
   it.each([
     ['succeeded', OUTCOME.digest],
     ['failed', 'absent'],
-  ])('copies again what is asked for again after a copy that %s', async (_, expected) => {
+  ])('copies a requested image again after a copy that %s', async (_, expected) => {
     const [replica] = await start(1);
     for (const round of [1, 2]) {
       const asked = replica?.ask(imageJob('app'));
@@ -89,7 +89,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(await server.read(prefix, (queue) => queue.getJobCountByTypes('failed', 'wait', 'active'))).toBe(0);
   });
 
-  it("ends copies of a registry on all replicas while its Retry-After lasts, and no other's", async () => {
+  it('ends only the copies of a registry on all replicas while its Retry-After lasts', async () => {
     const [asking, other] = await start(2, { concurrency: 1 });
     // One copy runs at each replica, and the others are stored.
     const asked = Array.from({ length: 8 }, async (_, index) => asking?.ask(imageJob(`app-${index}`)));
@@ -108,7 +108,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(await other?.ask(imageJob('app-0'))).toBe('throttled');
   });
 
-  it('sends the next image of a repository only when the one before has ended, whichever replicas ask', async () => {
+  it('sends the next image of a repository only when the previous one has ended, on any replica', async () => {
     const [one, other] = await start(2);
     const asked = [one, one, other].map(async (replica, index) => replica?.ask(imageJob('app', `${index + 1}`)));
     await until('the first is begun', () => names().length === 1);
@@ -121,7 +121,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(new Set(tags)).toEqual(new Set(['1', '2', '3']));
   });
 
-  it('hands back at the end what has not begun, and what does not finish in time', async () => {
+  it('hands back jobs at the end that have not started or do not finish in time', async () => {
     const [leaving] = await start(1, { concurrency: 1 });
     const jobs = Array.from({ length: 4 }, (_, index) => imageJob(`app-${index}`));
     await server.read(prefix, (queue) =>
@@ -143,7 +143,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     );
   });
 
-  it('drops bodies of other installs, reports it, and continues', async () => {
+  it('drops and reports bodies of other installs', async () => {
     const [replica] = await start(1);
     const good = imageJob('app');
     const body = bodyOf(good);
@@ -173,7 +173,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(await endAll(replicas, replica?.ask(imageJob('app')) ?? Promise.resolve(''))).toBe(OUTCOME.digest);
   });
 
-  it('refuses the queue of another install that is alive, in words, and copies alone', async () => {
+  it('refuses the queue of another running install with a message, and copies alone', async () => {
     await start(1, { install: 'cluster one' });
     const second = new Replica({ type, prefix, url: server.url }, { install: 'cluster two' });
     replicas.push(second);
@@ -185,7 +185,7 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(second.held.names).toEqual(['app']);
   });
 
-  it('makes the copies for its own requests while the server is down, and shares again when it is back', async () => {
+  it('makes its own copies while the server is down, and shares again afterwards', async () => {
     const [asking, other] = await start(2);
     const before = asking?.ask(imageJob('before'));
     await until('it is begun', () => names().length === 1);

@@ -72,7 +72,7 @@ describe('Redis', () => {
   });
   afterAll(() => server.stop());
 
-  it('is used with the password of a file, and over TLS with the CA certificates of one', async () => {
+  it('is used with the password and CA certificates from files', async () => {
     await accepts({ type: 'redis', url: server.url, passwordFile: file('password') });
     const url = `rediss://127.0.0.1:${tlsPort}/0`;
     await accepts({ type: 'redis', url, passwordFile: file('password'), caFile: file('ca') });
@@ -105,7 +105,7 @@ describe('Redis', () => {
     ['TLS where there is none', () => ({ url: server.url.replace('redis:', 'rediss:') }), /TLS|closed the connection/],
     ['no TLS where it is required', () => ({ url: `redis://127.0.0.1:${tlsPort}` }), /closed the connection.*rediss/],
     ['a database that is none', () => ({ url: `${server.url}/x` }), /must be the number of a database/],
-  ])('is refused in words, and the replica copies alone: %s', async (_, queue, words) => {
+  ])('is refused with a message, and the replica copies alone: %s', async (_, queue, words) => {
     expect(await refusal({ type: 'redis', ...queue() })).toMatch(words);
   });
 
@@ -131,7 +131,7 @@ describe('Redis', () => {
     }
   });
 
-  it('is connected to again when a file has changed, and not changed by every other reload', async () => {
+  it('is reconnected when a file has changed, but not by other reloads', async () => {
     const rotated = await RedisServer.start({ requirepass: PASSWORD });
     const connections = (): Promise<string> =>
       rotated.ask(async (client) => {
@@ -161,14 +161,14 @@ describe('Redis', () => {
     }
   });
 
-  it('is refused while foreign keys are where the jobs should be', async () => {
+  it('is refused while foreign keys exist in place of the jobs', async () => {
     await server.ask((client) => client.set('garbage:copies:wait', 'not a list'));
     const queue = { type: 'redis', url: server.url, passwordFile: file('password'), prefix: 'garbage' } as const;
     expect(await refusal(queue)).toMatch(/WRONGTYPE/);
     expect(await server.ask((client) => client.get('garbage:copies:wait'))).toBe('not a list');
   });
 
-  it('copies what a full server does not store, and says why', async () => {
+  it('copies jobs that a full server does not store, and reports why', async () => {
     const replica = new Replica({ type: 'redis', url: server.url, passwordFile: file('password'), prefix: 'full' });
     await replica.connected();
     try {
@@ -184,7 +184,7 @@ describe('Redis', () => {
     }
   });
 
-  it('is found by its Sentinel, and again after a failover', async () => {
+  it('is found through its Sentinel, also after a failover', async () => {
     const primary = await RedisServer.start();
     const standby = await RedisServer.start({ replicaof: `127.0.0.1 ${primary.port}` });
     const sentinel = await RedisServer.sentinel('mirror-queue', primary.port);
@@ -235,7 +235,7 @@ describe('PostgreSQL', () => {
     ['no such database', () => url().replace('/postgres?', '/none?'), /database "none" does not exist; create it/],
     ['a user that may not create tables', () => url().replace('postgres@', `other:${PASSWORD}@`), /permission denied/],
     ['no TLS', () => url('&sslmode=require'), /TLS|SSL/],
-  ])('is refused in words, and the replica copies alone: %s', async (_, at, words) => {
+  ])('is refused with a message, and the replica copies alone: %s', async (_, at, words) => {
     expect(await refusal({ type: 'postgres', url: at() })).toMatch(words);
   });
 
@@ -289,7 +289,7 @@ describe('PostgreSQL', () => {
     }
   });
 
-  it('is refused while foreign tables are where the jobs should be', async () => {
+  it('is refused while foreign tables exist in place of the jobs', async () => {
     await server.query('CREATE SCHEMA garbage');
     await server.query('CREATE TABLE garbage.job (x text)');
     const words = await refusal({ type: 'postgres', url: url(), prefix: 'garbage' });

@@ -49,7 +49,7 @@ function lookUp(table: ImageTable, text: string): string | undefined {
 }
 
 describe('the table of images', () => {
-  it('gives every entry the name that the service gives it, and no other image any', () => {
+  it("gives every entry the service's name, and no name to other images", () => {
     fc.assert(
       fc.property(fc.uniqueArray(legalReferenceText, { maxLength: 60 }), (texts) => {
         const half = texts.slice(0, texts.length / 2);
@@ -64,14 +64,14 @@ describe('the table of images', () => {
     );
   });
 
-  it('is the same text whatever the order of its entries', () => {
+  it('is the same text for any order of its entries', () => {
     const texts = ['nginx', 'nginx:1', 'quay.io/a/b:2', 'quay.io/a/c:3', 'localhost:5000/x', 'ghcr.io/a--b/c:1'];
     const table = imageTable(texts.map(entry), BASES);
     expect(imageTable(texts.reverse().map(entry), BASES).targets).toEqual(table.targets);
     expect(table.size).toBe(6);
   });
 
-  it('spends about 30 code points on an image of an ordinary cluster, in literals below the limit', () => {
+  it('uses about 30 code points per image of an ordinary cluster, in literals below the limit', () => {
     const texts = Array.from(
       { length: 20_000 },
       (_, i) => `registry${i % 7}.example.com/team-${i % 97}/service-${i % 1999}:1.${i}.0`,
@@ -87,7 +87,7 @@ describe('the table of images', () => {
       expect(lookUp(table, text)).toBe(targetReference(naming, parseReference(text)).text);
   });
 
-  it('divides the tags of one repository when they are too long for one literal', () => {
+  it('splits the tags of a repository that are too long for one literal', () => {
     const texts = Array.from({ length: 20_000 }, (_, i) => `ci.example.com/app:build-${i}`);
     const table = imageTable(texts.map(entry), BASES);
     const chunks = table.targets.get('default')?.chunks ?? [];
@@ -97,7 +97,7 @@ describe('the table of images', () => {
     expect(lookUp(table, texts.at(-1) ?? '')).toBeDefined();
   });
 
-  it('keeps the first entries when there is no room for all, and counts the others', () => {
+  it('keeps the first entries when the space is full, and counts the others', () => {
     const texts = Array.from({ length: 100 }, (_, i) => `ci.example.com/app-${i}:1`);
     const table = imageTable(texts.map(entry), BASES, 1_000);
     expect(table.size + table.omittedForSpace).toBe(100);
@@ -106,7 +106,7 @@ describe('the table of images', () => {
     expect(lookUp(table, texts.at(-1) ?? '')).toBeUndefined();
   });
 
-  it('leaves out and counts what no literal should hold', () => {
+  it('omits and counts entries that no literal should contain', () => {
     const good = entry('nginx');
     const hostile = ['a"b', 'a\\b', 'a b', 'a\nb', 'a{{b'].map((tag) => ({ ...good, source: { ...good.source, tag } }));
     const table = imageTable([...hostile, good], BASES);

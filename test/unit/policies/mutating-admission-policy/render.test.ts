@@ -32,12 +32,12 @@ describe('a MutatingAdmissionPolicy', () => {
     ]);
   });
 
-  it('has no binding in a dry run, and so no effect', () => {
+  it('has no binding and no effect in a dry run', () => {
     expect(forConfig({ dryRun: false }).map(({ kind }) => kind)).toContain('MutatingAdmissionPolicyBinding');
     expect(forConfig({ dryRun: true }).map(({ kind }) => kind)).not.toContain('MutatingAdmissionPolicyBinding');
   });
 
-  it('is kept as two objects, each bound under its own name', () => {
+  it('is stored as two objects, each bound under its own name', () => {
     expect(forConfig({}).map(({ kind, metadata: { name } }) => `${kind} ${name}`)).toEqual([
       'MutatingAdmissionPolicy image-swapper',
       'MutatingAdmissionPolicyBinding image-swapper',

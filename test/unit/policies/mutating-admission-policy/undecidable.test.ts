@@ -60,7 +60,7 @@ describe('policies.undecidable: webhook', () => {
     expect(webhookIn(objectsFor(configWith(['`false` && obj.spec.hostNetwork'])))).toBeUndefined();
   });
 
-  it('leaves the images that a filter may concern to the webhook, in both policies', () => {
+  it('leaves images that a filter may affect to the webhook, in both policies', () => {
     const objects = objectsFor(configWith([DECIDED, BY_NAME, UNDECIDED]));
     const places = variablesOf(objects, 'places');
     expect(places).toHaveLength(2);
@@ -76,7 +76,7 @@ describe('policies.undecidable: webhook', () => {
     expect(conditions['has-undecided-image']).toContain('|| (has(c.name) && c.name == "left"))');
   });
 
-  it('sends every Pod that has an image outside the targets for a filter of which CEL knows nothing', () => {
+  it('sends every Pod with an image outside the targets for a filter that CEL cannot express', () => {
     const conditions = conditionsOf(objectsFor(configWith(['obj.spec.hostNetwork'])));
     expect(conditions['has-undecided-image']).toMatch(/c\.image\.startsWith\("mirror\.test\/"\)/);
     expect(conditions['has-undecided-image']).toContain('&& (true))');
@@ -113,12 +113,12 @@ describe('policies.undecidable: webhook', () => {
     expect(webhookIn(objectsFor(config, { failClosed: true }))?.failurePolicy).toBe('Fail');
   });
 
-  it('waits as long as the copies that a Pod may wait for', () => {
+  it('has the timeout of the copies that a Pod may wait for', () => {
     const config = configWith([UNDECIDED], { imageCopyPolicy: 'immediate', imageCopyDeadline: 8_000 });
     expect(webhookIn(objectsFor(config))?.timeoutSeconds).toBe(10);
   });
 
-  it('is printed beside a policy that computes names', () => {
+  it('is printed together with a policy that computes names', () => {
     const config = configWith([UNDECIDED], { imageSwapPolicy: 'always' });
     const printed = objectsFor({ ...config, policies: { ...config.policies, manage: false } }, { managed: false });
     expect(printed.map(({ kind }) => kind)).toEqual([
@@ -127,7 +127,7 @@ describe('policies.undecidable: webhook', () => {
     expect(() => objectsFor(config, { url: 'http://image-swapper.image-swapper.svc:8081' })).toThrow(/url.*https/);
   });
 
-  it('refuses the filter with refuse, naming the choice', () => {
+  it('refuses the filter with refuse, and names the choice', () => {
     const config = configWith([UNDECIDED]);
     const refusing = { ...config, policies: { ...config.policies, undecidable: 'refuse' as const } };
     expect(() => objectsFor(refusing)).toThrow(/^filters\[0\]: the API server cannot decide.*policies\.undecidable/);

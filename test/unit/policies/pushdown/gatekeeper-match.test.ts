@@ -140,7 +140,7 @@ describe("filters in Gatekeeper's match", () => {
       ],
       undefined,
     ],
-  ])('%j takes a mutator for each way in which no filter holds', (filters, matches) => {
+  ])('%j needs a mutator for each combination in which no filter matches', (filters, matches) => {
     if (matches === undefined) expect(() => gatekeeperFilters(filters)).toThrow(/Gatekeeper cannot decide/);
     else expect(gatekeeperFilters(filters)).toEqual({ matches, matched: filters.map((_, index) => index) });
   });
@@ -167,7 +167,7 @@ describe("filters in Gatekeeper's match", () => {
     expect(() => renderGatekeeper({ url: HTTPS, caBundle: CA, filters, name })).toThrow(/^name: /);
   });
 
-  it('takes no longer for each of many filters than for each of a few', () => {
+  it('takes the same time per filter for many filters', () => {
     const filters = Array.from({ length: 6000 }, (_, i) => `obj.metadata.namespace == 'ns-${i}'`);
     const fastest = (work: () => unknown): number => {
       const times = Array.from({ length: 3 }, () => {
@@ -182,7 +182,7 @@ describe("filters in Gatekeeper's match", () => {
     expect(fastest(() => gatekeeperFilters(filters)) / reading).toBeLessThan(6);
   });
 
-  it('matches exactly the Pods that no filter leaves alone, and never asks for what no Pod can be', () => {
+  it('matches exactly the Pods that no filter excludes, without impossible conditions', () => {
     const seen = { compared: 0, leftAlone: 0, several: 0, refused: 0 };
     fc.assert(
       fc.property(
@@ -214,7 +214,7 @@ describe("filters in Gatekeeper's match", () => {
     expect(seen.several).toBeGreaterThan(30);
   });
 
-  it('leaves what is about the image to the service', () => {
+  it('leaves filters on the image to the service', () => {
     const filters = ["contains(container.image, 'ecr')", "obj.metadata.namespace == 'a'"];
     expect(gatekeeperFilters(filters).matched).toEqual([1]);
   });
@@ -227,7 +227,7 @@ describe("filters in Gatekeeper's match", () => {
     "starts_with(obj.metadata.labels.app, 'x')",
     "obj.metadata.labels.app == 'not a label value'",
     "obj.metadata.namespace != 'a' && `true` || obj.metadata.namespace != 'b'",
-  ])('%s is refused with the choices, never dropped', (filter) => {
+  ])('refuses %s with the choices and never drops it', (filter) => {
     expect(() =>
       renderGatekeeper({ url: HTTPS, caBundle: CA, filters: ["contains(container.image, 'x')", filter] }),
     ).toThrow(
@@ -254,11 +254,11 @@ describe("filters in Gatekeeper's match", () => {
       [Array.from({ length: 600 }, (_, i) => `obj.metadata.labels.a${i} == 'x'`).join(' && ')],
       /, which needs more than 8 mutators /,
     ],
-  ])('%j is refused with the reason', (filters, reason) => {
+  ])('refuses %j with the reason', (filters, reason) => {
     expect(() => gatekeeperFilters(filters)).toThrow(reason);
   });
 
-  it('tells the service, by the address that it calls, which filters are decided', () => {
+  it('names the decided filters in the URL of the service', () => {
     const filters = ["obj.metadata.namespace == 'a'"];
     const objects = renderGatekeeper({ url: HTTPS, caBundle: CA, filters });
     expect(objects[0].spec.url).toBe(`${HTTPS}/v1/gatekeeper/${gatekeeperProfile(filters)}`);
@@ -271,7 +271,7 @@ describe("filters in Gatekeeper's match", () => {
 });
 
 describe('the hash of a configuration', () => {
-  it('changes with filters, their order, and targets, and takes any text', () => {
+  it('changes with filters, their order and targets, and accepts any text', () => {
     const hashes = [
       configHash([], []),
       configHash(['a', 'b'], []),

@@ -12,7 +12,7 @@ import { holds } from '../../../../extension-service/src/core/policies/pushdown/
 const cel = (expression: string): string => celOf(possiblyTrue(parseExpression(expression)), 'filters[0]');
 const IN_PLAY = '(has(object.metadata.namespace) && object.metadata.namespace == "play")';
 
-describe('the Pods for which a filter can be true', () => {
+describe('Pods for which a filter can be true', () => {
   it.each([
     ['obj.spec.hostNetwork', 'true'],
     ['length(obj.spec.containers) > `2`', 'true'],
@@ -36,7 +36,7 @@ describe('the Pods for which a filter can be true', () => {
     expect(cel(expression)).toBe(expected);
   });
 
-  it('include each Pod for which it is true, and are the same for a filter that CEL can decide', () => {
+  it('include each Pod for which it is true, and are exact for a filter that CEL can evaluate', () => {
     let [trueOnes, undecided, excluded] = [0, 0, 0];
     fc.assert(
       fc.property(filterExpression, admittedPod, (expression, pod) => {

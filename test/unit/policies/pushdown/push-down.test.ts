@@ -21,7 +21,7 @@ const cel = (expression: string): string | undefined => {
   return pushed === undefined ? undefined : celOf(pushed.predicate, 'filters[0]');
 };
 
-describe('filters that engines decide', () => {
+describe('filters that engines evaluate', () => {
   it.each([
     [
       "obj.metadata.namespace == 'kube-system'",
@@ -61,7 +61,7 @@ describe('filters that engines decide', () => {
     expect(cel(expression)).toBe(expected);
   });
 
-  it.each(['&&', '||'])('many != with %s between them are said once each', (operator) => {
+  it.each(['&&', '||'])('render many != with %s between them once each', (operator) => {
     const names = Array.from({ length: 400 }, (_, i) => `n${i}`);
     const each = names.map((name) => cel(`obj.metadata.namespace != '${name}'`));
     const all = cel(names.map((name) => `obj.metadata.namespace != '${name}'`).join(` ${operator} `));
@@ -90,7 +90,7 @@ describe('filters that engines decide', () => {
     expect({ pod, container, kept }).toEqual({ pod: [], container: [], kept: [{ expression, index: 0, why }] });
   });
 
-  it('a guard makes an error impossible', () => {
+  it('are evaluated when a guard prevents an error', () => {
     for (const guarded of [
       "obj.metadata.labels.app && starts_with(obj.metadata.labels.app, 'a')",
       "obj.metadata.labels.app != null && starts_with(obj.metadata.labels.app, 'a')",
@@ -101,7 +101,7 @@ describe('filters that engines decide', () => {
     }
   });
 
-  it('nothing behind a filter that can raise an error is decided, everything behind any other is', () => {
+  it('are not evaluated after a filter that can raise an error, but after any other filter', () => {
     const last = "obj.metadata.namespace == 'a'";
     expect(pushDownFilters(["contains(obj.metadata.name, 'x')", last]).pod).toEqual([]);
     expect(pushDownFilters(['obj.spec.hostNetwork', last]).pod.map(({ index }) => index)).toEqual([1]);
@@ -110,7 +110,7 @@ describe('filters that engines decide', () => {
     ).toEqual([1]);
   });
 
-  it('says exactly what the filters say, over every Pod that the API server admits', () => {
+  it('are equivalent to the original filters for every Pod that the API server admits', () => {
     let pushedTrue = 0;
     fc.assert(
       fc.property(

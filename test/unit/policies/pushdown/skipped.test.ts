@@ -20,20 +20,20 @@ const namesFor = (filters: readonly string[]): readonly string[] =>
     .filter((name) => name.startsWith('filter-'));
 const SHORT = "obj.metadata.namespace == 'a'";
 
-describe('filters that are longer than an API server takes', () => {
-  it('are left to the service, and those behind them are not', () => {
+describe('filters that exceed the limit of the API server', () => {
+  it('are left to the service, but later ones are not', () => {
     expect(namesFor([long('obj.metadata.namespace', 60_000), SHORT])).toEqual(['filter-2']);
     expect(namesFor([long('obj.metadata.namespace', 45_000), SHORT])).toEqual(['filter-1', 'filter-2']);
   });
 
-  it('are left to it where only together they are too long', () => {
+  it('are left to the service when they are too long together', () => {
     const filters = Array.from({ length: 6 }, () => long('obj.metadata.namespace', 30_000));
     expect(namesFor([...filters, SHORT])).toEqual(['filter-1', 'filter-2', 'filter-3', 'filter-7']);
     const besides = [long('container.name', 45_000), ...filters];
     expect(namesFor(besides)).toEqual(['filter-2']);
   });
 
-  it('share one condition where they are about containers', () => {
+  it('share one condition when they concern containers', () => {
     const filters = [...Array.from({ length: 6 }, () => long('container.name', 15_000)), "container.name == 'last'"];
     const { spec } = renderKyvernoMutatingPolicy({ url: HTTPS, targets: TARGETS, filters });
     const condition = spec.matchConditions.find(({ name }) => name === 'has-image-outside-targets');
@@ -51,7 +51,7 @@ describe('filters that are longer than an API server takes', () => {
     expect(size).toBeLessThan(240_000);
   });
 
-  it('never keep a filter of 400 terms from being decided', () => {
+  it('never prevent the evaluation of a filter with 400 terms', () => {
     const filter = Array.from({ length: 400 }, (_, i) => `obj.metadata.namespace != 'n${i}'`).join(' || ');
     expect(namesFor([filter])).toEqual(['filter-1']);
   });

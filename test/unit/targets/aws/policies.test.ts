@@ -11,7 +11,7 @@ describe('the hash of the configured policies', () => {
   const accessPolicy = '{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Action":["a","b"]}]}';
   const lifecyclePolicy = '{"rules":[]}';
 
-  it('is absent without policies: then nothing is touched', () => {
+  it('is absent without policies, so that nothing is changed', () => {
     expect(withPolicies({})).toBeUndefined();
   });
 
@@ -30,11 +30,11 @@ describe('the hash of the configured policies', () => {
     expect(withPolicies(other)?.hash).not.toBe(withPolicies({ accessPolicy, lifecyclePolicy })?.hash);
   });
 
-  it('is a value that ECR takes for a tag', () => {
+  it('is a valid value of an ECR tag', () => {
     expect(withPolicies({ accessPolicy })?.hash).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it('reads numbers and nesting as they are', () => {
+  it('handles numbers and nesting exactly', () => {
     expect(canonicalJson('{"b":[{"d":1,"c":null}],"a":"x"}')).toBe('{"a":"x","b":[{"c":null,"d":1}]}');
   });
 });

@@ -32,7 +32,7 @@ describe('the result of an AWS call', () => {
     expect(problem.message).toContain(`ecr:CreateRepository on ${arn}`);
   });
 
-  it('has the statement that an IAM administrator adds', () => {
+  it('contains the statement that an IAM administrator adds', () => {
     const { message } = awsProblem(host, 'ecr:CreateRepository', arn, named('AccessDeniedException'));
     expect(message).toContain(`{"Effect":"Allow","Action":"ecr:CreateRepository","Resource":"${arn}"}`);
     expect(statement(['ecr:PutImage', 'ecr:BatchGetImage'], '*')).toBe(
@@ -53,14 +53,14 @@ describe('the result of an AWS call', () => {
     expect(message).toContain('trust policy');
   });
 
-  it('says that an HTML page in between is none of AWS’s answers', () => {
+  it('reports that an HTML page is not an answer of AWS', () => {
     const error = Object.assign(new SyntaxError('Unexpected token <'), { $metadata: { httpStatusCode: 502 } });
     const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
     expect(problem).toMatchObject({ kind: 'server', retryable: true });
     expect(problem.message).toContain('is there a proxy or login page in between?');
   });
 
-  it('is one line whatever AWS says', () => {
+  it('is one line for any answer of AWS', () => {
     const { message } = awsProblem(host, 'ecr:X', '*', named('ServerException', `a\nb\u001b[31m${'c'.repeat(5_000)}`));
     expect(message).not.toMatch(/\p{Cc}/u);
     expect(message.length).toBeLessThan(700);

@@ -24,7 +24,7 @@ async function timesOf(wait: () => Promise<void>, count: number, milliseconds: n
 }
 
 describe('a rate limit', () => {
-  it('lets a burst of one second through, then keeps the rate', async () => {
+  it('allows a burst of one second, then keeps the rate', async () => {
     const limit = new RateLimit({ rate: 10, now: Date.now });
     const times = await timesOf(() => limit.wait(undefined), 30, 2_100);
     expect(times.filter((time) => time === 0)).toHaveLength(10);
@@ -32,7 +32,7 @@ describe('a rate limit', () => {
     expect(times.at(-1)).toBeGreaterThanOrEqual(1_990);
   });
 
-  it('goes at half the rate after a refusal, and back up to the quota', async () => {
+  it('halves the rate after a rejection, and returns to the quota', async () => {
     const limit = new RateLimit({ rate: 16, now: Date.now });
     limit.recordThrottled();
     limit.recordThrottled();
@@ -45,7 +45,7 @@ describe('a rate limit', () => {
     expect(limit.rate).toBe(16);
   });
 
-  it('never stops wholly', async () => {
+  it('never stops completely', async () => {
     const limit = new RateLimit({ rate: 16, now: Date.now });
     for (let i = 0; i < 50; i++) {
       limit.recordThrottled();
