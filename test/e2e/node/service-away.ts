@@ -126,18 +126,36 @@ async function makeApps(node: Node, source: RealRegistry): Promise<readonly App[
   return apps;
 }
 
-/** Deletes a Pod without a grace period, as after the loss of a node. */
+/**
+ * Ends every replica. The leader stops as in an orderly shutdown, so it could still change the table. The others are
+ * deleted without a grace period, as after the loss of a node.
+ */
 async function endService(node: Node): Promise<void> {
   const { api } = node.plane;
+  const leases = expectOk(await api.send('GET', `/apis/coordination.k8s.io/v1/namespaces/${RELEASE}/leases`), 'Leases');
+  const holders = (leases.body as { readonly items: readonly Lease[] }).items.map(
+    ({ spec }) => spec?.holderIdentity ?? '',
+  );
+  const isLeader = ({ metadata }: ApiObject): boolean => holders.some((one) => one.startsWith(metadata.name));
   const { body } = expectOk(await api.send('GET', `/apis/apps/v1/namespaces/${RELEASE}/deployments`), 'the service');
   for (const { metadata } of (body as { readonly items: readonly ApiObject[] }).items)
     await scale(node, RELEASE, metadata.name, 0);
   const pods = `/api/v1/namespaces/${RELEASE}/pods`;
-  expectOk(await api.send('DELETE', `${pods}?gracePeriodSeconds=0`), 'delete the replicas');
-  await until('no replica of the service is left', async () => {
-    const reply = expectOk(await api.send('GET', pods), 'list the replicas');
-    return (reply.body as { readonly items: readonly unknown[] }).items.length === 0;
-  });
+  const replicas = async (): Promise<readonly ApiObject[]> => {
+    const { body: list } = expectOk(await api.send('GET', pods), 'list the replicas');
+    return (list as { readonly items: readonly ApiObject[] }).items;
+  };
+  const running = await replicas();
+  expect(running.filter(isLeader)).toHaveLength(1);
+  for (const replica of running) {
+    if (isLeader(replica)) continue;
+    await api.send('DELETE', `${pods}/${replica.metadata.name}?gracePeriodSeconds=0`);
+  }
+  await until('no replica of the service is left', async () => (await replicas()).length === 0);
+}
+
+interface Lease {
+  readonly spec?: { readonly holderIdentity?: string };
 }
 
 async function recreateAll(node: Node): Promise<void> {
