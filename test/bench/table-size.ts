@@ -1,7 +1,7 @@
 /**
  * Measures the leader of a large cluster with the API server's table: its writes, and its memory compared with another
  * build or with this build and the engine webhook. A fake API server has 1,000 namespaces, and the target has every
- * image. It takes half an hour on busy cores. `npx tsx test/bench/table-size.ts [OTHER/dist/image-swapper.cjs] [rounds]
+ * image. It takes about 25 minutes on two busy cores. `npx tsx test/bench/table-size.ts [OTHER/dist/image-swapper.cjs] [rounds]
  * [Pods] [images]`
  */
 import { rm, writeFile } from 'node:fs/promises';
