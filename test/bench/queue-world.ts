@@ -68,16 +68,16 @@ function requestImages(used: readonly string[]): boolean {
 }
 
 function count(): QueueWorldCounts {
-  const finished = new Map<string, number>();
-  for (const { method, path, query, status } of world?.target.accessLog ?? []) {
+  const finished = new Map<string, number[]>();
+  for (const { method, path, query, status, time } of world?.target.accessLog ?? []) {
     if (method !== 'PUT' || status >= 300) continue;
     const digest = /digest=([^&]+)/.exec(query)?.[1];
     const isManifest = path.includes('/manifests/');
     if (!isManifest && digest === undefined) continue;
     const what = isManifest ? path : `blob ${path.slice(0, path.indexOf('/blobs/'))} ${digest ?? ''}`;
-    finished.set(what, (finished.get(what) ?? 0) + 1);
+    finished.set(what, [...(finished.get(what) ?? []), time]);
   }
-  const twice = [...finished].filter(([, times]) => times > 1).map(([what]) => what);
+  const twice = [...finished].flatMap(([what, times]) => (times.length > 1 ? [{ what, times }] : []));
   const prefix = (world?.source.host ?? '').replace(':', '_');
   let mirrored = 0;
   for (let index = 0; index < images; index += 1) {
