@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 import { image, useCli } from './cli.js';
 import type { ProgramResult } from '../../fakes/program.js';
 import { writes } from './copy-pair.js';
@@ -37,6 +38,19 @@ async function blobs(): Promise<string[]> {
     expect(createHash('sha256').update(bytes).digest('hex')).toBe(name);
   }
   return names.map((name) => `sha256:${name}`);
+}
+
+/** Checks that everything that a manifest refers to is in the layout. */
+async function expectWhole(digest: string, whole: ReadonlySet<string>): Promise<void> {
+  expect(whole).toContain(digest);
+  const manifest = JSON.parse(await readFile(file(digest), 'utf8')) as {
+    readonly manifests?: readonly Entry[];
+    readonly config?: Entry;
+    readonly layers?: readonly Entry[];
+  };
+  for (const child of manifest.manifests ?? []) await expectWhole(child.digest, whole);
+  for (const blob of [manifest.config, ...(manifest.layers ?? [])])
+    if (blob !== undefined) expect(whole).toContain(blob.digest);
 }
 
 async function mirror(
@@ -172,6 +186,47 @@ describe('mirror --to-layout', () => {
     expect(await index()).toEqual([]);
     expect(await readdir(join(folder, '.unfinished'))).toEqual([]);
     expect((await mirror('--to-layout', `${cli.source.host}/large:1`)).code).toBe(0);
+  });
+
+  it('leaves a whole layout whenever it is killed, and the next run goes on where it ended', async () => {
+    const several = Array.from({ length: 4 }, (_, seed) => ({
+      name: `killed-${seed}`,
+      built: buildImage({ seed: 100 + seed, layersPerPlatform: 3, layerSize: 60_000 }),
+    }));
+    for (const { name, built } of several) loadImage(cli.source, name, built, '1');
+    const images = several.map(({ name }) => `${cli.source.host}/${name}:1`);
+    const args = ['mirror', '--config', await cli.config(), '--to-layout', folder, ...images];
+    const reads = (): string[] =>
+      cli.source.requests().filter((line) => line.startsWith('GET') && line.includes('/blobs/'));
+    cli.source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 200_000 } });
+    for (const more of [1, 5, 9]) {
+      const before = reads().length;
+      const child = spawn(process.execPath, [BUNDLE, ...args], {
+        cwd: cli.folder,
+        env: { PATH: process.env['PATH'] ?? '', HOME: cli.folder },
+        stdio: 'ignore',
+      });
+      const ended = new Promise((resolve) => child.on('exit', (_, signal) => resolve(signal)));
+      await until('some blobs are being read', () => reads().length >= before + more || child.exitCode !== null);
+      child.kill('SIGKILL');
+      expect(await ended).toBe('SIGKILL');
+      // Names in blobs are those of whole files, and index.json names nothing that is not there.
+      const whole = new Set(await blobs());
+      for (const { digest } of await index()) await expectWhole(digest, whole);
+    }
+    const kept = await blobs();
+    expect(kept.length).toBeGreaterThan(0);
+    cli.source.clearFaults();
+    const before = reads().length;
+    expect((await mirror('--to-layout', ...images)).code).toBe(0);
+    const again = reads().slice(before);
+    expect(again.length).toBeGreaterThan(0);
+    expect(again.filter((line) => kept.some((digest) => line.includes(digest)))).toEqual([]);
+    const whole = new Set(await blobs());
+    const names = (await index()).map((entry) => entry.annotations?.['org.opencontainers.image.ref.name']);
+    expect(names.sort()).toEqual([...images].sort());
+    for (const { digest } of await index()) await expectWhole(digest, whole);
+    expect(await readdir(join(folder, '.unfinished')).catch(() => [])).toEqual([]);
   });
 
   it('plans without writing', async () => {
