@@ -23,6 +23,8 @@ export interface QueueWorldCounts {
   readonly duplicateManifests: number;
   /** Blobs that were completed more than once in a repository. */
   readonly duplicateBlobs: number;
+  /** What was put more than once, with the times in milliseconds since the epoch. */
+  readonly twice: readonly { readonly what: string; readonly times: readonly number[] }[];
 }
 
 const NAMESPACES = 20;
@@ -85,7 +87,8 @@ function count(): QueueWorldCounts {
   }
   return {
     mirrored,
-    duplicateManifests: twice.filter((what) => !what.startsWith('blob ')).length,
-    duplicateBlobs: twice.filter((what) => what.startsWith('blob ')).length,
+    duplicateManifests: twice.filter(({ what }) => !what.startsWith('blob ')).length,
+    duplicateBlobs: twice.filter(({ what }) => what.startsWith('blob ')).length,
+    twice,
   };
 }

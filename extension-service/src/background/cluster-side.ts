@@ -230,9 +230,10 @@ export class ClusterSide implements ClusterPart {
   private recorderOf(cluster: ClusterAccess): UsageRecorder | undefined {
     const { config } = this.current;
     if (config.gc.cluster === undefined) return undefined;
-    const { log, garbage } = this.options;
+    const { log, garbage, emit } = this.options;
     return new UsageRecorder({
       log,
+      onWriters: (writers) => emit({ kind: 'usage-writers', writers }),
       isSynced: () => this.reconciler?.state().synced === true,
       write: async (uses, signal) => {
         const { lease } = this.current.config;

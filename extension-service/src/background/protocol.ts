@@ -28,6 +28,8 @@ export type ClusterEvent =
   | { readonly kind: 'watches'; readonly report: WatchReport }
   /** The API server's table of images was written. */
   | { readonly kind: 'image-table'; readonly report: TableReport }
+  /** The leader has written its usage records: the number of installations that write each target's. */
+  | { readonly kind: 'usage-writers'; readonly writers: ReadonlyMap<string, number> }
   /** The leader's garbage collection has finished. */
   | { readonly kind: 'garbage'; readonly results: readonly TargetGarbage[] }
   /** Pods in these namespaces may now pull with other credentials. */

@@ -23,7 +23,7 @@ import { cloudEvents } from '../background/cloud-events.js';
 import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
-import { showGarbage } from '../background/garbage-metrics.js';
+import { showGarbage, showUsageWriters } from '../background/garbage-metrics.js';
 import { showImageTable } from '../background/image-table-metrics.js';
 import { EMPTY_WATCH_REPORT, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
@@ -151,8 +151,14 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
       case 'garbage':
         showGarbage(metrics, event.results);
         return;
+      case 'usage-writers':
+        showUsageWriters(metrics, event.writers);
+        return;
       case 'role':
-        if (event.role !== 'leader') showGarbage(metrics, []);
+        if (event.role !== 'leader') {
+          showGarbage(metrics, []);
+          showUsageWriters(metrics, new Map());
+        }
         service.clusterEvent(event);
         return;
       case 'watches':

@@ -46,6 +46,7 @@ export interface Metrics {
   readonly vanishedSources: Gauge<'target'>;
   readonly gcRefusals: Gauge<'target'>;
   readonly gcDeleted: Counter<'target'>;
+  readonly usageWriters: Gauge<'target'>;
   readonly wantedImages: Gauge;
   readonly unknownImages: Gauge;
   readonly copyThreadRestarts: Counter;
@@ -304,6 +305,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     gcDeleted: new Counter({
       name: 'image_swapper_gc_deleted_images_total',
       help: 'Images that garbage collection deleted from the target',
+      labelNames: ['target'],
+      registers,
+    }),
+    usageWriters: new Gauge({
+      name: 'image_swapper_usage_record_writers',
+      help: "Installations that wrote this cluster's usage record within a day, in the replica that holds the Lease; more than 1 stops gc",
       labelNames: ['target'],
       registers,
     }),

@@ -1,7 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 
 interface Lease {
-  readonly metadata: { readonly name: string; readonly namespace: string; readonly resourceVersion: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion: string;
+  };
   readonly spec: { readonly holderIdentity?: string };
 }
 
@@ -39,7 +45,9 @@ export class FakeLeases {
   private keep(full: string, spec: Lease['spec']): object {
     const [namespace = '', name = ''] = full.split('/');
     this.version += 1;
-    const lease = { metadata: { namespace, name, resourceVersion: String(this.version) }, spec };
+    // Leases of different clusters differ in it.
+    const uid = this.leases.get(full)?.metadata.uid ?? randomUUID();
+    const lease = { metadata: { namespace, name, uid, resourceVersion: String(this.version) }, spec };
     this.leases.set(full, lease);
     return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', ...lease };
   }

@@ -175,6 +175,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     },
     quiet: { [`image_swapper_gc_refusals{${POD},target="eu"}`]: '1x170 0x10' },
   },
+  ImageSwapperUsageRecordShared: {
+    fires: { [`image_swapper_usage_record_writers{${POD},target="eu"}`]: '2x180' },
+    quiet: { [`image_swapper_usage_record_writers{${POD},target="eu"}`]: '1x150 2x30' },
+  },
   ImageSwapperQueueServerLost: {
     fires: { [`image_swapper_queue_server_up{${POD},type="redis"}`]: '1x100 0x80' },
     quiet: { [`image_swapper_queue_server_up{${POD},type="redis"}`]: '1x170 0x10' },

@@ -100,8 +100,10 @@ describe('the recorder of uses', () => {
     const writes: LastUses[] = [];
     const log: string[] = [];
     const state = { broken: false, during: (): void => undefined, records: new Map<string, UsageRecord>() };
+    const counts: (readonly [string, number])[][] = [];
     const options: UsageRecorderOptions = {
       isSynced,
+      onWriters: (writers) => counts.push([...writers]),
       times,
       log: (level, message) => log.push(`${level}: ${message}`),
       write: (uses) => {
@@ -122,7 +124,7 @@ describe('the recorder of uses', () => {
       abort.abort();
       await ended;
     };
-    return { recorder, writes, log, state, stop };
+    return { recorder, writes, log, state, counts, stop };
   }
 
   it('writes nothing before everything is listed, then at once, and again for an image that the record lists as unused', async () => {
@@ -149,6 +151,28 @@ describe('the recorder of uses', () => {
     };
     recorder.used.put('b', 'Pod', ['t y:1'], 1);
     await until('the use', () => writes.some((uses) => uses.get('t')?.has('x:1') === true));
+    await stop();
+  });
+
+  it('counts and warns of another installation that writes the record, until a day after its last write', async () => {
+    const { recorder, log, state, counts, stop } = start(() => true);
+    const usage = { cluster: 'one', writer: 'b', now: Date.now(), uses: new Map([['z:1', Date.now()]]) };
+    state.records.set('t', updatedRecord(undefined, usage));
+    recorder.used.put('a', 'Pod', ['t x:1', 'u x:1'], 1);
+    await until('the count', () => counts.some((count) => count.length === 2));
+    expect(counts.at(-1)).toEqual([
+      ['t', 2],
+      ['u', 1],
+    ]);
+    expect(log.at(-1)).toContain(
+      'warn: target t: 2 installations write the record of cluster one, so gc deletes nothing',
+    );
+    expect(log.filter((line) => line.includes('target u'))).toEqual([]);
+    state.records.set('t', updatedRecord(undefined, { ...usage, now: Date.now() - 25 * 3_600_000 }));
+    const before = counts.length;
+    recorder.used.put('b', 'Pod', ['t y:1'], 1);
+    await until('the next count', () => counts.length > before);
+    expect(counts.at(-1)).toContainEqual(['t', 1]);
     await stop();
   });
 

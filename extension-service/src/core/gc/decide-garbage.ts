@@ -1,5 +1,5 @@
 import { DIGEST_TAG } from '../image/digest-tag.js';
-import { MAX_RECORD_AGE_MS, usageKey, lastWriteTime } from './usage-record.js';
+import { MAX_RECORD_AGE_MS, usageKey, lastWriteTime, recentWriters } from './usage-record.js';
 import type { UsageRecord } from './usage-record.js';
 
 /** A manifest of a repository that has at least one tag. */
@@ -70,7 +70,7 @@ export function refusalsOf(
     // A cluster that still writes is active, even if it is not listed.
     const isAlive = clusters.includes(cluster) || -ahead <= MAX_RECORD_AGE_MS;
     const covered = now - record.since;
-    const writers = [...record.writers.values()].filter((time) => now - time <= MAX_RECORD_AGE_MS);
+    const writers = recentWriters(record, now);
     return [
       ...(isAlive && record.uses.size === 0 ? [`the record of cluster ${cluster} names no image: it was emptied`] : []),
       ...(isAlive && record.uses.size > 0 && covered < after
@@ -82,10 +82,8 @@ export function refusalsOf(
       ...(ahead > MAX_CLOCK_SKEW_MS
         ? [`the clock of cluster ${cluster} is ${hours(ahead)} ahead of the clock here, or one of both is wrong`]
         : []),
-      ...(writers.length > 1
-        ? [
-            `${writers.length} installations write the record of cluster ${cluster}: give each cluster its own gc.cluster`,
-          ]
+      ...(writers > 1
+        ? [`${writers} installations write the record of cluster ${cluster}: give each cluster its own gc.cluster`]
         : []),
     ];
   });

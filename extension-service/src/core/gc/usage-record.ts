@@ -38,6 +38,11 @@ export function lastWriteTime({ writers }: UsageRecord): number {
   return Math.max(0, ...writers.values());
 }
 
+/** The number of installations that wrote the record within a day. More than one means that clusters share a name. */
+export function recentWriters({ writers }: UsageRecord, now: number): number {
+  return [...writers.values()].filter((time) => now - time <= MAX_RECORD_AGE_MS).length;
+}
+
 export interface Usage {
   readonly cluster: string;
   /** The uid of the installation's Lease. */

@@ -1,3 +1,4 @@
+import { recentWriters } from '../../core/gc/usage-record.js';
 import type { UsageRecord } from '../../core/gc/usage-record.js';
 import { messageOf } from '../../util/message-of.js';
 import { sleep } from '../../util/sleep.js';
@@ -11,6 +12,8 @@ export interface UsageRecorderOptions {
   readonly write: (uses: LastUses, signal: AbortSignal) => Promise<ReadonlyMap<string, UsageRecord>>;
   /** Whether every kind of object has been listed: before that, some used images are unknown. */
   readonly isSynced: () => boolean;
+  /** Called after each write with the number of installations that write each target's record. */
+  readonly onWriters: (writers: ReadonlyMap<string, number>) => void;
   readonly log: (level: 'info' | 'warn', message: string) => void;
   readonly now?: () => number;
   readonly times?: Partial<RecorderTimes>;
@@ -61,12 +64,26 @@ export class UsageRecorder implements LeaderTask {
     }
   }
 
+  /** Another cluster with the same name is found here, also where `gc` runs elsewhere. */
+  private reportWriters(): void {
+    const now = this.now();
+    const counts = new Map([...this.recorded].map(([target, record]) => [target, recentWriters(record, now)]));
+    this.options.onWriters(counts);
+    for (const [target, { cluster }] of this.recorded) {
+      const count = counts.get(target) ?? 0;
+      if (count <= 1) continue;
+      const message = `target ${target}: ${count} installations write the record of cluster ${cluster}, so gc deletes nothing: give each cluster its own gc.cluster (after a new installation, this ends within a day)`;
+      this.options.log('warn', message);
+    }
+  }
+
   private async write(signal: AbortSignal): Promise<boolean> {
     this.hasChanges = false;
     const report = this.used.report();
     try {
       this.recorded = await this.options.write(report, signal);
       this.used.reported(report);
+      this.reportWriters();
       return true;
     } catch (error) {
       if (!signal.aborted)
