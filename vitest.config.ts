@@ -8,6 +8,7 @@ import { defineConfig } from 'vitest/config';
  */
 const build = './test/setup/build-bundle.ts';
 const cpu = './test/setup/cpu-seconds.ts';
+const folder = './test/setup/temporary-folder.ts';
 
 /** Guards against tests that hang; a busy machine never reaches them. Speed is measured in test/bench. */
 const HANG_MS = 180_000;
@@ -24,6 +25,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           setupFiles: [cpu, './test/setup/warnings.ts'],
+          globalSetup: folder,
           isolate: false,
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
@@ -35,7 +37,7 @@ export default defineConfig({
           include: ['test/integration/loopback/**/*.test.ts'],
           setupFiles: [cpu, './test/setup/fresh-modules.ts'],
           isolate: false,
-          globalSetup: build,
+          globalSetup: [folder, build],
           testTimeout: HANG_MS,
           hookTimeout: HANG_MS,
         },
@@ -45,7 +47,7 @@ export default defineConfig({
           name: 'integration',
           setupFiles: cpu,
           include: ['test/integration/{real,emulators}/**/*.test.ts'],
-          globalSetup: build,
+          globalSetup: [folder, build],
           testTimeout: 600_000,
           hookTimeout: 1_800_000,
         },
