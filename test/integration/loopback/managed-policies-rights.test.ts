@@ -175,3 +175,31 @@ it('deletes managed policies by their names when it may not list', async () => {
   ]);
   expect(lists).toContain('assign');
 });
+
+it('manages the webhook of policies.undecidable with the rights of the chart, while a filter needs it', async () => {
+  const rules = { current: chartRules('mutatingadmissionpolicy-webhook') };
+  const { stored, refused, lists, names, objects } = await cluster(rules);
+  const table = ['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding'].flatMap((kind) => [
+    `${kind} image-swapper`,
+    `${kind} image-swapper-recent`,
+  ]);
+  const all = [...table, 'MutatingWebhookConfiguration image-swapper'];
+  const undecidable = 'mutatingadmissionpolicy, undecidable: webhook';
+  const leader = lead(objects, configOf(undecidable, ['obj.spec.hostNetwork']));
+  await until('the objects', () => names().length === all.length);
+  expect(names()).toEqual(all);
+  const [webhook] = [...stored.values()].filter(({ kind }) => kind === 'MutatingWebhookConfiguration');
+  expect(webhook).toMatchObject({ webhooks: [{ clientConfig: { caBundle: Buffer.from(CA).toString('base64') } }] });
+  // The API server can decide this filter.
+  leader.set(configOf(undecidable, SPLIT));
+  await until('the webhook is deleted', () => names().length === table.length);
+  leader.set(configOf(undecidable, ['obj.spec.hostNetwork']));
+  await until('the webhook is back', () => names().length === all.length);
+  leader.set(configOf('mutatingadmissionpolicy', SPLIT));
+  await until('the webhook is deleted again', () => names().length === table.length);
+  expect(names()).toEqual(table);
+  await leader.end();
+  expect(lists).toEqual([]);
+  expect(refused.filter((line) => !line.startsWith('get '))).toEqual([]);
+  expect(leader.log.filter((line) => line.includes('not allowed'))).toEqual([]);
+});
