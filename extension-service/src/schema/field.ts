@@ -1,5 +1,9 @@
 import { z } from 'zod';
 
+// zod would compile a function for each schema, which costs more time and memory than one parse. It reads the setting
+// when a schema is created, and every schema imports this file.
+z.config({ jitless: true });
+
 /** Facts about a key that the loader, the documentation and the printer need in addition to its schema. */
 export interface FieldMeta {
   readonly type: LeafType;
