@@ -62,6 +62,8 @@ interface OpenedConnection {
 
 /** Bytes that a socket may buffer before its writer has to pause: a larger buffer causes fewer pauses per blob. */
 const SOCKET_BUFFER_BYTES = 256 * 1024;
+/** The same over TLS, where each buffered byte also exists encrypted, and waiting pieces are copied into one. */
+const TLS_SOCKET_BUFFER_BYTES = 64 * 1024;
 
 /**
  * HTTP/1.1 over keep-alive sockets, one hop at a time: no redirects, no retries, no authentication. See
@@ -203,7 +205,7 @@ export class Http {
       // The timeout is for idle sockets; sockets in use have the watchdog.
       const { maxSockets = 16 } = this.#options;
       const pool = {
-        highWaterMark: SOCKET_BUFFER_BYTES,
+        highWaterMark: secure ? TLS_SOCKET_BUFFER_BYTES : SOCKET_BUFFER_BYTES,
         keepAlive: true,
         maxSockets,
         // Requests come in bursts: closing sockets after each burst would cost handshakes in the next one.
