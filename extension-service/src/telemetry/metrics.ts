@@ -97,7 +97,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     filterWarnings: new Counter({
       name: 'image_swapper_filter_warnings_total',
-      help: 'Filter results that were an error or not a boolean',
+      help: 'Filters that failed or did not return a boolean',
       labelNames: ['kind'],
       registers,
     }),
@@ -115,7 +115,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     lookups: new Counter({
       name: 'image_swapper_lookups_total',
-      help: 'Target lookups, by how they were answered',
+      help: 'Target lookups by result',
       labelNames: ['target', 'outcome'],
       registers,
     }),
@@ -146,7 +146,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     copyBytes: new Counter({
       name: 'image_swapper_copy_bytes_total',
-      help: 'Blob bytes by how they reached the target: uploaded, mounted, skipped',
+      help: 'Blob bytes by copy method: uploaded, mounted, skipped',
       labelNames: ['target', 'kind'],
       registers,
     }),
@@ -164,13 +164,13 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     gated: new Gauge({
       name: 'image_swapper_gated_images',
-      help: 'Images that the gate of their target holds (held) or has refused (denied), as far as the queue remembers them',
+      help: 'Images in the queue that the gate of their target holds (held) or has denied (denied)',
       labelNames: ['target', 'verdict'],
       registers,
     }),
     gateRefusals: new Counter({
       name: 'image_swapper_gate_refusals_total',
-      help: 'Tries of copies that the gate of their target stopped, by the check that did (targets[].gate)',
+      help: 'Copy attempts that the gate of their target stopped, by check (targets[].gate)',
       labelNames: ['target', 'check', 'verdict'],
       registers,
     }),
@@ -182,7 +182,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     queueOldestAge: new Gauge({
       name: 'image_swapper_queue_oldest_age_seconds',
-      help: 'Time since the oldest copy was asked for that neither runs, is finished nor held by a gate; 0 without any',
+      help: 'Age of the oldest copy that waits to run, without copies that a gate holds; 0 without any',
       registers,
     }),
     queueRefused: new Counter({
@@ -199,7 +199,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     queueServerReplicas: new Gauge({
       name: 'image_swapper_queue_server_replicas',
-      help: 'Replicas that copy, as this replica sees them in the queue server',
+      help: 'Replicas that copy, as seen by this replica in the queue server',
       labelNames: ['type'],
       registers,
     }),
@@ -223,7 +223,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     registryPulls: new Counter({
       name: 'image_swapper_registry_pulls_total',
-      help: 'Pulls as Docker Hub counts them: manifests of single platforms that were read there',
+      help: 'Pulls as Docker Hub counts them: platform manifests that were read from it',
       labelNames: ['registry'],
       registers,
     }),
@@ -286,13 +286,13 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     refreshDrift: new Counter({
       name: 'image_swapper_refresh_drift_total',
-      help: 'Tags that had moved at their source when checked, and were copied again',
+      help: 'Tags that had moved at their source and were copied again',
       labelNames: ['target'],
       registers,
     }),
     vanishedSources: new Gauge({
       name: 'image_swapper_vanished_sources',
-      help: 'Images of the cluster whose source was there, and was absent or refused in three looks over at least an hour, in the replica that holds the Lease',
+      help: 'Images of the cluster whose source existed before, but was absent or refused in three checks over at least an hour, in the replica that holds the Lease',
       labelNames: ['target'],
       registers,
     }),
@@ -316,12 +316,12 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     wantedImages: new Gauge({
       name: 'image_swapper_wanted_images',
-      help: "Images that the cluster's Pods and workloads use and that must be in a target, in the replica that holds the Lease; else 0",
+      help: "Images that the cluster's Pods and workloads use and that belong in a target, in the replica that holds the Lease; else 0",
       registers,
     }),
     unknownImages: new Gauge({
       name: 'image_swapper_unknown_images',
-      help: 'Images in targets that Pods and workloads use and whose source is unknown, so they are not kept up to date, in the replica that holds the Lease; else 0',
+      help: 'Images in targets that Pods and workloads use, but whose source is unknown, so that they are not updated; in the replica that holds the Lease, else 0',
       registers,
     }),
     copyThreadRestarts: new Counter({
@@ -341,7 +341,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableLeftOut: new Gauge({
       name: 'image_swapper_table_left_out',
-      help: "Mirrored images that do not fit in the API server's table, or whose name it cannot hold: Pods keep their source",
+      help: "Mirrored images that do not fit into the API server's table, or whose names it cannot contain: their Pods keep the source image",
       registers,
     }),
     tableWrites: new Counter({
