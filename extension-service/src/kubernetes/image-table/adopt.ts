@@ -3,6 +3,7 @@ import { policyHash } from '../../core/engines/config-hashes.js';
 import { decidedTargets } from '../../core/engines/for-config.js';
 import { mutatingAdmissionPolicy } from '../../core/engines/mutating-admission-policy/engine.js';
 import { policyNames } from '../../core/engines/mutating-admission-policy/names.js';
+import { entriesHash, TABLE_HASH_ANNOTATION } from '../../core/engines/mutating-admission-policy/table-hash.js';
 import { readTable } from '../../core/engines/mutating-admission-policy/read-table.js';
 import { CONFIG_HASH_ANNOTATION } from '../../core/policies/config-hash.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
@@ -20,18 +21,21 @@ export interface AdoptOptions {
 
 /**
  * Continues with the table in the cluster: a new leader has not queried any target yet, and must not write less than
- * its predecessor knew. Policies of another configuration name their targets differently and are ignored.
+ * its predecessor knew. A table whose entries have other names, or were collected under another `source.accessCheck`, is ignored.
  *
  * @throws PolicyObjectError
  */
 export async function adoptTables({ images, objects, config, owner }: AdoptOptions): Promise<void> {
   const targets = decidedTargets(config, namingTarget);
   const hash = policyHash(config, mutatingAdmissionPolicy, namingTarget);
+  const entries = entriesHash(targets, config.source.accessCheck !== 'none');
   const kind = kindOf({ kind: 'MutatingAdmissionPolicy' });
   for (const [index, name] of policyNames(config.policies.name).entries()) {
     const live = await objects.whole(kind, name);
     if (live === undefined || !isOwned(live, owner.labels)) continue;
-    if (live.metadata.annotations?.[CONFIG_HASH_ANNOTATION] !== hash) continue;
+    const { [TABLE_HASH_ANNOTATION]: ofEntries, [CONFIG_HASH_ANNOTATION]: ofConfig } = live.metadata.annotations ?? {};
+    // Earlier versions write only the second one.
+    if (ofEntries === undefined ? ofConfig !== hash : ofEntries !== entries) continue;
     images.adopt(index === 0 ? 'large' : 'recent', readTable(live, targets), config);
   }
 }

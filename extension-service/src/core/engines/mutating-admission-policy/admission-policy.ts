@@ -24,7 +24,7 @@ import { filterConditions, matchConditions, undecidedBy } from './limits.js';
 import type { Undecidable } from './limits.js';
 import { placeVariables } from './places.js';
 import { keysOf } from './reference-cel.js';
-import { tableHash } from './table-hash.js';
+import { entriesHash, TABLE_HASH_ANNOTATION, tableHash } from './table-hash.js';
 
 export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 'timeoutSeconds'> {
   /** In the order in which they are tried. */
@@ -70,7 +70,10 @@ export function renderMutatingAdmission(
   const filters = checkFilters(options.filters);
   const hash =
     options.filters === undefined ? undefined : tableHash(filters, prefixesOf(targets), options.pods, publicOnly);
-  const metadata = policyMetadata(name, options, hashAnnotation(hash));
+  const metadata = policyMetadata(name, options, {
+    ...hashAnnotation(hash),
+    ...(options.table !== undefined && { [TABLE_HASH_ANNOTATION]: entriesHash(targets, publicOnly) }),
+  });
   const variables = variablesOf(options, filters);
   for (const variable of variables) {
     if (variable.expression.length <= MAX_CHARACTERS) continue;

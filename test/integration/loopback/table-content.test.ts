@@ -42,10 +42,10 @@ const written = (name: string): string =>
   cluster.applied.writes.findLast(({ path }) => path === `${POLICIES}mutatingadmissionpolicies/${name}`)?.text ?? '';
 const isInTable = (tag: string): boolean =>
   ['image-swapper', 'image-swapper-recent'].some((name) => written(name).includes(tag));
-const configured = (gc: object): Config =>
+const configured = (gc: object, prefix = 'mirror'): Config =>
   parse(
     stringify({
-      target: { type: 'oci', oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      target: { type: 'oci', oci: { registry: target.host, prefix, insecure: true } },
       policies: { manage: true, engine: 'mutatingadmissionpolicy' },
       gc,
     }),
@@ -173,4 +173,32 @@ it('keeps images in the table while a registry gives no answer, and after the le
     expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicies/${name}`)).toBe(true);
     expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicybindings/${name}`)).toBe(true);
   }
+});
+
+it('continues with the table of the previous leader under other filters, but not under other names', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  cluster.collection('/api/v1/pods').put(smallPod('web', 'docker.io/library/app:kept-tag', 'team-a'));
+  const fill = async (): Promise<void> => {
+    const leader = startSide(configured({}));
+    await fillTable(leader, ['kept-tag'], digest);
+    await leader.stop();
+  };
+  await fill();
+  /** Returns whether the first tables that another leader writes have the image. */
+  const isAdopted = async (config: Config): Promise<boolean> => {
+    const { writes } = cluster.applied;
+    const count = writes.length;
+    const policies = () =>
+      writes.slice(count).filter(({ path }) => path.startsWith(`${POLICIES}mutatingadmissionpolicies/`));
+    const leader = startSide(config);
+    await until('both policies are written', () => new Set(policies().map(({ path }) => path)).size === 2);
+    await leader.stop();
+    return policies().some(({ text }) => text.includes('kept-tag'));
+  };
+  const { source } = configured({});
+  const filters = [{ jmespath: "obj.metadata.namespace == 'team-b'" }];
+  expect(await isAdopted({ ...configured({}), source: { ...source, filters } })).toBe(true);
+  expect(await isAdopted({ ...configured({}), source: { ...source, accessCheck: 'pullSecrets' } })).toBe(false);
+  await fill();
+  expect(await isAdopted(configured({}, 'other'))).toBe(false);
 });
