@@ -4,7 +4,7 @@ import { Node } from './node.js';
 import { recreateWhileAway } from './service-away.js';
 
 /** Duration of the outage in seconds. `test/soak/service-away.test.ts` uses ten minutes. */
-const OUTAGE_S = 60;
+const OUTAGE_S = 20;
 
 describe('a cluster with running Pods, with the table in the API server', () => {
   let node: Node;
