@@ -44,20 +44,22 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     });
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     let inForce = config;
-    const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas: () => shared.replicas });
+    // Registries ask for the number of replicas while they are opened, before there is a queue.
+    let shared: SharedCopier | undefined;
+    const replicas = (): number => shared?.replicas ?? 1;
+    const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas });
     const garbage = garbageOf(() => copier.currentRegistries);
     const checkAccess: CheckAccess = (job, digest, milliseconds) => copier.checkAccess(job, digest, milliseconds);
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
     const connect = lazy(() => connectCluster(env));
     const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
     const copier = new RegistryCopier(config, {
-      ...{ env, readSecret, report, cloud, onRequest },
-      replicas: () => shared.replicas,
+      ...{ env, readSecret, report, cloud, onRequest, replicas },
       pullSecrets: secrets,
       isShown: (job) => shown.isShown(job),
       seenStore: clusterSeenStore(env),
     });
-    const shared = new SharedCopier({
+    const sharedCopier = new SharedCopier({
       ...{ config, copier, log },
       rulesOf: (current) => compileRules(current, namingTarget),
       isShown: (job) => shown.isShown(job),
@@ -68,17 +70,18 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
         if (!queue.isUp) void cluster.queueLost(queue.message);
       },
     });
+    shared = sharedCopier;
     copier.start();
     cluster.start();
     return {
       copier: {
-        copy: (job, signal, onProgress) => shared.copy(job, signal, onProgress),
+        copy: (job, signal, onProgress) => sharedCopier.copy(job, signal, onProgress),
         logIn: (registry, refused) => copier.logIn(registry, refused),
-        drain: (grace) => shared.drain(grace),
+        drain: (grace) => sharedCopier.drain(grace),
         configure: (next) => {
           copier.configure(next);
           inForce = next;
-          shared.configure(next);
+          sharedCopier.configure(next);
         },
       },
       readSecret,
