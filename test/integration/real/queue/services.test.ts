@@ -170,6 +170,33 @@ describe('three services with a queue in Redis', () => {
     }
   });
 
+  it('read the URL from a Secret, and again when its password is rejected', async () => {
+    const guarded = await RedisServer.start({ requirepass: 'before' });
+    const write = (password: string): void => {
+      const url = Buffer.from(`${guarded.url.replace('//', `//:${password}@`)}/0\n`).toString('base64');
+      const metadata = { name: 'queue-url', namespace: 'image-swapper', resourceVersion: password };
+      cluster.putObject('/api/v1/namespaces/image-swapper/secrets/queue-url', {
+        ...{ apiVersion: 'v1', kind: 'Secret', metadata },
+        data: { url },
+      });
+    };
+    try {
+      write('before');
+      const one = await start('a', {}, { secretName: 'queue-url' });
+      const isUp = async (): Promise<boolean> => (await metric(one, 'image_swapper_queue_server_up')) === 1;
+      await until('it is connected', isUp);
+      write('after');
+      await guarded.ask((client) => client.config('SET', 'requirepass', 'after'));
+      await guarded.ask((client) => client.call('CLIENT', 'KILL', 'TYPE', 'normal'), 'after');
+      const list = (): Promise<string> => guarded.ask((client) => client.client('LIST').then(String), 'after');
+      await until('it has connections again', async () => / name=\S+/.test(await list()));
+      await until('it is connected again', isUp);
+      expect(JSON.stringify(one.log)).not.toMatch(/:(?:before|after)@/);
+    } finally {
+      await guarded.stop();
+    }
+  });
+
   it('continue when Redis is unavailable, remain ready, and report it', async () => {
     const [one] = await Promise.all([start('a'), start('b')]);
     await until('both are connected', async () =>
