@@ -115,6 +115,27 @@ describe('gc', () => {
     expect(cli.target.requests().filter((line) => line.includes('/app-')).length).toBeLessThanOrEqual(3 * 40);
   });
 
+  it('makes two requests per multi-platform image, and one for each manifest that it deletes', async () => {
+    const uses: Record<string, number> = {};
+    const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
+    const images = Array.from({ length: 15 }, (_, seed) => buildImage({ platforms, seed, layersPerPlatform: 1 }));
+    images.forEach((image, index) => {
+      const repository = `mirror/docker.io/library/multi-${index}`;
+      loadImage(cli.target, repository, image, '1');
+      uses[`${repository}:1`] = 50;
+    });
+    putRecord('one', uses);
+    putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
+    const { rows } = await gc();
+    expect(rows.filter(({ state }) => state === 'deleted')).toHaveLength(images.length);
+    const requests = cli.target.requests().filter((line) => line.includes('/multi-'));
+    expect(requests.length).toBeLessThanOrEqual((2 + 1 + platforms.length) * images.length);
+    images.forEach(({ manifests }, index) => {
+      for (const { digest } of manifests)
+        expect(cli.target.manifest(`mirror/docker.io/library/multi-${index}`, digest)).toBeUndefined();
+    });
+  });
+
   it('says that the registry or the account does not allow deletion', async () => {
     loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
     putRecord('one', { [`${APP}:old`]: 40 });
