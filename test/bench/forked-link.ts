@@ -7,7 +7,7 @@ import type { LinkAnswer, LinkRequest } from './link-relay.js';
 export class ForkedLink {
   private constructor(
     private readonly child: ChildProcess,
-    /** host:port at which the link leads to each of the ports. */
+    /** host:port at which the link forwards to each of the ports. */
     readonly hosts: readonly string[],
   ) {}
 

@@ -23,7 +23,7 @@ export interface QueueWorldCounts {
   readonly duplicateManifests: number;
   /** Blobs that were completed more than once in a repository. */
   readonly duplicateBlobs: number;
-  /** What was put more than once, with the times in milliseconds since the epoch. */
+  /** Manifests and blobs that were put more than once, with the times in milliseconds since the epoch. */
   readonly twice: readonly { readonly what: string; readonly times: readonly number[] }[];
 }
 

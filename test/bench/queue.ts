@@ -134,7 +134,7 @@ async function killReplicas(): Promise<void> {
     clearInterval(killing);
     over.abort();
     const mirrored = (await world.count()).mirrored;
-    // What is not mirrored without further kills either is lost.
+    // Images that are still not mirrored without further kills are lost.
     await until('the rest is mirrored', done, MAX_SECONDS).catch(() => undefined);
     const seconds = (performance.now() - started) / 1_000;
     const [counts, latencies] = [await world.count(), await loaded];

@@ -8,7 +8,7 @@ const SIGNING = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 const DAY = 24 * 60 * 60 * 1000;
 
 export interface Certificates {
-  /** The authority's certificate, PEM. */
+  /** The CA certificate, PEM. */
   readonly ca: string;
   /** The leaf's certificate, PEM. */
   readonly cert: string;
@@ -17,7 +17,7 @@ export interface Certificates {
 }
 
 /**
- * A fresh authority and a leaf for `hosts` (DNS names and IP addresses, as subject alternative names): ECDSA P-256,
+ * A new CA and a leaf certificate for `hosts` (DNS names and IP addresses, as subject alternative names): ECDSA P-256,
  * valid for a day, starting an hour ago. Both extended key usages are set, so the leaf also serves as a client
  * certificate.
  */

@@ -138,7 +138,7 @@ export function createProgram(context: CommandContext, setExitCode: (code: numbe
   command(program, 'swap', 'print manifests with the images that their Pods would get')
     .option('-f, --file <manifests>', 'YAML or JSON: workloads, lists, a ResourceList; - for standard input')
     .option('-n, --namespace <namespace>', 'namespace of objects that name none', 'default')
-    .option('--exists', 'leave images alone that the target does not have; without it, the target is not asked')
+    .option('--exists', 'keep images that the target does not have; without it, the target is not checked')
     .option('--in-place', 'write the file instead of printing it')
     .action(async (flags: SwapFlags) => setExitCode(await (await import('./swap.js')).swap(context, flags)));
 

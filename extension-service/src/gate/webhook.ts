@@ -50,7 +50,7 @@ const POLICY: AddressPolicy = {
     const shown = address ?? host;
     const isAddress = isIP(withoutBrackets(shown)) !== 0;
     return isAddress && classifyAddress(shown) === 'special'
-      ? `${shown} is a link-local, metadata or reserved address, where no webhook is asked`
+      ? `${shown} is a link-local, metadata or reserved address, where the service calls no webhook`
       : undefined;
   },
 };

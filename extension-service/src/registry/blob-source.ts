@@ -17,7 +17,7 @@ export interface BlobStream {
   readonly pieces?: (take: TakePiece) => void;
   /** Bytes at the beginning that were not requested, because the response ignores the Range. */
   readonly skip: number;
-  /** Whether the registry states that the blob ends where the stream does; otherwise it may have broken off. */
+  /** Whether the registry states that the blob ends where the stream does; otherwise it may be incomplete. */
   readonly whole: boolean;
   /** Requests the rest of the blob, from a given byte on. */
   readonly resume: (from: number) => Promise<BlobStream>;
@@ -296,7 +296,7 @@ export class BlobSource {
     return this.#waits.isStarved;
   }
 
-  /** Whether the source broke off, and enough retries failed. */
+  /** Whether the download was interrupted and enough retries failed. */
   get isBroken(): boolean {
     return this.failure instanceof SourceInterruptedError;
   }

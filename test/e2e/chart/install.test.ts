@@ -289,7 +289,7 @@ describe.skipIf(!available)('helm install', () => {
         const map = (await cluster.object('v1', 'ConfigMap', 'image-swapper-ca')) as { data?: Record<string, string> };
         return map.data?.['ca.crt'] ?? 'nothing yet';
       };
-      await until('the policy trusts the authority', async () => (await trusted()) === (await published()));
+      await until('the policy trusts the CA', async () => (await trusted()) === (await published()));
       // An upgrade and a rollback do not delete it.
       const known = await trusted();
       // Helm 4 applies server-side by default, so a field with another owner is a conflict.
@@ -301,7 +301,7 @@ describe.skipIf(!available)('helm install', () => {
       await helm.ok(['rollback', 'image-swapper', '1', '-n', NAMESPACE]);
       // The first Provider needed a CA, so the service must repair it after the rollback.
       if (engine === 'webhook') expect(await trusted()).toBe(known);
-      else await until('the policy trusts the authority', async () => (await trusted()) === known);
+      else await until('the policy trusts the CA', async () => (await trusted()) === known);
     } finally {
       await container.stop();
       await helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);

@@ -128,7 +128,7 @@ describe.skipIf(!available)('mTLS with the real Gatekeeper', () => {
     // The kubelet updates the files of the two Pods at different times. Here, the service's files are first.
     await writeFile(join(gatekeeper.certificates, 'ca.crt'), after.ca);
     const reloads = async () => (await get(`${service.operations}/metrics`)).text;
-    await until('the service has the new authority', async () => /config_reload_success_total 1/.test(await reloads()));
+    await until('the service has the new CA', async () => /config_reload_success_total 1/.test(await reloads()));
     await sleep(2_000);
     await writeFile(join(gatekeeper.certificates, 'tls.crt'), after.cert);
     await writeFile(join(gatekeeper.certificates, 'tls.key'), after.key);

@@ -258,7 +258,7 @@ describe.skipIf(!available)('the serving certificate in a real cluster', () => {
 
       await ask('ca');
       const overlapping = async (): Promise<boolean> => ((await secret())['rotation.json'] ?? '').includes('signFrom');
-      await waitUntil('the next authority is published', overlapping);
+      await waitUntil('the next CA is published', overlapping);
       expect(await published()).toBe((await secret())['ca.crt']);
       expect(await webhookBundle()).toBe((await secret())['ca.crt']);
       expect((await secret())['tls.crt']).toBe([...certificates].at(-1));

@@ -172,15 +172,11 @@ describe('policies', () => {
   it.each<[string, readonly string[], readonly RegExp[]]>([
     ['that nobody guards plain HTTP', ['--engine', 'kyverno'], [/plain HTTP: the policy comes with no NetworkPolicy/]],
     [
-      'of an authority that Kyverno does not know',
+      'of a CA that Kyverno does not trust',
       ['--engine', 'kyverno-clusterpolicy'],
       [/is a Service, .* Set --ca-config-map \(image-swapper\/image-swapper-ca .*, or --ca-file\.$/],
     ],
-    [
-      'of an authority that the API server does not know',
-      ['--engine', 'webhook'],
-      [/is a Service, .* Set --ca-file \(/],
-    ],
+    ['of a CA that the API server does not trust', ['--engine', 'webhook'], [/is a Service, .* Set --ca-file \(/]],
     ['of nothing under a public name', ['--engine', 'webhook', '--url', 'https://a.example.com'], []],
     ['of nothing where it is all there', ['--engine', 'kyverno-clusterpolicy', '--ca-config-map', 'a/b'], []],
     ['of failing closed', ['--engine', 'webhook', '--ca-file', 'ca.pem', '--fail-closed'], [/failClosed: .*no Pod/]],

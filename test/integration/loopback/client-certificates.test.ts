@@ -178,7 +178,7 @@ describe('another CA of Gatekeeper', () => {
     expect(await kept()).toBe(200);
     expect((await ask(pair(stranger))).status).toBe(403);
     await writeFile(caFile, stranger.ca);
-    await until('the new authority is known', async () => (await ask(pair(stranger))).status === 200);
+    await until('the new CA is trusted', async () => (await ask(pair(stranger))).status === 200);
     expect(await kept()).toBe(200);
     expect(ports.size).toBe(1);
     expect((await ask(pair(gatekeeper))).status).toBe(200);
@@ -223,7 +223,7 @@ describe('serve refuses to start', () => {
       'tls.clients.gatekeeper.caFile /nowhere/ca.crt: ENOENT',
     ],
     [
-      'with a leaf instead of its authority',
+      'with a leaf certificate instead of its CA',
       () => ({ webhook: { caFile: join(folder, 'leaf.crt') } }),
       ['tls'],
       'not PEM CA certificates',

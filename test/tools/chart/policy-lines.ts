@@ -56,7 +56,7 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
     ],
     NAMESPACES,
     [
-      'the ConfigMap of the authority',
+      'the ConfigMap of the CA certificate',
       /^( +)- name: swapperCa\n +configMap:\n +name: zzcaname\n +namespace: zznamespace$/gm,
       [
         '$1{{- if hasPrefix "https:" $url }}',
@@ -68,7 +68,7 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
       ].join('\n'),
     ],
     [
-      'the authority',
+      'the CA certificate',
       /^( +)caBundle: \|-\n( +)(.*)"zzcakey"(.*)$/gm,
       [
         '$1{{- if hasPrefix "https:" $url }}',
@@ -80,7 +80,7 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
   ],
   Provider: [
     ANNOTATIONS,
-    ['the authority', /^( +)caBundle: \S+$/gm, '$1caBundle: {{ include "image-swapper.providerCaBundle" . }}'],
+    ['the CA certificate', /^( +)caBundle: \S+$/gm, '$1caBundle: {{ include "image-swapper.providerCaBundle" . }}'],
   ],
   Assign: [ANNOTATIONS, NAMESPACES],
   MutatingWebhookConfiguration: [
@@ -111,7 +111,7 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
       ].join('\n'),
     ],
     [
-      'the authority',
+      'the CA certificate',
       /^( +)caBundle: \S+$/gm,
       ['$1{{- with include "image-swapper.caBundle" . }}', '$1caBundle: {{ . }}', '$1{{- end }}'].join('\n'),
     ],

@@ -115,11 +115,7 @@ describe('ImageSwapper', () => {
       { engine: 'webhook', caBundle: CA, failClosed: true },
       /no Pod starts/,
     ],
-    [
-      'an authority that no one knows',
-      { engine: 'webhook', tls: 'public' },
-      /is a Service, for which public CAs sign no certificates/,
-    ],
+    ['an unknown CA', { engine: 'webhook', tls: 'public' }, /is a Service, for which public CAs sign no certificates/],
   ] as const)('warns about %s', (_what, props, message) => {
     const { construct } = swapper(props);
     expect(construct.warnings).toHaveLength(1);

@@ -240,21 +240,21 @@ describe('problems with the service', () => {
       ],
     ],
     [
-      'managed policies that carry no authority where one must be',
+      'managed policies without a required CA certificate',
       `${target}policies: {manage: true, engine: gatekeeper}\n`,
       [
         '2:1: policies.caFile: required with engine gatekeeper, which trusts no other CA: name a PEM file, or set tls.mode: selfSigned',
       ],
     ],
     [
-      'an authority that a MutatingPolicy cannot carry',
+      'a CA certificate that a MutatingPolicy cannot contain',
       `${target}policies: {manage: true, caFile: /ca.pem}\n`,
       [
         "2:34: policies.caFile: is not allowed in a MutatingPolicy: the CA certificate belongs in Kyverno's trust store: leave it out",
       ],
     ],
     [
-      'two authorities',
+      'two CA certificates',
       `${target}tls: {mode: selfSigned, dnsNames: [a.svc]}\npolicies: {manage: true, engine: webhook, caFile: /ca.pem}\n`,
       ['3:51: policies.caFile: conflicts with tls.mode selfSigned, which creates its own CA certificate: leave it out'],
     ],

@@ -54,7 +54,7 @@ describe('a gate', () => {
       { state: 'ask', check: 'webhook' },
     ],
     [
-      'asks at once about a denial that may end when the clock was set back',
+      'checks a temporary denial at once when the clock was set back',
       asked,
       facts(0, { ...denied, at: NOW + HOUR }),
       { state: 'ask', check: 'webhook' },

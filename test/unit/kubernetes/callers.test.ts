@@ -10,7 +10,7 @@ const OLD = Buffer.from('old').toString('base64');
 /** The changes to the CA certificate in an object of this kind. */
 function changesOf(kind: string, object: unknown): CallerChanges {
   const holder = MANAGED_KINDS.find((one) => one.kind === kind)?.caHolder;
-  if (holder === undefined) throw new Error(`${kind} holds no authority`);
+  if (holder === undefined) throw new Error(`${kind} has no CA certificate`);
   return callerChanges(holder.calls(object), NAMES, 'new');
 }
 

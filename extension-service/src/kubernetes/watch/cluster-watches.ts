@@ -20,7 +20,7 @@ export interface ClusterWatches {
   /**
    * Resolves when the API server ends the watch, as it does after `timeoutSeconds`.
    *
-   * @throws ApiStatusError if it could not start, broke off, or received nothing for `silence` milliseconds: a watch
+   * @throws ApiStatusError if it could not start, was interrupted, or received nothing for `idleTimeoutMs` milliseconds: a watch
    * whose other end is gone looks like one without events, except for the bookmarks that arrive each minute
    */
   follow(

@@ -54,7 +54,7 @@ const TIMES: ReflectorTimes = { idleTimeoutMs: 100_000, watch: 240_000, pause: [
  */
 export class Reflector {
   private version: string | undefined;
-  /** The next page of a list that broke off, so that earlier pages are not read again. */
+  /** The next page of an interrupted list, so that earlier pages are not read again. */
   private next: string | undefined;
   private problem: 'passing' | 'refused' | undefined;
   private open = false;
@@ -161,7 +161,7 @@ export class Reflector {
   private async recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { random = Math.random, times = TIMES, onProblem: onTrouble, sink } = this.options;
     const known = error instanceof ApiStatusError ? error : new ApiStatusError(0, String(error), { cause: error });
-    // A list continues where it broke off, unless the server rejects the request itself.
+    // A list continues where it was interrupted, unless the server rejects the request itself.
     if (!isTransient(known)) this.next = undefined;
     // "Gone": the server has forgotten our version, possibly between two pages.
     if (known.code === 410) {

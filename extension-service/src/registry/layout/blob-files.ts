@@ -170,7 +170,7 @@ export class BlobFiles {
     const code = codeOf(error) ?? '';
     const kind = DISK_FULL_CODES.has(code) ? 'quota' : REFUSED.has(code) ? 'forbidden' : 'unreachable';
     const message = DISK_FULL_CODES.has(code)
-      ? `the disk is full, or a limit is reached (${code}): make room and run it again, it goes on from here`
+      ? `the disk is full, or a limit is reached (${code}): free some space and run the command again; it continues from here`
       : error instanceof Error
         ? error.message
         : String(error);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describeRequest, RegistryError } from '../errors.js';
 
-/** The request of an answer, for messages. */
+/** The request that a response answers, for messages. */
 export interface RequestInfo {
   /** host[:port] of the registry, even if it redirects. */
   readonly host: string;

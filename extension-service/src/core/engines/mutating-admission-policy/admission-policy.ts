@@ -39,7 +39,7 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly publicOnly?: boolean;
   /** Only the policy without its binding, which swaps nothing. */
   readonly dryRun?: boolean;
-  /** `webhook`: leave images alone that only the service can decide. Default `refuse`. */
+  /** `webhook`: keep images that only the service can decide. Default `refuse`. */
   readonly undecidable?: Undecidable;
 }
 
