@@ -31,6 +31,16 @@ const EXCEPTIONS = 'kyverno-exceptions';
 const TARGETS = ['mirror.test/'];
 const SWAPPED = 'mirror.test/docker.io/library/nginx:1';
 
+const ADDITIONS = { pods: { pullSecret: 'mirror-login', annotate: true } };
+const PULL_SECRETS = ['mirror-login', 'own'];
+const ANNOTATIONS = { note: 'kept', 'image-swapper.io/original-images': JSON.stringify({ app: 'nginx:1' }) };
+
+/** The names in any order: the kubelet tries all of them, and a strategic merge puts a new one first. */
+function pullSecretsOf({ spec }: PodObject): readonly string[] {
+  const secrets = (spec['imagePullSecrets'] ?? []) as readonly { readonly name: string }[];
+  return secrets.map(({ name }) => name).sort();
+}
+
 /** The permissions that the chart grants, which are restricted to object names. */
 function managing(group: string, resource: string, resourceNames: readonly string[]): readonly PolicyRule[] {
   const verbs = ['get', 'create', 'patch', 'update', 'delete'];
@@ -163,6 +173,27 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     return admission.admitted && admission.images['app'] === SWAPPED;
   }
 
+  /** Waits until swapped Pods get what `ADDITIONS` names, and sees what the API server stores. */
+  async function addsToSwappedPods(): Promise<void> {
+    const made = pod('nginx:1', { imagePullSecrets: [{ name: 'own' }] }, { annotations: { note: 'kept' } });
+    await until('the engine adds the pull secret', async () => {
+      const admission = await tryOut(plane.api, made);
+      if (!admission.admitted) throw new Error(admission.message);
+      const seen = [pullSecretsOf(admission.object), admission.object.metadata['annotations']];
+      return isDeepStrictEqual(seen, [PULL_SECRETS, ANNOTATIONS]);
+    });
+    expect(await create(plane.api, made)).toMatchObject({ images: { app: SWAPPED } });
+    const live = expectOk(await plane.api.get(made), 'the Pod').body as PodObject;
+    expect(pullSecretsOf(live)).toEqual(PULL_SECRETS);
+    expect(live.metadata['annotations']).toEqual(ANNOTATIONS);
+
+    const there = await create(plane.api, pod(SWAPPED));
+    expect(there).toMatchObject({ images: { app: SWAPPED } });
+    const untouched = there.admitted ? there.object : undefined;
+    expect(untouched?.spec['imagePullSecrets']).toBeUndefined();
+    expect(untouched?.metadata['annotations']).toBeUndefined();
+  }
+
   it('are created and used by the engine', async () => {
     await until('the policy is there', () => exists(MUTATING_POLICY));
     const { labels, annotations } = await metadataOf(MUTATING_POLICY);
@@ -235,29 +266,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
   });
 
   it('add the pull secret and the original images to swapped Pods only', async () => {
-    await configure(config('kyverno', [], { pods: { pullSecret: 'mirror-login', annotate: true } }));
-    const made = pod('nginx:1', { imagePullSecrets: [{ name: 'own' }] }, { annotations: { note: 'kept' } });
-    const swapped = async (): Promise<PodObject> => {
-      const admission = await tryOut(plane.api, made);
-      if (!admission.admitted) throw new Error(admission.message);
-      return admission.object;
-    };
-    await until('Kyverno adds the pull secret', async () =>
-      isDeepStrictEqual((await swapped()).spec['imagePullSecrets'], [{ name: 'own' }, { name: 'mirror-login' }]),
-    );
-    expect(await create(plane.api, made)).toMatchObject({ images: { app: SWAPPED } });
-    const { metadata, spec } = (expectOk(await plane.api.get(made), 'the Pod').body as PodObject) ?? {};
-    expect(spec['imagePullSecrets']).toEqual([{ name: 'own' }, { name: 'mirror-login' }]);
-    expect(metadata['annotations']).toEqual({
-      note: 'kept',
-      'image-swapper.io/original-images': JSON.stringify({ app: 'nginx:1' }),
-    });
-
-    const there = await create(plane.api, pod(SWAPPED));
-    expect(there).toMatchObject({ images: { app: SWAPPED } });
-    const untouched = there.admitted ? there.object : undefined;
-    expect(untouched?.spec['imagePullSecrets']).toBeUndefined();
-    expect(untouched?.metadata['annotations']).toBeUndefined();
+    await configure(config('kyverno', [], ADDITIONS));
+    await addsToSwappedPods();
   });
 
   it('stay until the next engine is installed', async () => {
@@ -327,6 +337,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     expect(await exists(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'))).toBe(true);
     await plane.api.remove(object('policies.kyverno.io/v1', 'MutatingPolicy', 'theirs'));
     await until('Kyverno swaps', swaps);
+    await configure(config('kyverno-clusterpolicy', [], ADDITIONS));
+    await addsToSwappedPods();
   });
 
   it('need rights, and missing ones are named', async () => {
@@ -341,6 +353,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     await until('the webhook is there', () => exists(WEBHOOK));
     await until('the policy before is gone', async () => !(await exists(CLUSTER_POLICY)));
     await until('the API server swaps', swaps);
+    await configure(config('webhook', [], ADDITIONS));
+    await addsToSwappedPods();
   });
 
   it('are left to another install that manages an object of the same name, and restored after any other change', async () => {
