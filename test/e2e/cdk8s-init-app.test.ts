@@ -81,7 +81,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(app, { recursive: true, force: true }));
 
-it('takes the packed package, compiles and synthesizes', () => {
+it('installs the packed package, compiles and synthesizes', () => {
   // The app has no unmet peer and no second copy of a peer.
   const listed = execFileSync('npm', ['ls', '--all', '--json'], { cwd: app, encoding: 'utf8' });
   expect(listed).not.toContain('"problems"');

@@ -22,7 +22,7 @@ const available = await goToolsAvailable('the matrix of real registries');
 const KEPT = process.env['MATRIX_ROWS'];
 /** Shapes to copy, by name. */
 const ONLY = new RegExp(process.env['MATRIX_SHAPES'] ?? '');
-/** Maximum number of blobs of a shape. A slow registry needs many minutes for more. */
+/** Maximum number of blobs of a shape. A slow registry would need many minutes for more shapes. */
 const MAX_SLOW_BLOBS = 50;
 const rows: Row[] = [];
 

@@ -44,7 +44,7 @@ describe('docs/command-line.md', () => {
 });
 
 describe('the way to the first Pod with README.md alone', () => {
-  it('is that of docs/install.md', async () => {
+  it('equals the commands of docs/install.md', async () => {
     const installed = await documentedCommands('any-registry');
     expect(await documentedCommands('any-registry', 'README.md')).toEqual(installed);
     const first = await documentedCommands('first-pod', 'README.md');

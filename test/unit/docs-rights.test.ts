@@ -49,7 +49,7 @@ describe('the rights that docs/managed-policies.md lists', () => {
     ['webhook', 'managed-webhook-ca-bundle', ['admissionregistration.k8s.io']],
     ['mutatingadmissionpolicy', 'managed-mutatingadmissionpolicy', ['admissionregistration.k8s.io']],
     ['undecidable: webhook', 'managed-mutatingadmissionpolicy-webhook', ['admissionregistration.k8s.io']],
-  ])('are those that the chart gives for %s, no more and no less', (_engine, file, groups) => {
+  ])('equal the rights in the chart for %s', (_engine, file, groups) => {
     const given = snapshotRules(`test/fixtures/chart/${file}.txt`, role).map((rule) => ({
       ...rule,
       // The docs use another policies.name.

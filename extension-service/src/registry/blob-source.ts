@@ -45,7 +45,7 @@ export interface BlobSourceOptions {
 
 /** Fewer new bytes than this do not count as progress: a source could send single bytes forever. */
 const PROGRESS_BYTES = 16 * 1024;
-/** The state of the hash is saved after this many bytes, to go back to when the target lost some. */
+/** Bytes between two saved states of the hash; a copy returns to one when the target has lost bytes. */
 const CHECKPOINT_BYTES = 1024 * 1024;
 
 /**

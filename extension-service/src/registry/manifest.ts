@@ -187,7 +187,7 @@ export function descriptorsIn(json: unknown): readonly Descriptor[] {
   });
 }
 
-/** One descriptor as a registry sent it. Throws InvalidManifestError for what cannot be fetched and checked. */
+/** One descriptor as a registry sent it. Throws InvalidManifestError for manifests that cannot be fetched and verified. */
 export function parseDescriptor(value: unknown): Descriptor {
   if (!isRecord(value)) throw new InvalidManifestError('a descriptor is missing');
   const { mediaType, digest, size, platform, urls, annotations, ...rest } = value;

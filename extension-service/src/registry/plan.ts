@@ -87,7 +87,7 @@ class Plan {
     for (const child of parsed.children.filter((child) => !isBlobEntry(child))) await this.#child(child);
   }
 
-  /** Adds what the target lacks below a manifest that it has. @returns false if it does not have it after all */
+  /** Adds what the target lacks below a manifest that it has. @returns false if the target does not have the manifest */
   async look(digest: string): Promise<boolean> {
     const { client, reference } = this.options.target;
     const manifest = await absentAsUndefined(client.getManifest(reference.repository, digest, this.context));

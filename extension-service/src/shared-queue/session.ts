@@ -268,7 +268,7 @@ function shortOf(id: string): string {
 async function inTime<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const message = `the queue server takes over ${limit / 1_000} s ${what}`;
+    const message = `the queue server needed more than ${limit / 1_000} s ${what}`;
     timer = setTimeout(() => reject(new QueueServerError(message)), limit);
   });
   work.catch(() => undefined);

@@ -30,7 +30,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
   });
   afterAll(async () => plane?.stop());
 
-  it('says which engine is missing, and how to install it', async () => {
+  it('names the missing engine and how to install it', async () => {
     const values = CASES[0]?.values ?? {};
     const { code, stderr } = await helm.run(['install', ...installArgs({ values })], JSON.stringify(values));
     expect(stderr).toContain(
@@ -170,7 +170,7 @@ describe.skipIf(!available)('the chart at a real API server', () => {
       ]);
     });
 
-    describe('gives its ServiceAccount', () => {
+    describe('grants its ServiceAccount', () => {
       const account = { namespace: NAMESPACE, name: 'image-swapper' };
 
       async function install(values: object): Promise<void> {

@@ -145,7 +145,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     }
   }, 90_000);
 
-  it('goes on swapping mirrored images while the service is away, and keeps the table afterwards', async () => {
+  it('continues to swap mirrored images while the service is unavailable, and keeps the table afterwards', async () => {
     const image = await inTable();
     const before = await entries();
     await world.service.stop('SIGKILL');

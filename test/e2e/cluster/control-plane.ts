@@ -101,7 +101,7 @@ function apiserverFlags(etcd: number, port: number): string[] {
     '--service-account-key-file=service-account.pub',
     '--service-account-signing-key-file=service-account.key',
     '--token-auth-file=tokens.csv',
-    // The kubeconfig's user may do everything (system:masters). Service accounts have only granted permissions.
+    // The kubeconfig's user may do everything (system:masters). Service accounts have only the permissions that they are granted.
     '--authorization-mode=RBAC',
     '--v=1',
   ];

@@ -122,7 +122,7 @@ describe('a cluster with running Pods, Kyverno and the chart with default values
     expect(imagesOf(await stored(node.plane.api, first))).toEqual({ app: original });
   });
 
-  it('asks the mirror at each start of a Pod with imagePullPolicy Always', async () => {
+  it('contacts the mirror at each start of a Pod with imagePullPolicy Always', async () => {
     const original = await newImage();
     const always = (): PodObject =>
       pod(original, { containers: [{ name: 'app', image: original, imagePullPolicy: 'Always' }] });

@@ -36,7 +36,7 @@ export function describeImage(made: MadeRelease, skopeo: string): void {
       expect(sizes.at(-1)).toBeLessThan(5e6);
     });
 
-    it.each(['amd64', 'arm64'])('says for %s who runs what', (arch) => {
+    it.each(['amd64', 'arm64'])('explains the roles for %s', (arch) => {
       const { architecture, os, config } = image.config(`linux/${arch}`);
       expect({ architecture, os }).toEqual({ architecture: arch, os: 'linux' });
       expect(config).toMatchObject({

@@ -290,7 +290,7 @@ describe('check --online', () => {
     });
   });
 
-  it('says whether layers are mounted', async () => {
+  it('reports whether layers are mounted', async () => {
     world.control.settings.set('BLOB_MOUNTING', 'ENABLED');
     const { probes } = await check({});
     expect(probes).toContainEqual(expect.objectContaining({ check: 'blob mounting', message: 'on' }));

@@ -71,7 +71,7 @@ describe('explain', () => {
     expect(refused.stderr).toContain('port-forward deploy/image-swapper 1:8443');
   });
 
-  it('says in one line which file of the configuration cannot be read', async () => {
+  it('names the unreadable file of the configuration in one line', async () => {
     const oci = { registry: cli.target.host, caFile: join(cli.folder, 'nosuch.pem') };
     const config = await cli.config({ target: { type: 'oci', oci } });
     for (const command of [['explain'], ['mirror'], ['mirror', '--dry-run']]) {

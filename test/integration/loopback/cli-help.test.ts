@@ -24,7 +24,7 @@ describe('the help', () => {
   it.each([
     ['status', ['--server', 'http://127.0.0.1:1']],
     ['migrate', ['-']],
-  ])('says that the flags of the configuration have no effect on %s', async (command, args) => {
+  ])('reports that the flags of the configuration have no effect on %s', async (command, args) => {
     const { stderr } = await cli.swapper([command, ...args, '--set', 'dryRun=false', '--config', 'none.yaml'], 'a: 1');
     expect(stderr).toContain(`warning: --set has no effect on ${command}`);
     expect(stderr).toContain(`warning: --config has no effect on ${command}`);

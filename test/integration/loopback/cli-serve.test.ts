@@ -10,7 +10,7 @@ import { useCli } from './cli.js';
 const cli = useCli();
 
 describe('serve', () => {
-  it('says which flag to change when a port is in use, and exits 3', async () => {
+  it('names the flag to change when a port is in use, and exits 3', async () => {
     const busy = createServer();
     await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
     const address = `127.0.0.1:${(busy.address() as AddressInfo).port}`;

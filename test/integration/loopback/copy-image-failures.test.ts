@@ -114,7 +114,7 @@ describe('copyImage with a registry that sends wrong content or disconnects', ()
     expect(target.openUploads).toBe(0);
   });
 
-  it('says that a repository is missing at a target that creates none', async () => {
+  it('reports a missing repository at a target that creates none', async () => {
     const { source, copy } = await pair({ target: { createOnPush: false } });
     loadImage(source, 'library/app', buildImage(), 'v1');
     await expect(copy()).rejects.toMatchObject({
@@ -124,7 +124,7 @@ describe('copyImage with a registry that sends wrong content or disconnects', ()
     });
   });
 
-  it('says that an image does not exist', async () => {
+  it('reports that an image does not exist', async () => {
     const { copy } = await pair();
     await expect(copy()).rejects.toMatchObject({ kind: 'absent', retryable: false });
   });

@@ -107,7 +107,7 @@ describe('a repository that exists in the target or is unknown', () => {
     expectComplete(target, REPOSITORY, image);
   });
 
-  it('is asked for its list of tags once', async () => {
+  it('is queried once for its list of tags', async () => {
     const { source, target, copy } = await pair();
     loadImage(target, REPOSITORY, buildImage({ seed: 9 }), 'v0');
     const ledger = new BlobLedger();

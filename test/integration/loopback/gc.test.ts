@@ -136,7 +136,7 @@ describe('gc', () => {
     });
   });
 
-  it('says that the registry or the account does not allow deletion', async () => {
+  it('reports that the registry or the account does not allow deletion', async () => {
     loadImage(cli.target, APP, buildImage({ seed: 1 }), 'old');
     putRecord('one', { [`${APP}:old`]: 40 });
     putRecord('two', { [`${APP}:other`]: 1 });

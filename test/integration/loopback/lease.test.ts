@@ -153,7 +153,7 @@ describe('an API server that', () => {
     { what: 'cuts connections', fault: () => 'cut' },
     { what: 'answers 500', fault: () => 500 },
     { what: 'answers 429', fault: () => 429 },
-    { what: 'takes the right to renew away', fault: to('PATCH', 403) },
+    { what: 'removes the right to renew', fault: to('PATCH', 403) },
   ])('that is $what ends leadership in time, before another replica leads', async ({ fault }) => {
     const replica = await start('a_1');
     await until('leading', () => replica.working);

@@ -528,7 +528,7 @@ describe('files that change', () => {
 describe('SIGTERM', () => {
   alone();
 
-  it('lets a running copy finish and ends with 0', async () => {
+  it('finishes a running copy and exits with 0', async () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
     await start();
     await admit();

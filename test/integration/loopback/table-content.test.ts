@@ -94,7 +94,7 @@ async function fillTable({ side, config }: ReturnType<typeof startSide>, tags: r
   }
 }
 
-it("takes an image out of the API server's table five seconds before it is deleted", async () => {
+it("removes an image from the API server's table five seconds before it is deleted", async () => {
   const now = Math.floor(Date.now() / 1_000);
   const [unused, used] = [buildImage({ seed: 1 }), buildImage({ seed: 2 })];
   loadImage(target, APP, unused, 'left-tag');

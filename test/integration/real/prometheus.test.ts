@@ -198,7 +198,7 @@ describe.runIf(promtool !== undefined)('promtool', () => {
     expect(run(['check', 'rules', alertsFile])).toBe('ok');
   });
 
-  it('knows a scenario for each alert', () => {
+  it('has a scenario for each alert', () => {
     expect(Object.keys(scenarios).sort()).toEqual([...alerts].sort());
   });
 

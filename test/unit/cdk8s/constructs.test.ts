@@ -89,7 +89,7 @@ describe('constructs', () => {
   const base = { targets: TARGETS, caBundle: CA, url: HTTPS };
   it.each<[string, typeof KyvernoMutatingPolicy | typeof GatekeeperMutation, object, readonly RegExp[]]>([
     [
-      'says that anybody may ask',
+      'reports that any client may call it',
       KyvernoMutatingPolicy,
       { url: 'http://a.b.svc' },
       [/plain HTTP: the policy comes with no NetworkPolicy/],
@@ -109,9 +109,9 @@ describe('constructs', () => {
       [/is a Service, .* Set caConfigMap .*, or caBundle\.$/],
     ],
     ['lacks a CA certificate', MutatingWebhook, { caBundle: undefined }, [/is a Service, .* Set caBundle /]],
-    ['takes a public name', MutatingWebhook, { caBundle: undefined, url: 'https://a.example' }, []],
-    ['says what fails closed', MutatingWebhook, { failClosed: true }, [/failClosed: .*no Pod starts/]],
-    ['says what fails closed', GatekeeperMutation, { failClosed: true }, [/failClosed: .*no Pod starts/]],
+    ['accepts a public name', MutatingWebhook, { caBundle: undefined, url: 'https://a.example' }, []],
+    ['names the policies that fail closed', MutatingWebhook, { failClosed: true }, [/failClosed: .*no Pod starts/]],
+    ['names the policies that fail closed', GatekeeperMutation, { failClosed: true }, [/failClosed: .*no Pod starts/]],
     ['is quiet', GatekeeperMutation, {}, []],
   ])('%s: %o with %j', (_what, Construct, more, expected) => {
     const given = Object.fromEntries(Object.entries({ ...base, ...more }).filter(([, value]) => value !== undefined));

@@ -77,7 +77,7 @@ describe('ImageSwapper', () => {
     });
   });
 
-  it("gives the values for the engine's chart that the choice needs", () => {
+  it("returns the required values for the engine's chart", () => {
     expect(swapper({ engine: 'kyverno' }).construct.engineValues).toBeUndefined();
     expect(swapper({ engine: 'webhook', caBundle: CA }).construct.engineValues).toBeUndefined();
     const { engineValues } = swapper({ engine: 'kyverno', tls: 'private-ca', caBundle: CA }).construct;

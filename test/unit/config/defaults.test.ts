@@ -211,7 +211,7 @@ describe('values', () => {
     expect(parse(`target: {oci: {registry: "${host}"}}\n`).config.target).toMatchObject({ oci: { registry: host } });
   });
 
-  it('takes anchors and merge keys', () => {
+  it('accepts anchors and merge keys', () => {
     const text = `targets:
   - &eu {name: eu, match: "obj.metadata.namespace == 'eu'", oci: {registry: eu.example.com, prefix: a}}
   - <<: *eu

@@ -121,7 +121,7 @@ describe('problems with the AWS side of a target', () => {
     expect(problemsOf(text)).toEqual([]);
   });
 
-  it('takes ECR Public as a source, with a role', () => {
+  it('accepts ECR Public as a source with a role', () => {
     const source = '{type: aws, aws: {public: true, role: "arn:aws:iam::123456789012:role/pull"}}';
     const { config } = parse(`${aws('')}source: {registries: [${source}]}\n`);
     expect(config.source.registries).toMatchObject([

@@ -13,13 +13,17 @@ describe('a wait for copies that is longer than the API server waits', () => {
       [`2:20: ${refusal}`],
     ],
     ['is fine up to that', `${target}${immediate}imageCopyDeadline: 28s\n`, []],
-    ['is none where nothing waits', `${target}imageCopyDeadline: 1m\n`, []],
+    ['is absent when nothing waits', `${target}imageCopyDeadline: 1m\n`, []],
     [
-      'is none where every target says otherwise',
+      'is absent when every target overrides it',
       `target: {imageCopyPolicy: delayed, oci: {registry: a.example}}\n${immediate}imageCopyDeadline: 1m\n`,
       [],
     ],
-    ['is none under Gatekeeper', `${target}${immediate}imageCopyDeadline: 1m\npolicies: {engine: gatekeeper}\n`, []],
+    [
+      'causes no problem under Gatekeeper',
+      `${target}${immediate}imageCopyDeadline: 1m\npolicies: {engine: gatekeeper}\n`,
+      [],
+    ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
   });

@@ -51,7 +51,7 @@ describe('paths of a target', () => {
   it('let a target without match be followed by others', () => {
     const cache = '  - {name: cache, oci: {registry: a.example.com}, paths: {docker.io: hub}}\n';
     const loaded = parse(`targets:\n${cache}target:\n${registry}`);
-    expect(warningsOf(loaded).filter((warning) => warning.includes('takes everything'))).toEqual([]);
+    expect(warningsOf(loaded).filter((warning) => warning.includes('accepts everything'))).toEqual([]);
     expect(loaded.config.targets[0]?.paths).toEqual({ 'docker.io': 'hub' });
     expect(loaded.origins.get('targets[0].paths.docker.io')).toBe('image-swapper.yaml:2');
   });

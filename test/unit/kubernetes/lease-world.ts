@@ -141,7 +141,7 @@ export class Replica {
   }
 
   private async work(signal: AbortSignal): Promise<void> {
-    if (this.busy) throw new Error('a task was started beside another');
+    if (this.busy) throw new Error('a second task was started');
     this.elections += 1;
     this.working = true;
     this.busy = true;

@@ -55,7 +55,7 @@ describe('the images that a Pod keeps in a target', () => {
     ],
     ['is a name that no source reads back from', ['mirror.test/m/own:1'], {}, ['default m/own:1']],
     [
-      'is nothing of an opted-out Pod that names sources',
+      'is empty for an opted-out Pod with source images',
       ['nginx:1'],
       { labels: { 'image-swapper.io/skip': 'true' } },
       [],

@@ -11,7 +11,7 @@ function run(text: string, engine: PolicyEngine = 'webhook', file = 'values.yaml
 }
 
 describe('migrate', () => {
-  it('lets the service write the policies of Gatekeeper when filters use more than images', () => {
+  it('makes the service write the policies of Gatekeeper when filters use more than images', () => {
     const target = "target: {aws: {accountId: '123456789012', region: eu-west-1}}";
     const byDefault = run(`config: {${target}}\nwebhook: {timeoutSeconds: 10}\n`, 'gatekeeper');
     expect(byDefault.values['policies']).toEqual({ engine: 'gatekeeper', manage: true });

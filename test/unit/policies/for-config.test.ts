@@ -20,13 +20,13 @@ describe.each(['kyverno', 'kyverno-clusterpolicy', 'webhook'] as const)(
   'the timeout of the policies of %s',
   (engine) => {
     it.each<readonly [string, Partial<Config>, string]>([
-      ['is the usual one where nothing waits', { imageCopyDeadline: 20_000 }, '3'],
+      ['is the default when nothing waits', { imageCopyDeadline: 20_000 }, '3'],
       ['covers the wait for copies', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_000 }, '22'],
       ['covers a part of a second', { imageCopyPolicy: 'immediate', imageCopyDeadline: 20_001 }, '23'],
       ['covers the wait of one target', { target: force('a.test'), imageCopyDeadline: 15_000 }, '17'],
       ['covers the wait of one of several', { targets: [force('a.test')], imageCopyDeadline: 15_000 }, '17'],
       [
-        'is the usual one where every target says otherwise',
+        'is the default when every target overrides the policy',
         {
           imageCopyPolicy: 'force',
           target: ociTarget('a.test', { imageCopyPolicy: 'delayed' }),

@@ -41,7 +41,11 @@ const rows: readonly Row[] = [
     action: 'authorize',
     then: challenged,
   },
-  { transition: 'asks as a stranger first', outcome: { type: 'begun', challenged: false }, action: 'send' },
+  {
+    transition: 'sends an unauthenticated request first',
+    outcome: { type: 'begun', challenged: false },
+    action: 'send',
+  },
   { transition: 'sends with the current credential', outcome: { type: 'authorized' }, action: 'send' },
   {
     transition: 'fails when not the credential is at fault',
@@ -63,14 +67,14 @@ const rows: readonly Row[] = [
     action: 'next-credential',
   },
   {
-    transition: 'lets the caller repeat an upload that is refused',
+    transition: 'allows the caller to repeat a rejected upload',
     state: { ...challenged, piped: true },
     outcome: answered(401, { bearer: true }),
     action: 'fail-upload',
     then: { status: 401 },
   },
   {
-    transition: 'lets the caller repeat an upload that is refused',
+    transition: 'allows the caller to repeat a rejected upload',
     state: { ...challenged, piped: true },
     outcome: answered(403, { bearer: true, furtherScopes: true }),
     action: 'fail-upload',
@@ -89,7 +93,7 @@ const rows: readonly Row[] = [
     then: { status: 401, askedForChallenge: true },
   },
   ...[401, 403].map((status): Row => ({
-    transition: 'asks for the scopes that the challenge names',
+    transition: 'requests the scopes of the challenge',
     state: challenged,
     outcome: answered(status, { bearer: true, furtherScopes: true }),
     action: 'take-scopes',
@@ -124,7 +128,7 @@ const rows: readonly Row[] = [
     then: { status },
   })),
   ...[403, 404].map((status): Row => ({
-    transition: 'asks a registry that answers strangers as if nothing were there who may see it',
+    transition: 'sends credentials to a registry that hides images from anonymous requests',
     state: { mayBeHidden: true },
     outcome: answered(status, { challenged: false }),
     action: 'ask-for-challenge',
@@ -161,27 +165,27 @@ const rows: readonly Row[] = [
     then: { status: outcome.type === 'answered' ? outcome.status : undefined },
   })),
   {
-    transition: 'lets the caller repeat an upload with the renewed login',
+    transition: 'allows the caller to repeat an upload with the renewed login',
     state: { ...challenged, piped: true, status: 403 },
     outcome: { type: 'login-renewed' },
     action: 'fail-upload',
   },
   {
-    transition: 'goes on with the renewed login',
+    transition: 'continues with the renewed login',
     state: { ...challenged, status: 403 },
     outcome: { type: 'login-renewed' },
     action: 'authorize',
     then: { loginRenewed: true },
   },
   {
-    transition: 'goes on with the renewed login',
+    transition: 'continues with the renewed login',
     state: { ...challenged, piped: true },
     outcome: { type: 'login-renewed' },
     action: 'authorize',
     then: { loginRenewed: true },
   },
   {
-    transition: 'gives an upload back that no other login may do',
+    transition: 'returns an upload that no other login is allowed to do',
     state: { ...challenged, piped: true, status: 403 },
     outcome: { type: 'login-kept' },
     action: 'return',
@@ -200,7 +204,7 @@ const rows: readonly Row[] = [
     then: challenged,
   },
   {
-    transition: 'takes the answer as it is without a challenge',
+    transition: 'returns the answer without a challenge',
     state: { mayBeHidden: true, status: 404 },
     outcome: { type: 'no-challenge' },
     action: 'return',
@@ -213,7 +217,7 @@ const rows: readonly Row[] = [
     then: { tokenRenewed: false, scopesTaken: false },
   },
   {
-    transition: 'believes that nothing is there when no credential sees it',
+    transition: 'reports absence when no credential can see the image',
     state: { ...challenged, mayBeHidden: true, status: 404 },
     outcome: { type: 'no-more-credentials' },
     action: 'return',

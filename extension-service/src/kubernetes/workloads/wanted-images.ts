@@ -109,7 +109,7 @@ export class WantedImages {
     return this.images;
   }
 
-  /** The images of an object, all with the same pull context: its own. */
+  /** The images of an object; all have the pull context of that object. */
   put(reference: ObjectReference, owner: string | undefined, uses: ObjectUses, generation: number): AddResult {
     const { jobs, uncertain } = uses;
     const before = this.objects.get(reference.uid);

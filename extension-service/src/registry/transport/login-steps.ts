@@ -104,7 +104,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     action: 'authorize',
     set: { challenged: true },
   },
-  { name: 'asks as a stranger first', on: 'begun', action: 'send' },
+  { name: 'sends an unauthenticated request first', on: 'begun', action: 'send' },
 
   { name: 'sends with the current credential', on: 'authorized', action: 'send' },
   {
@@ -122,7 +122,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   { name: 'tries the next credential at the token server', on: 'no-authorization', action: 'next-credential' },
 
   {
-    name: 'lets the caller repeat an upload that is refused',
+    name: 'allows the caller to repeat a rejected upload',
     on: 'answered',
     when: ({ piped, status }, outcome) => piped && (status === 401 || answer(outcome).furtherScopes === true),
     action: 'fail-upload',
@@ -142,7 +142,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     set: { askedForChallenge: true },
   },
   {
-    name: 'asks for the scopes that the challenge names',
+    name: 'requests the scopes of the challenge',
     on: 'answered',
     when: (state, outcome) => isRefused(state) && !state.scopesTaken && answer(outcome).furtherScopes === true,
     action: 'take-scopes',
@@ -170,7 +170,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     action: 'renew-login',
   },
   {
-    name: 'asks a registry that answers strangers as if nothing were there who may see it',
+    name: 'sends credentials to a registry that hides images from anonymous requests',
     on: 'answered',
     when: ({ challenged, mayBeHidden, status }) => mayBeHidden && !challenged && HIDDEN.has(status ?? 0),
     action: 'ask-for-challenge',
@@ -191,14 +191,14 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   { name: 'returns every other answer', on: 'answered', action: 'return' },
 
   {
-    name: 'lets the caller repeat an upload with the renewed login',
+    name: 'allows the caller to repeat an upload with the renewed login',
     on: 'login-renewed',
     when: ({ piped, status }) => piped && status !== undefined,
     action: 'fail-upload',
   },
-  { name: 'goes on with the renewed login', on: 'login-renewed', action: 'authorize', set: { loginRenewed: true } },
+  { name: 'continues with the renewed login', on: 'login-renewed', action: 'authorize', set: { loginRenewed: true } },
   {
-    name: 'gives an upload back that no other login may do',
+    name: 'returns an upload that no other login is allowed to do',
     on: 'login-kept',
     when: ({ piped, status }) => piped && status !== undefined,
     action: 'return',
@@ -206,7 +206,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   { name: 'tries the next credential when the login stays', on: 'login-kept', action: 'next-credential' },
 
   { name: 'answers the challenge', on: 'challenge-known', action: 'authorize', set: { challenged: true } },
-  { name: 'takes the answer as it is without a challenge', on: 'no-challenge', action: 'return' },
+  { name: 'returns the answer without a challenge', on: 'no-challenge', action: 'return' },
 
   {
     name: 'authorizes with the next credential',
@@ -215,7 +215,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     set: { tokenRenewed: false, scopesTaken: false },
   },
   {
-    name: 'believes that nothing is there when no credential sees it',
+    name: 'reports absence when no credential can see the image',
     on: 'no-more-credentials',
     when: ({ status }) => status === 404,
     action: 'return',

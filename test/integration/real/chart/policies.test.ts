@@ -110,7 +110,7 @@ describe.skipIf(!available)("the chart's policies", () => {
     const policies = { failClosed, excludedNamespaces, annotations: { team: 'platform' } };
     const common = { failClosed, excludedNamespaces, annotations: { team: 'platform' } };
 
-    it('are those of the MutatingPolicy renderer', async () => {
+    it('equal the output of the MutatingPolicy renderer', async () => {
       const expected = renderKyvernoMutatingPolicy({
         ...common,
         targets,
@@ -119,14 +119,14 @@ describe.skipIf(!available)("the chart's policies", () => {
       expect(await rendered({ config, policies }, 'elsewhere')).toEqual([expected]);
     });
 
-    it('are those of the ClusterPolicy renderer', async () => {
+    it('equal the output of the ClusterPolicy renderer', async () => {
       const caConfigMap = { name: 'image-swapper-ca', namespace: 'elsewhere' };
       const expected = renderKyvernoClusterPolicy({ ...common, targets, url: https, caConfigMap });
       const values = { config, policies: { ...policies, engine: 'kyverno-clusterpolicy' } };
       expect(await rendered(values, 'elsewhere')).toEqual([expected]);
     });
 
-    it('are those of the ClusterPolicy renderer, over plain HTTP', async () => {
+    it('equal the output of the ClusterPolicy renderer over plain HTTP', async () => {
       const url = 'http://image-swapper.elsewhere.svc:8081';
       const expected = renderKyvernoClusterPolicy({ ...common, targets, url });
       const values = { config, tls: { mode: 'disabled' }, policies: { ...policies, engine: 'kyverno-clusterpolicy' } };
@@ -134,7 +134,7 @@ describe.skipIf(!available)("the chart's policies", () => {
     });
 
     it.each([false, true])(
-      'are those of the Gatekeeper renderer, ephemeralContainers %s',
+      'equal the output of the Gatekeeper renderer, ephemeralContainers %s',
       async (ephemeralContainers) => {
         const expected = renderGatekeeper({ ...common, url: https, ephemeralContainers, caBundle: AUTHORITY });
         const values = { config: byImage, policies: { ...policies, ephemeralContainers, engine: 'gatekeeper' } };
@@ -142,7 +142,7 @@ describe.skipIf(!available)("the chart's policies", () => {
       },
     );
 
-    it('are those of the webhook renderer', async () => {
+    it('equal the output of the webhook renderer', async () => {
       const options = { ...common, targets, url: https, timeoutSeconds: 7, reinvocationPolicy: 'Never' as const };
       const values = {
         config,

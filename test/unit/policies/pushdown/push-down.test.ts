@@ -69,7 +69,7 @@ describe('filters that engines evaluate', () => {
   });
 
   it.each([
-    ['obj.metadata.labels.app', 'gives a string, never true', 'false'],
+    ['obj.metadata.labels.app', 'returns a string, never true', 'false'],
     ["'text'", 'is a text', 'false'],
     ['`true`', 'is true', 'true'],
   ])('%s %s', (expression, _why, expected) => {
