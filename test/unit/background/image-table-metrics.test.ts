@@ -24,9 +24,8 @@ it('shows the size, the age, the writes and the lag of the table in the API serv
   vi.advanceTimersByTime(5_000);
   showImageTable(metrics, { entries: 9, length: 370, omittedForSpace: 0, unquotable: 1, writes: 1, lag: 90, ...names });
   const text = await metrics.registry.metrics();
-  const values = Object.fromEntries(
-    [...text.matchAll(/^image_swapper_(table_\w+) (\S+)$/gm)].map(([, name, value]) => [name, Number(value)]),
-  );
+  const values: Record<string, number> = {};
+  for (const [, name = '', value] of text.matchAll(/^image_swapper_(table_\w+) (\S+)$/gm)) values[name] = Number(value);
   expect(values).toEqual({
     table_entries: 9,
     table_characters: 370,
