@@ -173,8 +173,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     return admission.admitted && admission.images['app'] === SWAPPED;
   }
 
-  /** Waits until swapped Pods get what `ADDITIONS` names, and sees what the API server stores. */
-  async function addsToSwappedPods(): Promise<void> {
+  /** Waits until swapped Pods get what `ADDITIONS` names. Returns such a Pod as the API server stores it. */
+  async function addsToSwappedPods(): Promise<PodObject> {
     const made = pod('nginx:1', { imagePullSecrets: [{ name: 'own' }] }, { annotations: { note: 'kept' } });
     await until('the engine adds the pull secret', async () => {
       const admission = await tryOut(plane.api, made);
@@ -192,6 +192,7 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
     const untouched = there.admitted ? there.object : undefined;
     expect(untouched?.spec['imagePullSecrets']).toBeUndefined();
     expect(untouched?.metadata['annotations']).toBeUndefined();
+    return live;
   }
 
   it('are created and used by the engine', async () => {
@@ -267,7 +268,8 @@ describe.skipIf(!available)('managed policies in a real cluster', () => {
 
   it('add the pull secret and the original images to swapped Pods only', async () => {
     await configure(config('kyverno', [], ADDITIONS));
-    await addsToSwappedPods();
+    const { spec } = await addsToSwappedPods();
+    expect(spec['imagePullSecrets']).toEqual([{ name: 'own' }, { name: 'mirror-login' }]);
   });
 
   it('stay until the next engine is installed', async () => {
