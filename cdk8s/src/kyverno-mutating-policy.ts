@@ -13,7 +13,7 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
    */
   readonly targets: readonly string[];
   /**
-   * The configuration's `source.filters`, in order. If the engine itself can tell that a filter excludes a Pod, it
+   * The configuration's `source.filters`, in order. If the engine itself can determine that a filter excludes a Pod, it
    * makes no call; the service still evaluates all filters. Also adds the configuration's hash to the policy.
    * @default none
    */

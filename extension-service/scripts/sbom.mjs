@@ -25,7 +25,7 @@ export function bundleSbom() {
     execFileSync(
       'npm',
       'sbom --sbom-format cyclonedx --package-lock-only'.split(' '),
-      // Deprecations that npm tells of go to its stderr.
+      // npm prints deprecations to its stderr.
       { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024 },
     ),
   );
@@ -65,7 +65,7 @@ export function bundleSbom() {
 
 /**
  * The facts on which every version of npm agrees. npm takes some packages for those that only development needs: they are in the
- * file all the same.
+ * file anyway.
  */
 function inBundle(component) {
   const { type, name, version, purl, hashes, licenses } = component;

@@ -104,7 +104,7 @@ export class Moto {
     await once(this.process, 'exit');
   }
 
-  /** Replaces moto's tokens, which are all the same and expired in 2015. */
+  /** Replaces moto's tokens, which are all equal and expired in 2015. */
   private change({ action, answer, accessKey, region }: RecordedCall): string {
     if (action !== 'GetAuthorizationToken') return answer;
     const { authorizationData } = JSON.parse(answer) as { authorizationData: readonly object[] };

@@ -51,7 +51,7 @@ const CHECKPOINT_BYTES = 1024 * 1024;
 /**
  * A blob in transit from a source to one or more requests. It is hashed while streaming, and a slow target pauses the
  * source. The blob's last bytes are sent only once size and digest are right, so a lying source can never complete an
- * upload, even if the target does not check. If a source breaks off, the rest is requested, and the hash continues.
+ * upload, even if the target does not check. If a download is interrupted, the rest is requested, and the hash continues.
  */
 export class BlobSource {
   readonly #descriptor: Descriptor;

@@ -36,8 +36,8 @@ export class BlobUploader {
 
   /**
    * Pushes a blob: by a mount if `from` names a repository of this registry that has it, else from the stream that
-   * `open` returns, verified while streaming. A source that breaks off is resumed. A target that breaks off is resumed
-   * if blobs are sent in chunks; otherwise its upload is canceled and restarted with a new stream.
+   * `open` returns, verified while streaming. An interrupted download is resumed. An interrupted upload is resumed
+   * if blobs are sent in chunks; otherwise it is canceled and restarted with a new stream.
    */
   async upload(
     repository: string,

@@ -306,7 +306,7 @@ export class RegistryClient {
 
   /**
    * Pushes a blob: by a mount if `from` names a repository of this registry that has it, else from the stream that
-   * `open` returns, verified while streaming. If a source breaks off, the rest is requested; if the registry loses an
+   * `open` returns, verified while streaming. If a download is interrupted, the rest is requested; if the registry loses an
    * upload, it restarts with a new stream.
    */
   async uploadBlob(

@@ -29,7 +29,7 @@ export async function tryJob({ connection, prefix, backend }: OpenedServer): Pro
   });
   const run = async (): Promise<Finding> => {
     await Promise.all(all.map((one) => one.waitUntilReady()));
-    // BullMQ's own wait for a result goes on after a failure, and cannot be ended.
+    // BullMQ's own wait for a result continues after a failure, and cannot be ended.
     const completed = new Promise<void>((resolve) => events.on('completed', () => resolve()));
     await queue.add('check', {}, { removeOnComplete: true });
     await completed;

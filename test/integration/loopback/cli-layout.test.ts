@@ -188,7 +188,7 @@ describe('mirror --to-layout', () => {
     expect((await mirror('--to-layout', `${cli.source.host}/large:1`)).code).toBe(0);
   });
 
-  it('leaves a whole layout whenever it is killed, and the next run goes on where it ended', async () => {
+  it('leaves a complete layout whenever it is killed, and the next run continues from there', async () => {
     const several = Array.from({ length: 4 }, (_, seed) => ({
       name: `killed-${seed}`,
       built: buildImage({ seed: 100 + seed, layersPerPlatform: 3, layerSize: 60_000 }),

@@ -124,7 +124,7 @@ describe('the Event about a copy', () => {
 
   it.each([
     { what: 'there already', result: { ok: true, upToDate: true, digest: 'sha256:abc' } as const },
-    { what: 'stopped, which another replica goes on with', result: failed({ reason: 'stopped' }) },
+    { what: 'stopped, and another replica continues', result: failed({ reason: 'stopped' }) },
   ])('is not written when it is $what', ({ result }) => {
     expect(copyEvents(news(result), NOW)).toEqual([]);
   });

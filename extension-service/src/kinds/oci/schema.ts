@@ -61,7 +61,7 @@ export const ociSchema = z.strictObject({
   uploadChunk: wholeNumber(
     1_024,
     2 ** 40,
-    'Maximum bytes per upload request; larger layers are uploaded in chunks. Set it for a proxy that limits request bodies (413), or a target that breaks off uploads.',
+    'Maximum bytes per upload request; larger layers are uploaded in chunks. Set it for a proxy that limits request bodies (413), or a target that interrupts uploads.',
     'each layer in one request',
   ).exactOptional(),
 }) satisfies z.ZodType<OciConfig>;

@@ -12,7 +12,7 @@ import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } f
 
 export { header, invalid, type RequestInfo } from './request-info.js';
 
-/** Reads a body into memory; throws a RegistryError if it is longer than `limit` bytes or breaks off. */
+/** Reads a body into memory; throws a RegistryError if it is longer than `limit` bytes or interrupted. */
 export async function readBody(
   response: IncomingMessage,
   limit: number,
