@@ -15,7 +15,7 @@ export interface ReferrersList {
   readonly descriptors: readonly Descriptor[];
   /** The list continues beyond the limits. */
   readonly cut: boolean;
-  /** The API's failure, if registries without the API do not answer like this. */
+  /** The failure of the API, unless registries without the API answer in the same way. */
   readonly refusal?: RegistryError;
 }
 

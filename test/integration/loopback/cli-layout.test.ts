@@ -41,14 +41,14 @@ async function blobs(): Promise<string[]> {
 }
 
 /** Checks that everything that a manifest refers to is in the layout. */
-async function expectWhole(digest: string, whole: ReadonlySet<string>): Promise<void> {
+async function expectComplete(digest: string, whole: ReadonlySet<string>): Promise<void> {
   expect(whole).toContain(digest);
   const manifest = JSON.parse(await readFile(file(digest), 'utf8')) as {
     readonly manifests?: readonly Entry[];
     readonly config?: Entry;
     readonly layers?: readonly Entry[];
   };
-  for (const child of manifest.manifests ?? []) await expectWhole(child.digest, whole);
+  for (const child of manifest.manifests ?? []) await expectComplete(child.digest, whole);
   for (const blob of [manifest.config, ...(manifest.layers ?? [])])
     if (blob !== undefined) expect(whole).toContain(blob.digest);
 }
@@ -212,7 +212,7 @@ describe('mirror --to-layout', () => {
       expect(await ended).toBe('SIGKILL');
       // Names in blobs are those of whole files, and index.json names nothing that is not there.
       const whole = new Set(await blobs());
-      for (const { digest } of await index()) await expectWhole(digest, whole);
+      for (const { digest } of await index()) await expectComplete(digest, whole);
     }
     const kept = await blobs();
     expect(kept.length).toBeGreaterThan(0);
@@ -225,7 +225,7 @@ describe('mirror --to-layout', () => {
     const whole = new Set(await blobs());
     const names = (await index()).map((entry) => entry.annotations?.['org.opencontainers.image.ref.name']);
     expect(names.sort()).toEqual([...images].sort());
-    for (const { digest } of await index()) await expectWhole(digest, whole);
+    for (const { digest } of await index()) await expectComplete(digest, whole);
     expect(await readdir(join(folder, '.unfinished')).catch(() => [])).toEqual([]);
   });
 

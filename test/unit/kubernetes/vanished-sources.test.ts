@@ -35,7 +35,7 @@ describe('a source that was mirrored', () => {
       false,
     ],
     [
-      'has not after many looks within an hour',
+      'has not vanished after many checks within an hour',
       [
         [1, 'gone'],
         [2, 'gone'],

@@ -28,13 +28,13 @@ export interface DirectTarget {
 export function directTargets(rules: Rules, { pod, oldPod, operation }: DecisionInput): DirectTarget[] {
   if (isStaticMirrorPod(pod)) return [];
   const isUpdate = operation === 'UPDATE';
-  const grows = ({ list }: PodContainer): boolean => takesUpdates(imagePlace(list));
+  const canGrow = ({ list }: PodContainer): boolean => takesUpdates(imagePlace(list));
   const old = new Set(
     podContainers(oldPod ?? {})
-      .filter(grows)
+      .filter(canGrow)
       .map(({ name }) => name),
   );
-  const places = podContainers(pod).filter((one) => !isUpdate || (grows(one) && !old.has(one.name)));
+  const places = podContainers(pod).filter((one) => !isUpdate || (canGrow(one) && !old.has(one.name)));
   return places.flatMap(({ list, name, image }) => {
     const found = inTarget(rules, image);
     return found === undefined ? [] : [{ kind: imagePlace(list).kind, name, image, ...found }];
