@@ -45,7 +45,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const readSecret = (name: string, namespace: string | undefined): Promise<string> => secrets.named(name, namespace);
     let inForce = config;
     // Registries ask for the number of replicas while they are opened, before there is a queue.
-    let shared: SharedCopier | undefined;
+    let shared: SharedCopier | undefined = undefined;
     const replicas = (): number => shared?.replicas ?? 1;
     const cloud = openClouds({ env, onEvent: onCloudEvent, report, replicas });
     const garbage = garbageOf(() => copier.currentRegistries);

@@ -41,7 +41,7 @@ it.each([
   [undefined, undefined],
 ])('ratelimit-remaining: %s is %s', (value, pulls) => {
   const headers = value === undefined ? {} : { 'ratelimit-remaining': value };
-  expect(remainingOf({ headers } as never)).toBe(pulls);
+  expect(remainingOf({ headers })).toBe(pulls);
 });
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';

@@ -771,7 +771,7 @@ describe.skipIf(!available)("the chart's values", () => {
       ],
       ['a misspelt key', withQueue({ queue: { existingSecrets: 'redis-login' } }), 'existingSecrets'],
     ])('are refused in words that help: %s', async (_name, values, message) => {
-      const { code, stderr } = await helm.template({ values: values as RenderOptions['values'] & object });
+      const { code, stderr } = await helm.template({ values });
       expect(stderr).toContain(message);
       expect(code).toBe(1);
     });
