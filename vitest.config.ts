@@ -13,16 +13,18 @@ const folder = './test/setup/temporary-folder.ts';
 /** Guards against tests that hang; a busy machine never reaches them. Speed is measured in test/bench. */
 const HANG_MS = 180_000;
 
+/** A failure's message shows the compared values: CI's summary and its JSON reports have no diff. */
+const chaiConfig = { truncateThreshold: 2_000 };
+
 export default defineConfig({
   test: {
     // Failures and a summary.
     reporters: ['minimal'],
-    // A failure's message shows the compared values: CI's summary and its JSON reports have no diff.
-    chaiConfig: { truncateThreshold: 2_000 },
     projects: [
       {
         test: {
           name: 'unit',
+          chaiConfig,
           include: ['test/unit/**/*.test.ts'],
           setupFiles: [cpu, './test/setup/warnings.ts'],
           globalSetup: folder,
@@ -34,6 +36,7 @@ export default defineConfig({
       {
         test: {
           name: 'loopback',
+          chaiConfig,
           include: ['test/integration/loopback/**/*.test.ts'],
           setupFiles: [cpu, './test/setup/fresh-modules.ts'],
           isolate: false,
@@ -45,6 +48,7 @@ export default defineConfig({
       {
         test: {
           name: 'integration',
+          chaiConfig,
           setupFiles: cpu,
           include: ['test/integration/{real,emulators}/**/*.test.ts'],
           globalSetup: [folder, build],
@@ -55,6 +59,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          chaiConfig,
           setupFiles: cpu,
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: build,
@@ -67,6 +72,7 @@ export default defineConfig({
       {
         test: {
           name: 'soak',
+          chaiConfig,
           include: ['test/soak/**/*.test.ts'],
           globalSetup: build,
           fileParallelism: false,
@@ -77,6 +83,7 @@ export default defineConfig({
       {
         test: {
           name: 'matrix',
+          chaiConfig,
           include: ['test/matrix/**/*.test.ts'],
           globalSetup: build,
           fileParallelism: false,
@@ -84,7 +91,7 @@ export default defineConfig({
           hookTimeout: 3_600_000,
         },
       },
-      { test: { name: 'fuzz', include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_800_000 } },
+      { test: { name: 'fuzz', chaiConfig, include: ['test/fuzz/**/*.test.ts'], testTimeout: 1_800_000 } },
     ],
   },
 });

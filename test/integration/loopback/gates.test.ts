@@ -340,7 +340,7 @@ describe("a gate's webhook", () => {
   it('is never called at a metadata address, however it is written', async () => {
     const { refused } = world({ gate: { webhook: { url: 'http://169.254.169.254/latest' } } });
     expect((await refused()).message).toContain(
-      'is a link-local, metadata or reserved address, where no webhook is asked',
+      'is a link-local, metadata or reserved address, where the service calls no webhook',
     );
   });
 
