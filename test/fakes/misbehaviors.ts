@@ -87,7 +87,7 @@ function cuts(headers: readonly string[]): Misbehavior {
   };
 }
 
-/** Issues a token for each scope that expires after five requests. */
+/** Issues a token for each scope that expires after twelve requests. */
 function shortTokens(): Misbehavior {
   const left = new Map<string, number>();
   let issued = 0;
@@ -95,7 +95,7 @@ function shortTokens(): Misbehavior {
     replace({ path, headers, host, query }) {
       if (path === '/token') {
         const token = `token-${(issued += 1)}-${query.getAll('scope').join(',').length}`;
-        left.set(token, 5);
+        left.set(token, 12);
         return status(200, { 'content-type': 'application/json' }, JSON.stringify({ token, expires_in: 300 }));
       }
       const token = (headers.authorization ?? '').replace('Bearer ', '');
@@ -214,7 +214,7 @@ export const MISBEHAVIORS: readonly NamedMisbehavior[] = [
         method === 'PUT' && UPLOAD.test(path) && answer.status === 201 ? { ...answer, status: code } : answer,
     }),
   })),
-  { name: 'tokens die after five requests', ends: BOTH, make: shortTokens },
+  { name: 'tokens die after twelve requests', ends: BOTH, make: shortTokens },
   {
     name: 'gzip is added though nobody asked',
     ends: BOTH,

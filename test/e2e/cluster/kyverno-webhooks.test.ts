@@ -75,8 +75,11 @@ describe.skipIf(!available)('the webhooks that Kyverno makes of its policies', (
     const object = { ...policy, spec: { ...spec, matchConstraints: { ...spec.matchConstraints, resourceRules } } };
     const webhooks = await apply(object);
     expect(asked(webhooks)).toEqual(['CREATE pods']);
-    const { body } = await plane.api.get(object as unknown as ApiObject);
-    expect((body as { status: { autogen?: object } }).status.autogen ?? {}).toEqual({});
+    // Kyverno may write the status after the webhook.
+    const status = async (): Promise<{ readonly autogen?: object } | undefined> =>
+      ((await plane.api.get(object as unknown as ApiObject)).body as { status?: object }).status;
+    await until('the status', async () => (await status()) !== undefined);
+    expect((await status())?.autogen ?? {}).toEqual({});
   });
 
   it.each([
