@@ -147,7 +147,11 @@ describe('the leader', () => {
       const lines = registry.requests().slice(since);
       return Object.fromEntries([...new Set(lines)].map((line) => [line, lines.filter((one) => one === line).length]));
     };
-    expect(counts(target, from.target)).toEqual({ [`HEAD /v2/${repository('still')}/manifests/1`]: refreshes });
+    const atTarget = counts(target, from.target);
+    const head = `HEAD /v2/${repository('still')}/manifests/1`;
+    expect(Object.keys(atTarget)).toEqual([head]);
+    // Counting may begin or end between the two HEADs of a refresh.
+    expect(Math.abs((atTarget[head] ?? 0) - refreshes)).toBeLessThanOrEqual(1);
     const asked = counts(source, from.source);
     expect(Object.keys(asked).sort()).toEqual([list, 'HEAD /v2/still/manifests/1'].sort());
     expect(asked['HEAD /v2/still/manifests/1']).toBe(refreshes);
