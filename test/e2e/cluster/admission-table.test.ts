@@ -230,6 +230,9 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     const absent = await world.push();
     expectOk(await create(containers(image, absent), {}, 'play'), 'create the Pod');
     await until('it is copied', () => world.isMirrored(absent));
+    // The service learns a moment later that its copy has ended.
+    const both = async (): Promise<readonly string[]> => admitted(containers(image, absent), {}, 'play');
+    await until('the copy is swapped to', async () => (await both())[1] === world.swapped(absent));
     expect(await seen(containers(image, absent))).toEqual([to, world.swapped(absent), 1]);
     // All others are decided without a call, with the table of the previous leader.
     expect(await seen(kept, {}, NAMESPACE)).toEqual([to, 0]);
