@@ -71,9 +71,19 @@ const REFUSED =
   /WRONGPASS|NOAUTH|NOPERM|password|certificate|self.signed|unable to (?:get|verify)|pg_hba|permission denied/i;
 
 /** The state that an error of a driver shows. */
-export function stateOf(message: string): ServerState {
+function stateOf(message: string): ServerState {
   if (REFUSED.test(message)) return 'refused';
   return UNREACHABLE.test(message) ? 'unreachable' : 'failed';
+}
+
+/** The error of a server that does not answer or rejects the credentials; `hint` explains the driver's message. */
+export function connectError(name: string, message: string, hint: string): QueueServerError {
+  return new QueueServerError(`${name}: ${hint}`, stateOf(`${message} ${hint}`));
+}
+
+/** What a server's role shows; `fault` is the reason why it stores nothing. */
+export function roleFinding(fault: string | undefined): Finding {
+  return { check: 'role', ok: fault === undefined, message: fault ?? 'stores data' };
 }
 
 /** @throws QueueServerError with the first failed check */

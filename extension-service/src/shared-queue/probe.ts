@@ -1,5 +1,6 @@
 import type { QueueConfig } from '../core/config/model.js';
 import { messageOf } from '../util/message-of.js';
+import { inTime } from './in-time.js';
 import { QueueServerError } from './kind.js';
 import type { Finding } from './kind.js';
 import { QUEUE_KINDS } from './kinds.js';
@@ -24,7 +25,7 @@ export async function probeQueue(config: QueueConfig, readSecretKey: ReadSecretK
   try {
     const settings = await readSettings(config, readSecretKey);
     registry = `queue ${kind.nameOf(settings)}`;
-    const findings = await inTime(kind.check(settings));
+    const findings = await inTime(kind.check(settings), PROBE_TIMEOUT_MS, tooLate);
     return [
       { registry, check: 'connect', ok: true, message: 'responds and accepts the credentials' },
       ...findings.map((finding) => ({ registry, ...finding })),
@@ -35,11 +36,6 @@ export async function probeQueue(config: QueueConfig, readSecretKey: ReadSecretK
   }
 }
 
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const message = `does not finish the checks in ${PROBE_TIMEOUT_MS / 1_000} s`;
-    timer = setTimeout(() => reject(new QueueServerError(message, 'unreachable')), PROBE_TIMEOUT_MS);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+function tooLate(): QueueServerError {
+  return new QueueServerError(`does not finish the checks in ${PROBE_TIMEOUT_MS / 1_000} s`, 'unreachable');
 }

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { ConnectionOptions, Job, QueueEvents, Worker } from 'bullmq';
 import { messageOf } from '../util/message-of.js';
+import { inTime } from './in-time.js';
 import { claimFor } from './install.js';
 import type { StoredJobs } from './install.js';
 import type { JobBody } from './job-body.js';
@@ -120,7 +121,7 @@ export class Session {
     events.on('completed', ({ jobId, returnvalue }) => options.onResult(jobId, returnvalue));
     events.on('failed', ({ jobId, failedReason }) => options.onGivenUp(jobId, failedReason));
     try {
-      await inTime(
+      await answered(
         Promise.all([queue, installs, events, worker].map((one) => one.waitUntilReady())),
         'to connect',
         OPEN_TIMEOUT_MS,
@@ -177,7 +178,7 @@ export class Session {
       await claimFor({ ...install, id: shortOf(install.id) }, this.installs, alive, prefix);
       return Math.max(1, names.filter((name) => name.startsWith(`${shortOf(install.id)}-`)).length);
     };
-    return inTime(work(), 'to respond');
+    return answered(work(), 'to respond');
   }
 
   /** Maximum number of jobs that this replica takes at once. */
@@ -192,7 +193,7 @@ export class Session {
 
   /** Takes no more jobs. Jobs that were already taken may end. */
   async stopTakingJobs(): Promise<void> {
-    await inTime(this.worker.pause(true), 'to stop').catch(() => undefined);
+    await answered(this.worker.pause(true), 'to stop').catch(() => undefined);
   }
 
   /** Resolves when all taken jobs have ended and the server knows this, or does not answer. */
@@ -201,9 +202,9 @@ export class Session {
     this.closed = true;
     clearInterval(this.watch);
     for (const { abort } of this.leases.values()) abort.abort();
-    await inTime(this.worker.close(), 'to return the jobs it had taken').catch(() => undefined);
+    await answered(this.worker.close(), 'to return the jobs it had taken').catch(() => undefined);
     const all = [this.worker.close(true), this.events.close(), this.queue.close(), this.installs.close()];
-    await inTime(Promise.allSettled(all), 'to close').catch(() => undefined);
+    await answered(Promise.allSettled(all), 'to close').catch(() => undefined);
     for (const one of [this.events, this.queue, this.installs]) void one.disconnect().catch(() => undefined);
   }
 
@@ -265,12 +266,10 @@ function shortOf(id: string): string {
 }
 
 /** @throws QueueServerError if the work takes longer than `limit` */
-async function inTime<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const message = `the queue server needed more than ${limit / 1_000} s ${what}`;
-    timer = setTimeout(() => reject(new QueueServerError(message)), limit);
-  });
-  work.catch(() => undefined);
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+async function answered<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
+  return inTime(
+    work,
+    limit,
+    () => new QueueServerError(`the queue server needed more than ${limit / 1_000} s ${what}`),
+  );
 }

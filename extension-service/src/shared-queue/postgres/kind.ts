@@ -5,11 +5,10 @@ import {
   certificateAdvice,
   CONNECT_TIMEOUT_MS,
   LOGIN_ADVICE,
+  connectError,
   passwordOf,
-  QueueServerError,
   requireAll,
   serverName,
-  stateOf,
 } from '../kind.js';
 import type { QueueServerKind, ServerSettings } from '../kind.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
@@ -55,7 +54,7 @@ async function connected<T>(settings: ServerSettings, ask: (client: Client) => P
     return await ask(probe);
   } catch (error) {
     const message = messageOf(error);
-    throw new QueueServerError(`${nameOf(settings)}: ${hint(message)}`, stateOf(`${message} ${hint(message)}`));
+    throw connectError(nameOf(settings), message, hint(message));
   } finally {
     probe.end().catch(() => undefined);
   }

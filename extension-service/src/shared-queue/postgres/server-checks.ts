@@ -1,5 +1,6 @@
 import type { Client } from 'pg';
 import { messageOf } from '../../util/message-of.js';
+import { roleFinding } from '../kind.js';
 import type { Finding } from '../kind.js';
 
 /** The oldest supported version, as in `server_version_num` without the last four digits. */
@@ -19,17 +20,15 @@ export async function findingsOf(client: Pick<Client, 'query'>): Promise<readonl
     isOld
       ? { check: 'version', ok: false, message: `is version ${version}; version ${OLDEST} or newer is required` }
       : { check: 'version', ok: true, message: `PostgreSQL ${version}` },
-    roleOf(replica, readonly === 'on'),
+    roleFinding(roleFault(replica, readonly === 'on')),
   ];
 }
 
-function roleOf(isReplica: boolean, isReadOnly: boolean): Finding {
-  const fault = isReplica
-    ? 'is a replica, which stores nothing; name the primary'
-    : isReadOnly
-      ? 'is read-only (default_transaction_read_only is on, as providers set it when the disk is full)'
-      : undefined;
-  return { check: 'role', ok: fault === undefined, message: fault ?? 'stores data' };
+function roleFault(isReplica: boolean, isReadOnly: boolean): string | undefined {
+  if (isReplica) return 'is a replica, which stores nothing; name the primary';
+  return isReadOnly
+    ? 'is read-only (default_transaction_read_only is on, as providers set it when the disk is full)'
+    : undefined;
 }
 
 /** Tries what the start of the service does, in a transaction that is rolled back. */

@@ -4,11 +4,11 @@ import {
   certificateAdvice,
   CONNECT_TIMEOUT_MS,
   LOGIN_ADVICE,
+  connectError,
   passwordOf,
   QueueServerError,
   requireAll,
   serverName,
-  stateOf,
 } from '../kind.js';
 import type { Finding, OpenedServer, QueueServerKind, ServerSettings } from '../kind.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
@@ -56,7 +56,7 @@ async function connected(settings: ServerSettings): Promise<{ findings: readonly
     return { findings, server: { connection: options, prefix: settings.prefix, backend: createRedisBackend } };
   } catch (error) {
     const message = messageOf(last ?? error);
-    throw new QueueServerError(`${nameOf(settings)}: ${hint(message)}`, stateOf(`${message} ${hint(message)}`));
+    throw connectError(nameOf(settings), message, hint(message));
   } finally {
     probe.disconnect();
   }

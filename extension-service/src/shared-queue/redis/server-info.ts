@@ -1,3 +1,4 @@
+import { roleFinding } from '../kind.js';
 import type { Finding } from '../kind.js';
 
 /** The oldest supported version of Redis: major and minor number. Valkey names the version of Redis that it replaces. */
@@ -15,7 +16,7 @@ export function infoOf(text: string): ReadonlyMap<string, string> {
 
 /** Whether the server keeps jobs, and in which version. */
 export function findingsOf(info: ReadonlyMap<string, string>): readonly Finding[] {
-  return [versionOf(info), roleOf(info), memoryOf(info)];
+  return [versionOf(info), roleFinding(roleFault(info)), memoryOf(info)];
 }
 
 function versionOf(info: ReadonlyMap<string, string>): Finding {
@@ -29,11 +30,6 @@ function versionOf(info: ReadonlyMap<string, string>): Finding {
     return { check: 'version', ok: false, message: `is ${name}; version ${OLDEST.join('.')} or newer is required` };
   }
   return { check: 'version', ok: true, message: name };
-}
-
-function roleOf(info: ReadonlyMap<string, string>): Finding {
-  const fault = roleFault(info);
-  return { check: 'role', ok: fault === undefined, message: fault ?? 'stores data' };
 }
 
 function roleFault(info: ReadonlyMap<string, string>): string | undefined {
