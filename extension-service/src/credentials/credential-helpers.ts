@@ -2,6 +2,7 @@ import { quoteInput } from '../core/image/quote.js';
 import { parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig, type KeyedEntry } from './keyring.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
+import { isRecord } from '../util/is-record.js';
 
 /** A program that stores the login to a registry, with the key that names the registry: `ecr-login`, `desktop`. */
 export type CredentialHelper = KeyedEntry<string>;
@@ -54,5 +55,5 @@ function hasLogin(text: string, origin: string, host: string, repository: string
 }
 
 function mapping(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return isRecord(value) ? value : {};
 }

@@ -1,6 +1,7 @@
 import { oneLine } from '../core/image/quote.js';
 import { JsonBoundsError, parseBoundedJson } from '../core/json-bounds.js';
 import type { Credentials } from '../registry/types.js';
+import { isRecord } from '../util/is-record.js';
 
 /** One entry of a Docker config: a registry and its credentials. */
 export interface DockerConfigEntry {
@@ -34,15 +35,15 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
     // The parser's message would quote the document.
     throw new DockerConfigError(`${origin} is not JSON`);
   }
-  if (!isObject(json)) throw new DockerConfigError(`${origin} is not a JSON object`);
+  if (!isRecord(json)) throw new DockerConfigError(`${origin} is not a JSON object`);
   const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
-  if (!isObject(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
+  if (!isRecord(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
   const entries = Object.entries(auths);
   if (entries.length > MAX_ENTRIES) {
     throw new DockerConfigError(`${origin} has ${entries.length} entries; the maximum is ${MAX_ENTRIES}`);
   }
   return entries.flatMap(([key, value]) => {
-    if (!isObject(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
+    if (!isRecord(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
     const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
     return credentials === undefined ? [] : [{ key, credentials }];
   });
@@ -78,9 +79,5 @@ function shown(key: string): string {
 }
 
 function looksLikeDockercfg(json: Readonly<Record<string, unknown>>): boolean {
-  return Object.values(json).some((value) => isObject(value) && ('auth' in value || 'username' in value));
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return Object.values(json).some((value) => isRecord(value) && ('auth' in value || 'username' in value));
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import { InvalidManifestError, MEDIA_TYPES, parseDescriptor } from '../manifest.js';
 import type { Descriptor } from '../types.js';
+import { isRecord } from '../../util/is-record.js';
 import { UNFINISHED, type BlobFiles } from './blob-files.js';
 
 /** OCI image-spec, annotations.md: the name of an entry of `index.json`. */
@@ -137,7 +138,7 @@ async function text(folder: string, name: string, files: BlobFiles): Promise<str
 function parsed(source: string, name: string, files: BlobFiles): Record<string, unknown> {
   try {
     const json = parseBoundedJson(source);
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+    if (isRecord(json)) return json;
   } catch (error) {
     throw files.error(`${name} is not JSON: ${(error as Error).message}`);
   }

@@ -2,6 +2,7 @@ import { oneLine } from '../../core/image/quote.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 import type { Diagnostic } from '../errors.js';
 import { redactSecrets } from '../sent-secrets.js';
+import { isRecord } from '../../util/is-record.js';
 
 const MAX_DIAGNOSTICS = 5;
 
@@ -17,7 +18,7 @@ export function parseDiagnostics(body: string): Diagnostic[] {
   } catch {
     return [];
   }
-  if (!isObject(json)) return [];
+  if (!isRecord(json)) return [];
   const { errors } = json;
   const listed = Array.isArray(errors) ? errors.slice(0, MAX_DIAGNOSTICS).flatMap(diagnosticOf) : [];
   return listed.length > 0 ? listed : otherDiagnostics(json);
@@ -25,10 +26,10 @@ export function parseDiagnostics(body: string): Diagnostic[] {
 
 function diagnosticOf(entry: unknown): Diagnostic[] {
   if (typeof entry === 'string') return diagnostic('', entry);
-  if (!isObject(entry)) return [];
+  if (!isRecord(entry)) return [];
   const { code, message, detail } = entry;
   // zot names the media type that it rejects.
-  const mediaType = isObject(detail) ? clip(detail['mediaType']) : '';
+  const mediaType = isRecord(detail) ? clip(detail['mediaType']) : '';
   return [{ code: inCapitals(clip(code)), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
 }
 
@@ -47,10 +48,6 @@ function otherDiagnostics(json: Readonly<Record<string, unknown>>): Diagnostic[]
 
 function diagnostic(code: string, message: string): Diagnostic[] {
   return clip(message) === '' ? [] : [{ code, message: clip(message) }];
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The text of a body that is not JSON: its words, or the title of an HTML page. */
