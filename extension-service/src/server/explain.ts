@@ -7,7 +7,7 @@ import type { JsonObject } from '../core/decide/pod.js';
 import type { Config } from '../core/config/model.js';
 import { targetsOf } from '../core/config/registries.js';
 import { engineOf } from '../core/engines/engines.js';
-import { isUndecided } from '../core/engines/mutating-admission-policy/undecided.js';
+import { undecidedTest } from '../core/engines/mutating-admission-policy/undecided.js';
 import { waitsForImage } from '../core/engines/waiting.js';
 import type { Rules } from '../core/decide/rules.js';
 import type { TargetReference } from '../core/naming/name.js';
@@ -167,15 +167,15 @@ async function checkTarget(
 /** Whether the API server calls the service for a Pod that it could decide in other cases without a call. */
 function goesToWebhook(config: Config, input: DecisionInput, decisions: readonly ContainerDecision[]): boolean {
   if (engineOf(config.policies)?.decides.startsSomeCopies !== true) return false;
-  const expressions = {
+  const isUndecided = undecidedTest({
     filters: config.source.filters.map(({ jmespath }) => jmespath),
     matches: targetsOf(config).flatMap(({ match }) => match ?? []),
-  };
+  });
   const obj = filterObject(input.pod, input.namespace);
   return decisions.some(
     (decision) =>
       (decision.action === 'mirror' || decision.reason === 'filtered' || decision.reason === 'no-target') &&
-      isUndecided(expressions, obj, filterContainer(decision.container)),
+      isUndecided(obj, filterContainer(decision.container)),
   );
 }
 

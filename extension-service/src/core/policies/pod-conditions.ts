@@ -65,14 +65,7 @@ export function imagesOutside(
 ): CelCondition {
   const skippedContainers = skippedPods(filters, celOf).container.map(({ text }) => text);
   const settled = [hasTargetPrefix('c.image', targets), NEVER_PULLED, ...skippedContainers].join(' || ');
-  return {
-    name: 'has-image-outside-targets',
-    expression: [
-      '(',
-      places.map((place) => `  ${containersAt(place)}`).join(' +\n'),
-      `).exists(c, !has(c.image) || !(${settled}))`,
-    ].join('\n'),
-  };
+  return { name: 'has-image-outside-targets', expression: existsAt(places, `!has(c.image) || !(${settled})`) };
 }
 
 /**
@@ -88,15 +81,14 @@ export function undecidedImages(
   }: { readonly targets: readonly string[]; readonly excluded: readonly string[]; readonly pods: ResolvedPodOptions },
 ): CelCondition {
   const settled = [hasTargetPrefix('c.image', targets), NEVER_PULLED, ...excluded].join(' || ');
-  return {
-    name: 'has-undecided-image',
-    expression: [
-      '(',
-      places.map((place) => `  ${containersAt(place)}`).join(' +\n'),
-      `).exists(c, has(c.image) && !(${settled})`,
-      `  && (${undecided.join(' || ')}))`,
-    ].join('\n'),
-  };
+  const condition = `has(c.image) && !(${settled})\n  && (${undecided.join(' || ')})`;
+  return { name: 'has-undecided-image', expression: existsAt(places, condition) };
+}
+
+/** CEL that is true if `condition` is true for an entry `c` in one of the places. */
+function existsAt(places: readonly ImagePlace[], condition: string): string {
+  const lists = places.map((place) => `  ${containersAt(place)}`).join(' +\n');
+  return `(\n${lists}\n).exists(c, ${condition})`;
 }
 
 const NEVER_PULLED = '(has(c.imagePullPolicy) && c.imagePullPolicy == "Never")';

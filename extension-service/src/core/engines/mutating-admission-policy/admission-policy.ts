@@ -20,7 +20,7 @@ import type { DecidedTarget } from '../engine.js';
 import { computedNames, namesUnderPaths } from './computed-names.js';
 import { imageTable } from './image-table.js';
 import type { ImageTable } from './image-table.js';
-import { filterConditions, matchConditions, undecidedBy } from './limits.js';
+import { filterConditions, matchConditions, MAX_EXPRESSION_CHARACTERS, undecidedBy } from './limits.js';
 import type { Undecidable } from './limits.js';
 import { placeVariables } from './places.js';
 import { keysOf } from './reference-cel.js';
@@ -45,9 +45,6 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
 
 /** In addition to the system's and the service's own: the API server has none. */
 export const ADMISSION_POLICY_NAMESPACES: readonly string[] = [];
-
-/** Maximum code points of one expression in the API server's parser. */
-const MAX_CHARACTERS = 100_000;
 
 /**
  * A `MutatingAdmissionPolicy` and its binding (Kubernetes 1.36 or newer). The API server itself swaps the images, with
@@ -76,8 +73,8 @@ export function renderMutatingAdmission(
   });
   const variables = variablesOf(options, filters);
   for (const variable of variables) {
-    if (variable.expression.length <= MAX_CHARACTERS) continue;
-    const reason = `are too long in total: the expression ${variable.name} has more than ${MAX_CHARACTERS} characters`;
+    if (variable.expression.length <= MAX_EXPRESSION_CHARACTERS) continue;
+    const reason = `are too long in total: the expression ${variable.name} has more than ${MAX_EXPRESSION_CHARACTERS} characters`;
     throw new InvalidPolicyOptionError('targets', reason);
   }
   const policy: MutatingAdmissionPolicyObject = {

@@ -21,6 +21,9 @@ export interface FilterConditions {
 /** `policies.undecidable`. */
 export type Undecidable = 'refuse' | 'webhook';
 
+/** Maximum code points of one expression in the API server's parser. */
+export const MAX_EXPRESSION_CHARACTERS = 100_000;
+
 /** Code points that one expression may use for all filters, in addition to its own text. */
 const MAX_CHARACTERS = 80_000;
 

@@ -4,10 +4,7 @@ import { undecidedImages } from '../../policies/pod-conditions.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import type { EngineInput } from '../engine.js';
 import { renderMutatingWebhook } from '../webhook/mutating-webhook.js';
-import { filterConditions, matchConditions, undecidedBy } from './limits.js';
-
-/** Maximum code points of one expression in the API server's parser. */
-const MAX_CHARACTERS = 100_000;
+import { filterConditions, matchConditions, MAX_EXPRESSION_CHARACTERS, undecidedBy } from './limits.js';
 
 /**
  * The webhook for the Pods with an image that CEL cannot decide; none if CEL can decide all of them.
@@ -28,10 +25,10 @@ export function undecidedWebhook({ call, decided, own, ...options }: EngineInput
     excluded: filters.place,
     pods: resolvePodOptions(options.pods),
   });
-  if (condition.expression.length > MAX_CHARACTERS) {
+  if (condition.expression.length > MAX_EXPRESSION_CHARACTERS) {
     throw new InvalidPolicyOptionError(
       'filters',
-      `and targets[].match are too long in total: the condition of the webhook has more than ${MAX_CHARACTERS} characters`,
+      `and targets[].match are too long in total: the condition of the webhook has more than ${MAX_EXPRESSION_CHARACTERS} characters`,
     );
   }
   const webhook = renderMutatingWebhook({

@@ -1,5 +1,6 @@
 import { parseExpression } from '../../filters/parse.js';
 import { holds } from '../../policies/pushdown/holds.js';
+import type { Predicate } from '../../policies/pushdown/predicate.js';
 import { possiblyTrue } from '../../policies/pushdown/possible.js';
 import { pushDownFilters } from '../../policies/pushdown/push-down.js';
 import { exactMatch } from './limits.js';
@@ -13,16 +14,19 @@ export interface Expressions {
 }
 
 /**
- * Whether the policies leave an image to the webhook of `policies.undecidable`, because CEL cannot decide it.
- *
- * @param obj the Pod, as filters see it
+ * Returns whether the policies leave an image to the webhook of `policies.undecidable`, because CEL cannot decide it.
+ * The function's parameters are the Pod and the container, as filters see them.
  */
-export function isUndecided({ filters, matches }: Expressions, obj: unknown, container: unknown): boolean {
+export function undecidedTest({ filters, matches }: Expressions): (obj: unknown, container: unknown) => boolean {
   const { pod, container: ofContainer, kept } = pushDownFilters(filters);
-  if ([...pod, ...ofContainer].some(({ predicate }) => holds(predicate, obj, container))) return false;
-  return [...kept.map(({ expression }) => expression), ...matches.filter(isInexact)].some((expression) =>
-    holds(possiblyTrue(parseExpression(expression)), obj, container),
+  const excluded = [...pod, ...ofContainer].map(({ predicate }) => predicate);
+  const possible = [...kept.map(({ expression }) => expression), ...matches.filter(isInexact)].map((expression) =>
+    possiblyTrue(parseExpression(expression)),
   );
+  return (obj, container) => {
+    const isTrue = (predicate: Predicate): boolean => holds(predicate, obj, container);
+    return !excluded.some(isTrue) && possible.some(isTrue);
+  };
 }
 
 function isInexact(match: string): boolean {

@@ -18,19 +18,19 @@ export type Atom =
   | { readonly kind: 'startsWith' | 'endsWith' | 'contains'; readonly field: Field; readonly text: string };
 
 export const ALWAYS: Predicate = { kind: 'constant', value: true };
-export const FALSE: Predicate = { kind: 'constant', value: false };
+export const NEVER: Predicate = { kind: 'constant', value: false };
 
 export function not(operand: Predicate): Predicate {
-  if (operand.kind === 'constant') return operand.value ? FALSE : ALWAYS;
+  if (operand.kind === 'constant') return operand.value ? NEVER : ALWAYS;
   return operand.kind === 'not' ? operand.operand : { kind: 'not', operand };
 }
 
 export function and(...operands: readonly Predicate[]): Predicate {
-  return join('and', ALWAYS, FALSE, operands);
+  return join('and', ALWAYS, NEVER, operands);
 }
 
 export function or(...operands: readonly Predicate[]): Predicate {
-  return join('or', FALSE, ALWAYS, operands);
+  return join('or', NEVER, ALWAYS, operands);
 }
 
 function join(

@@ -1,7 +1,7 @@
 import type { Node } from '../../filters/ast.js';
 import { fieldOf, isAlwaysPresent, isSameField } from './fields.js';
 import type { Field } from './fields.js';
-import { and, FALSE, not, or, ALWAYS } from './predicate.js';
+import { and, NEVER, not, or, ALWAYS } from './predicate.js';
 import type { Predicate } from './predicate.js';
 
 /** Fields that are known to be strings when an expression is evaluated, because of earlier conditions. */
@@ -34,7 +34,7 @@ function meaningOf(node: Node, known: KnownFields): Meaning | undefined {
   if (field !== undefined) {
     // The empty string is falsy in JMESPath; a string is never `true`.
     const truthy = and({ kind: 'present', field }, not({ kind: 'equals', field, texts: [''] }));
-    return { truthy, isTrue: FALSE, whenTruthy: [field], whenFalsy: [] };
+    return { truthy, isTrue: NEVER, whenTruthy: [field], whenFalsy: [] };
   }
   switch (node.kind) {
     case 'literal':
@@ -60,8 +60,8 @@ function meaningOf(node: Node, known: KnownFields): Meaning | undefined {
 function constant(value: unknown): Meaning | undefined {
   // Other values have their own rules and are not useful in a filter.
   if (value !== null && typeof value !== 'boolean' && typeof value !== 'string') return undefined;
-  const truthy = value !== null && value !== false && value !== '' ? ALWAYS : FALSE;
-  return { truthy, isTrue: value === true ? ALWAYS : FALSE, whenTruthy: [], whenFalsy: [] };
+  const truthy = value !== null && value !== false && value !== '' ? ALWAYS : NEVER;
+  return { truthy, isTrue: value === true ? ALWAYS : NEVER, whenTruthy: [], whenFalsy: [] };
 }
 
 type LogicalNode = Extract<Node, { kind: 'and' | 'or' }>;
@@ -100,8 +100,8 @@ function comparison({ operator, left, right }: ComparisonNode, known: KnownField
   if (field === undefined || value === undefined) return undefined;
   let equal: Predicate;
   // A string never equals a number, boolean, list or object.
-  if (value.is === null) equal = isKnown(field, known) ? FALSE : not({ kind: 'present', field });
-  else equal = typeof value.is === 'string' ? { kind: 'equals', field, texts: [value.is] } : FALSE;
+  if (value.is === null) equal = isKnown(field, known) ? NEVER : not({ kind: 'present', field });
+  else equal = typeof value.is === 'string' ? { kind: 'equals', field, texts: [value.is] } : NEVER;
   const stringWhenEqual = typeof value.is === 'string' ? [field] : [];
   const stringWhenNot = value.is === null ? [field] : [];
   if (operator === '==') return { truthy: equal, isTrue: equal, whenTruthy: stringWhenEqual, whenFalsy: stringWhenNot };
@@ -157,7 +157,7 @@ function listed({ name, arguments: [first, second, ...others] }: CallNode): Pred
   const field = fieldOf(second);
   const isString = (item: unknown): item is string => typeof item === 'string';
   if (field === undefined || !Array.isArray(list) || !list.every(isString)) return undefined;
-  return list.length === 0 ? FALSE : { kind: 'equals', field, texts: list };
+  return list.length === 0 ? NEVER : { kind: 'equals', field, texts: list };
 }
 
 function isKnown(field: Field, known: KnownFields): boolean {
