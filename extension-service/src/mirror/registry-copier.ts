@@ -198,13 +198,13 @@ export class RegistryCopier implements Copier {
    */
   private async archivedInTarget(
     registries: Registries,
-    { target, reference, presenceCheck: look }: MirrorJob,
+    { target, reference, presenceCheck }: MirrorJob,
     host: string,
     there: string | undefined,
     signal: AbortSignal,
   ): Promise<ArchivedImage | undefined> {
     if (there !== undefined) return undefined;
-    if (look === undefined && registries.cloudTarget(target)?.archives !== true) return undefined;
+    if (presenceCheck === undefined && registries.cloudTarget(target)?.archives !== true) return undefined;
     const { repository, digest, published } = reference;
     return registries.findArchived(host, repository, digest ?? published, signal);
   }
@@ -299,7 +299,7 @@ export class RegistryCopier implements Copier {
   }
 
   private look(
-    { presenceCheck: look, allReferrers, reference }: MirrorJob,
+    { presenceCheck, allReferrers, reference }: MirrorJob,
     host: string,
     digest: string | undefined,
   ): Partial<CopyOptions> {
@@ -307,7 +307,7 @@ export class RegistryCopier implements Copier {
     // Unfinished referrers may be anywhere below the image.
     const areUnfinished = digest !== undefined && this.ledger.referrers.isUnfinished(key);
     const all = allReferrers === true || areUnfinished;
-    const presence = look ?? (areUnfinished ? 'tree' : 'name');
+    const presence = presenceCheck ?? (areUnfinished ? 'tree' : 'name');
     return { presence, presentReferrers: all ? 'all' : 'top' };
   }
 

@@ -30,7 +30,7 @@ export class ContentMismatchError extends Error {
 
 /** The source stopped sending, and further requests brought nothing more. */
 export class SourceInterruptedError extends Error {
-  override readonly name = 'SourceBrokenError';
+  override readonly name = 'SourceInterruptedError';
 }
 
 export interface BlobSourceOptions {

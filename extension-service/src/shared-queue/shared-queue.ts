@@ -56,9 +56,9 @@ export class SharedQueue {
     return this.session;
   }
 
-  setPrefetch(ahead: number): void {
-    this.prefetch = ahead;
-    this.session?.setPrefetch(ahead).catch(() => undefined);
+  setPrefetch(prefetch: number): void {
+    this.prefetch = prefetch;
+    this.session?.setPrefetch(prefetch).catch(() => undefined);
   }
 
   /** Reconnects if a file or Secret has changed. */

@@ -13,7 +13,7 @@ export interface WantedImage {
 
 /** One place in the text is used by images that need different references. */
 export class SharedAnchorError extends Error {
-  override readonly name = 'SharedPlaceError';
+  override readonly name = 'SharedAnchorError';
   constructor(
     readonly offset: number,
     readonly image: string,

@@ -51,12 +51,12 @@ export class Session {
   readonly #base: BaseUrl;
   readonly #logins = new Map<string, Login>();
   /** The registry as it last answered, which determines where the Location of an upload may point. */
-  #party: Peer;
+  #peer: Peer;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#base = new BaseUrl(options);
-    this.#party = { host: options.endpoint.host, address: 'public' };
+    this.#peer = { host: options.endpoint.host, address: 'public' };
   }
 
   get host(): string {
@@ -117,7 +117,7 @@ export class Session {
   ): Promise<IncomingMessage> {
     const { guard } = this.#options;
     const registry = this.#registryAt(url, base);
-    const policy = redirectPolicy ?? (registry.isOwn ? guard.policyFor(this.host) : guard.redirectPolicy(this.#party));
+    const policy = redirectPolicy ?? (registry.isOwn ? guard.policyFor(this.host) : guard.redirectPolicy(this.#peer));
     const scopes = registry.isOwn ? request.scopes : scopesAt(url, request.scopes);
     return sendWithLogin(this.#loginAt(registry, policy), url, { ...request, scopes }, context);
   }
@@ -185,7 +185,7 @@ export class Session {
         });
       });
       this.#reportRequest(request, response);
-      if (registry.isOwn) this.#party = this.#peerOf(response, url);
+      if (registry.isOwn) this.#peer = this.#peerOf(response, url);
       return response;
     } catch (error) {
       if (context.signal?.aborted !== true) this.#reportRequest(request);
@@ -213,7 +213,7 @@ export class Session {
   }
 
   /**
-   * The party that sends us elsewhere with this answer. Registries that it redirects to may do no more than it may
+   * The peer that sends us elsewhere with this answer. Registries that it redirects to may do no more than it may
    * itself.
    */
   #peerOf(response: IncomingMessage, url: URL): Peer {
