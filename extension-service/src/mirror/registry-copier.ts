@@ -10,6 +10,7 @@ import { planCopy, planRepair } from '../registry/plan.js';
 import type { CopyPlan } from '../registry/plan.js';
 import { findRoot } from '../registry/presence.js';
 import type { CompleteImage } from '../registry/complete-images.js';
+import { Limiter } from '../registry/limiter.js';
 import { BlobLedger, type LedgerOptions } from '../registry/ledger.js';
 import type { Keychain, LoginCredentials } from '../registry/types.js';
 import type { ArchivedImage, PushRequests } from '../kinds/cloud.js';
@@ -35,6 +36,8 @@ export interface RegistryCopierOptions extends RegistriesOptions, LedgerOptions 
   readonly isShown?: IsPodObserved;
   /** Persistent storage of the times at which digests were first seen. @default none */
   readonly seenStore?: (config: Config) => Promise<SeenStore | undefined>;
+  /** Maximum parallel blobs of all copies together. @default each copy has a limit of its own */
+  readonly parallelBlobs?: number;
   /** Replaces the registries at one end of every copy. */
   readonly layout?: LayoutEnd;
 }
@@ -61,6 +64,7 @@ const WARNINGS_OF_ALL = { burst: 1_000, perSecond: 10 };
 export class RegistryCopier implements Copier {
   private registries: Registries;
   private readonly ledger: BlobLedger;
+  private readonly blobs: Limiter | undefined;
   private readonly lines = new LineBudget(WARNINGS_OF_NAMESPACE, WARNINGS_OF_ALL);
   private readonly access: SourceAccessChecks;
   private readonly seen: SeenDigests;
@@ -72,6 +76,7 @@ export class RegistryCopier implements Copier {
     private readonly options: RegistryCopierOptions,
   ) {
     this.ledger = new BlobLedger(Date.now, options);
+    if (options.parallelBlobs !== undefined) this.blobs = new Limiter(options.parallelBlobs);
     this.registries = new Registries(config, options);
     this.access = new SourceAccessChecks({
       current: () => ({ registries: this.registries, shared: this.config.source.registries }),
@@ -173,6 +178,7 @@ export class RegistryCopier implements Copier {
         ...this.admission(job, from, signal),
         immutable: tag !== undefined && repositories?.isImmutable(tag) === true,
         ledger: this.ledger,
+        ...(this.blobs !== undefined && { blobs: this.blobs }),
         signal,
         onProgress: sum(onProgress),
       });

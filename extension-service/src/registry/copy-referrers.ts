@@ -6,6 +6,7 @@ import type { BlobLedger } from './ledger.js';
 import { Limiter } from './limiter.js';
 import { byImportance, referrerKind } from './referrer-kinds.js';
 import { fallbackTag, listReferrers, type ReferrersList } from './referrers-list.js';
+import type { ManifestHead } from './client.js';
 import type { Descriptor } from './types.js';
 import { extendFallbackTag } from './extend-fallback-tag.js';
 
@@ -17,6 +18,18 @@ const REFERRER_LIMIT = 100;
 const MAX_DEPTH = 3;
 /** Maximum subjects to check in parallel. */
 const PARALLEL_SUBJECTS = 4;
+
+/** What the source says about a subject, in both forms. */
+interface Lookup {
+  readonly list: Promise<ReferrersList | undefined>;
+  readonly tags: readonly DigestTag[];
+}
+
+interface DigestTag {
+  readonly kind: (typeof DIGEST_TAGS)[number];
+  readonly tag: string;
+  readonly head: Promise<ManifestHead | undefined>;
+}
 
 /**
  * Copies the signatures, attestations and SBOMs of an image. cosign 3 (bundles, its default form), notation and ORAS
@@ -33,11 +46,23 @@ export class ReferrerCopy {
   readonly #ledger: BlobLedger;
   readonly #subjects = new Limiter(PARALLEL_SUBJECTS);
   readonly #seen = new Set<string>();
+  readonly #lookups = new Map<string, Lookup>();
 
   constructor(options: CopyOptions, tree: TreeCopy, ledger: BlobLedger) {
     this.#options = options;
     this.#tree = tree;
     this.#ledger = ledger;
+  }
+
+  /** Queries the source while the content is copied: each query costs a round trip. */
+  lookUp(digests: Iterable<string>): void {
+    for (const digest of digests) this.#lookup(digest);
+  }
+
+  /** Resolves when no query of {@link lookUp} is running, whether it succeeded or not. */
+  async lookedUp(): Promise<void> {
+    const queries = [...this.#lookups.values()].flatMap(({ list, tags }) => [list, ...tags.map(({ head }) => head)]);
+    await Promise.allSettled(queries);
   }
 
   /** Copies everything for every subject, in both forms. `top` is the image's own digest. */
@@ -106,15 +131,35 @@ export class ReferrerCopy {
   async #copySubject(digest: string, depth: number): Promise<ReferrersList | undefined> {
     if (this.#seen.has(digest)) return undefined;
     this.#seen.add(digest);
-    const list = await this.#subjects.run(() => this.#list(digest));
+    const { list: listed, tags } = this.#lookup(digest);
+    const list = await listed;
     if (list !== undefined) await this.#copyListed(digest, list, depth);
-    const tags = DIGEST_TAGS.map((kind) => ({ kind, tag: `${fallbackTag(digest)}.${kind}` }));
     await Promise.all(
-      tags.map(({ kind, tag }) =>
-        this.#continueOnFailure(`tag ${tag}`, kind === 'sbom' ? 'sbom' : 'signature', () => this.#copyTag(tag, depth)),
+      tags.map(({ kind, tag, head }) =>
+        this.#continueOnFailure(`tag ${tag}`, kind === 'sbom' ? 'sbom' : 'signature', async () =>
+          this.#copyTag(tag, await head, depth),
+        ),
       ),
     );
+    this.#lookups.delete(digest);
     return list;
+  }
+
+  #lookup(digest: string): Lookup {
+    const known = this.#lookups.get(digest);
+    if (known !== undefined) return known;
+    const { client, reference } = this.#options.source;
+    const list = this.#subjects.run(() => this.#list(digest));
+    const tags = DIGEST_TAGS.map((kind) => {
+      const tag = `${fallbackTag(digest)}.${kind}`;
+      const head = this.#subjects.run(() => client.headManifest(reference.repository, tag, this.#tree.sourceContext));
+      return { kind, tag, head };
+    });
+    // The copy may fail before it looks at the answers.
+    for (const query of [list, ...tags.map(({ head }) => head)]) query.catch(() => undefined);
+    const lookup = { list, tags };
+    this.#lookups.set(digest, lookup);
+    return lookup;
   }
 
   async #list(digest: string): Promise<ReferrersList | undefined> {
@@ -176,11 +221,8 @@ export class ReferrerCopy {
     return done === true;
   }
 
-  async #copyTag(tag: string, depth: number): Promise<void> {
+  async #copyTag(tag: string, head: ManifestHead | undefined, depth: number): Promise<void> {
     const { source, target } = this.#options;
-    const head = await this.#subjects.run(() =>
-      source.client.headManifest(source.reference.repository, tag, this.#tree.sourceContext),
-    );
     if (head === undefined) return;
     const { repository } = target.reference;
     const walks = (this.#options.presence ?? 'name') !== 'name';

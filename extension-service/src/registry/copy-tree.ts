@@ -363,7 +363,7 @@ export class TreeCopy {
    * a cache (distribution with `cache: blobdescriptor: inmemory`).
    */
   async #verifyReadable(blob: Descriptor): Promise<CopiedBlob> {
-    const readable = await this.#shared.blobs.run(() => this.#blobs.isReadable(blob));
+    const readable = await this.#blobSlot(() => this.#blobs.isReadable(blob));
     if (readable) return { outcome: 'present', proven: true };
     this.repaired.push(`blob ${blob.digest}, whose content the registry had lost`);
     return this.#copyBlob(blob, 'send');
@@ -388,7 +388,13 @@ export class TreeCopy {
   async #copyBlob(blob: Descriptor, check: BlobCheck): Promise<CopiedBlob> {
     const report = this.#reporter('blob', blob);
     report('waiting', 0);
-    return this.#shared.blobs.run(() => this.#blobs.copy(blob, check, report));
+    return this.#blobSlot(() => this.#blobs.copy(blob, check, report));
+  }
+
+  /** A slot of this copy, then one of all copies. */
+  #blobSlot<T>(task: () => Promise<T>): Promise<T> {
+    const { blobs } = this.#options;
+    return this.#shared.blobs.run(() => (blobs === undefined ? task() : blobs.run(task)));
   }
 
   #count(blob: Descriptor, outcome: BlobOutcome): void {

@@ -2,6 +2,7 @@ import type { Reference } from '../core/image/reference.js';
 import type { ImageStore } from './image-store.js';
 import type { RegistryError } from './errors.js';
 import type { BlobLedger } from './ledger.js';
+import type { Limiter } from './limiter.js';
 import type { TargetImage } from './presence.js';
 import type { ReferrerKind } from './referrer-kinds.js';
 import type { Descriptor } from './types.js';
@@ -55,6 +56,8 @@ export interface CopyOptions {
   /** Shared by the copies of a process, so that a blob is sent once, and an image is read once. */
   readonly ledger?: BlobLedger;
   readonly limits?: Partial<CopyLimits>;
+  /** Limits the blobs of all copies of a process. @default only `limits.parallelBlobs` of each copy */
+  readonly blobs?: Limiter;
 }
 
 /** For one copy: the image and all its referrers. */

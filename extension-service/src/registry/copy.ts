@@ -6,7 +6,7 @@ import { RegistryError } from './errors.js';
 import { holdText } from './held-tags.js';
 import { selectionKey } from './complete-images.js';
 import { BlobLedger } from './ledger.js';
-import type { ParsedManifest, RawManifest } from './manifest.js';
+import { isBlobEntry, type ParsedManifest, type RawManifest } from './manifest.js';
 import { findRoot, type RootPresence } from './presence.js';
 import { namedPlatforms, selectPlatforms, withoutEntries } from './platforms.js';
 import { PublishedTag } from './published-tag.js';
@@ -204,8 +204,7 @@ class ImageCopy {
 
   async #copy(wanted: Read, filtered: boolean): Promise<CopiedRoot> {
     if (this.#options.immutable === true) await this.#published.rejectMovedTag(wanted.manifest.digest);
-    await this.#tree.copyContent(wanted.manifest, wanted.parsed);
-    this.#tree.refuseIncomplete();
+    await this.#copyContent(wanted);
     const { manifest, parsed } = filtered ? this.#withoutMissing(wanted) : wanted;
     if (this.#options.referrers === true) {
       // Before the tag: signatures must be in the target as soon as the image is.
@@ -218,6 +217,23 @@ class ImageCopy {
     await this.#publish({ manifest, parsed });
     this.#noteComplete(manifest.digest);
     return { digest: manifest.digest, mediaType: manifest.mediaType, outcome: 'copied' };
+  }
+
+  /** Meanwhile queries the source for the referrers of what the top manifest lists. */
+  async #copyContent({ manifest, parsed }: Read): Promise<void> {
+    const content = this.#tree.copyContent(manifest, parsed);
+    if (this.#options.referrers === true) {
+      const children = parsed.kind === 'index' ? parsed.children.filter((child) => !isBlobEntry(child)) : [];
+      this.#referrers.lookUp([manifest.digest, ...children.map(({ digest }) => digest)]);
+    }
+    try {
+      await content;
+      this.#tree.refuseIncomplete();
+    } catch (error) {
+      this.#tree.stop(error);
+      await this.#referrers.lookedUp();
+      throw error;
+    }
   }
 
   /** An index that is rewritten anyway omits the attestations that the source has lost. */

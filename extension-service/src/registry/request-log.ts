@@ -12,6 +12,8 @@ export interface RegistryRequest {
   readonly remaining?: number;
   /** Whether the registry counts the request as a pull. */
   readonly isPull?: boolean;
+  /** Milliseconds from the request to the head of its answer, if there is one. */
+  readonly milliseconds?: number;
 }
 
 export type RegistryAction =

@@ -3,6 +3,7 @@ import { BlobLedger } from '../../../extension-service/src/registry/ledger.js';
 import { buildImage, buildReferrer, loadImage, OCI_INDEX } from '../../fakes/images.js';
 import type { BuiltManifest } from '../../fakes/images.js';
 import type { FakeRegistry, FaultAction } from '../../fakes/registry.js';
+import { until } from '../../fakes/until.js';
 import { pair, writes } from './copy-pair.js';
 
 const SOURCE = 'library/app';
@@ -46,6 +47,24 @@ function topOf(image: ReturnType<typeof buildImage>): BuiltManifest {
   if (top === undefined) throw new Error('no index');
   return top;
 }
+
+describe('referrers of a new image', () => {
+  it('are looked up at the source while its content is copied', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage();
+    loadImage(source, SOURCE, image, 'v1');
+    target.fault({ method: 'POST', action: { type: 'hang' } });
+    const end = new AbortController();
+    const failed = copy({ referrers: true, signal: end.signal }).catch((error: unknown) => error);
+    const isAsked = ({ digest }: BuiltManifest): boolean =>
+      source.requests().includes(`GET /v2/${SOURCE}/referrers/${digest}`) &&
+      source.requests().includes(`HEAD /v2/${SOURCE}/manifests/${tagOf(digest)}.sig`);
+    await until('every manifest is looked up', () => image.manifests.every(isAsked), 30);
+    expect(writes(target).filter((request) => !request.startsWith('POST'))).toEqual([]);
+    end.abort(new Error('the test has seen enough'));
+    expect(await failed).toMatchObject({ message: 'the test has seen enough' });
+  });
+});
 
 describe('referrers of an image that is present', () => {
   it('are copied when they were attached after the first copy, also to another tag of the image', async () => {

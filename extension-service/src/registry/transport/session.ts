@@ -172,8 +172,10 @@ export class Session {
     if (authorization !== undefined) headers['authorization'] = authorization;
     try {
       const action = actionOf(request.method, request.target);
+      let sentAt = 0;
       const response = await this.#options.paces.run(registry.host, action, context.signal, () => {
         context.onRequest?.();
+        sentAt = performance.now();
         return this.#options.http.send({
           method: request.method,
           url,
@@ -184,7 +186,7 @@ export class Session {
           ...(context.signal && { signal: context.signal }),
         });
       });
-      this.#reportRequest(request, response);
+      this.#reportRequest(request, response, performance.now() - sentAt);
       if (registry.isOwn) this.#peer = this.#peerOf(response, url);
       return response;
     } catch (error) {
@@ -198,7 +200,7 @@ export class Session {
   }
 
   /** Counts a request; without an answer as an error. */
-  #reportRequest({ method, target }: SessionRequest, response?: IncomingMessage): void {
+  #reportRequest({ method, target }: SessionRequest, response?: IncomingMessage, milliseconds?: number): void {
     const { onRequest } = this.#options;
     if (onRequest === undefined) return;
     const remaining = response && remainingOf(response);
@@ -208,6 +210,7 @@ export class Session {
       action,
       code: response === undefined ? 'error' : codeOf(response.statusCode ?? 0),
       ...(remaining !== undefined && { remaining }),
+      ...(milliseconds !== undefined && { milliseconds }),
       ...(response !== undefined && isCountedPull(this.host, action, response) && { isPull: true }),
     });
   }
