@@ -1,6 +1,6 @@
 import type { Credentials, Keychain } from '../registry/types.js';
 import { unusedHelper } from './credential-helpers.js';
-import { parseDockerConfig } from './docker-config.js';
+import { parseDockerConfig, type DockerConfigError } from './docker-config.js';
 import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
 
@@ -84,9 +84,15 @@ async function load(config: CredentialsConfig, sources: CredentialSources): Prom
 }
 
 function fromDocument(text: string, origin: string): Loaded {
-  const entries = parseDockerConfig(text, origin);
+  const unusable: DockerConfigError[] = [];
+  const entries = parseDockerConfig(text, origin, (problem) => unusable.push(problem));
   return {
-    find: (host, repository) => matchDockerConfig(entries, host, repository),
+    find: (host, repository) => {
+      const found = matchDockerConfig(entries, host, repository);
+      // An unusable entry of another registry does not matter; without any login it may be the one that is missing.
+      if (found.length === 0 && unusable[0] !== undefined) throw unusable[0];
+      return found;
+    },
     notUsed: (host, repository) => unusedHelper(text, origin, host, repository),
   };
 }

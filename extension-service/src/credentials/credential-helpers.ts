@@ -1,5 +1,5 @@
 import { quoteInput } from '../core/image/quote.js';
-import { parseDockerConfig } from './docker-config.js';
+import { fieldOf, parseDockerConfig } from './docker-config.js';
 import { matchDockerConfig, type KeyedEntry } from './keyring.js';
 import { parseBoundedJson } from '../core/json-bounds.js';
 import { isRecord } from '../util/is-record.js';
@@ -18,7 +18,8 @@ export function credentialHelpersOf(text: string): readonly CredentialHelper[] {
   } catch {
     return [];
   }
-  const { credHelpers, credsStore, auths } = mapping(json);
+  const config = mapping(json);
+  const [credHelpers, credsStore, auths] = ['credHelpers', 'credsStore', 'auths'].map((key) => fieldOf(config, key));
   const named = Object.entries(mapping(credHelpers)).flatMap(([key, helper]) =>
     typeof helper === 'string' && helper !== '' ? [{ key, credentials: helper }] : [],
   );
@@ -48,7 +49,8 @@ export const INSTEAD_OF_HELPER =
 
 function hasLogin(text: string, origin: string, host: string, repository: string): boolean {
   try {
-    return matchDockerConfig(parseDockerConfig(text, origin), host, repository).length > 0;
+    const entries = parseDockerConfig(text, origin, () => undefined);
+    return matchDockerConfig(entries, host, repository).length > 0;
   } catch {
     return false;
   }

@@ -5,8 +5,8 @@ import { matchDockerConfig } from './keyring.js';
 import { messageOf } from '../util/message-of.js';
 
 /**
- * A Docker config that is parsed on first use; only its entries are kept. An unreadable config must not affect the
- * others: it is reported once, without its content, and has no entries.
+ * A Docker config that is parsed on first use; only its entries are kept. An unreadable config or entry must not
+ * affect the others: it is reported once, without its content.
  */
 export class DockerConfigSource {
   #text: (() => string) | undefined;
@@ -36,7 +36,7 @@ export class DockerConfigSource {
     this.#text = undefined;
     try {
       const document = text();
-      this.#entries = parseDockerConfig(document, this.origin);
+      this.#entries = parseDockerConfig(document, this.origin, ({ message }) => this.report(message));
       this.#helpers = credentialHelpersOf(document);
     } catch (error) {
       this.report(messageOf(error));

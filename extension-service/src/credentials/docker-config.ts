@@ -24,8 +24,16 @@ export class DockerConfigError extends Error {
  * Parses a Docker `config.json` or the content of a Secret of type kubernetes.io/dockerconfigjson (`{"auths": {…}}`) or
  * kubernetes.io/dockercfg (the inner map alone). Entries without credentials, which `docker login` writes if a
  * credential helper stores the password, are skipped. `origin` names the file or Secret in errors.
+ *
+ * @param onUnusable receives the problem of each entry that cannot be used; the others are returned. Without it, such an
+ * entry is an error.
+ * @throws DockerConfigError
  */
-export function parseDockerConfig(text: string, origin: string): DockerConfigEntry[] {
+export function parseDockerConfig(
+  text: string,
+  origin: string,
+  onUnusable?: (problem: DockerConfigError) => void,
+): DockerConfigEntry[] {
   if (Buffer.byteLength(text) > MAX_CONFIG_BYTES) throw new DockerConfigError(`${origin} is larger than 1 MiB`);
   let json: unknown;
   try {
@@ -36,22 +44,39 @@ export function parseDockerConfig(text: string, origin: string): DockerConfigEnt
     throw new DockerConfigError(`${origin} is not JSON`);
   }
   if (!isRecord(json)) throw new DockerConfigError(`${origin} is not a JSON object`);
-  const auths = json['auths'] ?? (looksLikeDockercfg(json) ? json : {});
+  const auths = fieldOf(json, 'auths') ?? (looksLikeDockercfg(json) ? json : {});
   if (!isRecord(auths)) throw new DockerConfigError(`${origin}: "auths" is not an object`);
   const entries = Object.entries(auths);
   if (entries.length > MAX_ENTRIES) {
     throw new DockerConfigError(`${origin} has ${entries.length} entries; the maximum is ${MAX_ENTRIES}`);
   }
   return entries.flatMap(([key, value]) => {
-    if (!isRecord(value)) throw new DockerConfigError(`${origin}: the entry for ${shown(key)} is not an object`);
-    const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
-    return credentials === undefined ? [] : [{ key, credentials }];
+    try {
+      const credentials = parseEntry(value, `${origin}: the entry for ${shown(key)}`);
+      return credentials === undefined ? [] : [{ key, credentials }];
+    } catch (error) {
+      if (onUnusable === undefined || !(error instanceof DockerConfigError)) throw error;
+      onUnusable(error);
+      return [];
+    }
   });
 }
 
-function parseEntry(entry: Readonly<Record<string, unknown>>, where: string): Credentials | undefined {
+/**
+ * The value of a key, whose case is ignored unless the exact key exists: docker and the kubelet read these documents
+ * with Go's encoding/json, so `identityToken` works for them.
+ */
+export function fieldOf(json: Readonly<Record<string, unknown>>, name: string): unknown {
+  if (json[name] !== undefined) return json[name];
+  const lower = name.toLowerCase();
+  return Object.entries(json).find(([key]) => key.toLowerCase() === lower)?.[1];
+}
+
+function parseEntry(entry: unknown, where: string): Credentials | undefined {
+  if (entry === null) return undefined;
+  if (!isRecord(entry)) throw new DockerConfigError(`${where} is not an object`);
   const text = (name: string): string => {
-    const value = entry[name];
+    const value = fieldOf(entry, name);
     return typeof value === 'string' ? value : '';
   };
   if (text('registrytoken') !== '') return { registryToken: text('registrytoken') };
@@ -59,6 +84,8 @@ function parseEntry(entry: Readonly<Record<string, unknown>>, where: string): Cr
   const auth = text('auth').trim();
   if (auth !== '') {
     const decoded = Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, '');
+    // Written for an empty user name and password: an anonymous pull.
+    if (decoded === ':') return undefined;
     const colon = decoded.indexOf(':');
     if (colon <= 0) throw new DockerConfigError(`${where} has an "auth" that is not base64 of username:password`);
     return checked({ username: decoded.slice(0, colon), password: decoded.slice(colon + 1) }, where);
@@ -79,5 +106,7 @@ function shown(key: string): string {
 }
 
 function looksLikeDockercfg(json: Readonly<Record<string, unknown>>): boolean {
-  return Object.values(json).some((value) => isRecord(value) && ('auth' in value || 'username' in value));
+  return Object.values(json).some(
+    (value) => isRecord(value) && ['auth', 'username'].some((name) => fieldOf(value, name) !== undefined),
+  );
 }

@@ -22,6 +22,43 @@ describe('parseDockerConfig', () => {
     ]);
   });
 
+  it.each([
+    [
+      'auths',
+      { auths: { 'r.example': { auth: basic('me:'), identityToken: 'refresh' } } },
+      { identityToken: 'refresh' },
+    ],
+    ['Auths', { Auths: { 'r.example': { Username: 'me', Password: 'p' } } }, { username: 'me', password: 'p' }],
+    ['the older form', { 'r.example': { Auth: basic('me:p') } }, { username: 'me', password: 'p' }],
+  ])('ignores the case of keys in %s, as docker and the kubelet do', (_, config, credentials) => {
+    expect(parseDockerConfig(JSON.stringify(config), 'x')).toEqual([{ key: 'r.example', credentials }]);
+  });
+
+  it('prefers the exact key to one that differs in case', () => {
+    const entry = { Username: 'other', username: 'me', password: 'p' };
+    expect(parseDockerConfig(JSON.stringify({ auths: { r: entry } }), 'x')).toMatchObject([
+      { credentials: { username: 'me' } },
+    ]);
+  });
+
+  it('skips entries without a login: null, {}, and an empty user with an empty password', () => {
+    const auths = { 'a.example': null, 'b.example': {}, 'c.example': { auth: basic(':') } };
+    expect(parseDockerConfig(JSON.stringify({ auths }), 'x')).toEqual([]);
+  });
+
+  it('reports the entries that it cannot use, and returns the others', () => {
+    const problems: string[] = [];
+    const auths = { a: 'c2VjcmV0', b: { auth: 'c2VjcmV0' }, 'r.example': { auth: basic('me:p') }, c: { auth: '%' } };
+    const entries = parseDockerConfig(JSON.stringify({ auths }), 'x', ({ message }) => problems.push(message));
+    expect(entries.map(({ key }) => key)).toEqual(['r.example']);
+    const malformed = 'has an "auth" that is not base64 of username:password';
+    expect(problems).toEqual([
+      'x: the entry for a is not an object',
+      `x: the entry for b ${malformed}`,
+      `x: the entry for c ${malformed}`,
+    ]);
+  });
+
   it('reads the older form without "auths", and a config that leaves its passwords to a helper', () => {
     expect(parseDockerConfig(JSON.stringify({ 'r.example': { auth: basic('a:b') } }), 'x')).toHaveLength(1);
     expect(parseDockerConfig(JSON.stringify({ auths: { 'r.example': {} }, credsStore: 'desktop' }), 'x')).toEqual([]);

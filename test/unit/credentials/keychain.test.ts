@@ -33,6 +33,15 @@ describe('keyring', () => {
     expect(await keychain.resolve('other.example', 'x')).toEqual([]);
   });
 
+  it('uses the other entries of a config with an unusable one, which it reports once', async () => {
+    const problems: string[] = [];
+    const mixed = secret('me').replace('{"r.example"', '{"broken.example":{"auth":"x"},"r.example"');
+    const keychain = keyring(configs({ 'secret a/mixed': mixed }, problems));
+    expect(await keychain.resolve('r.example', 'x')).toMatchObject([{ username: 'me' }]);
+    await keychain.resolve('broken.example', 'y');
+    expect(problems).toEqual([expect.stringMatching(/^secret a\/mixed: the entry for broken\.example has an "auth"/)]);
+  });
+
   it('tries the most specific key first, whichever config has it', async () => {
     const team = secret('team').replace('r.example', 'r.example/team');
     const keychain = keyring(configs({ first: secret('host'), second: team }));
@@ -71,6 +80,9 @@ describe('configKeychain', () => {
     readFile: async (path: string) => {
       reads++;
       if (path === '/missing') throw new Error('ENOENT: no such file');
+      if (path === '/mixed.json') {
+        return secret('mixed').replace('{"r.example"', '{"broken.example":{"auth":"x"},"r.example"');
+      }
       return path.endsWith('.json') ? secret('file') : content;
     },
     readSecret: async (name: string, namespace: string | undefined) => secret(`${namespace ?? 'own'}/${name}`),
@@ -78,6 +90,13 @@ describe('configKeychain', () => {
   };
   const resolve = (config: CredentialsConfig, host = 'r.example') =>
     configKeychain('r.example', config, sources).resolve(host, 'x');
+
+  it('uses a document with an unusable entry of another registry, which is an error if there is no login', async () => {
+    const config = { dockerConfigFile: '/mixed.json' };
+    expect(await resolve(config)).toMatchObject([{ username: 'mixed' }]);
+    const broken = configKeychain('broken.example', config, sources).resolve('broken.example', 'x');
+    await expect(broken).rejects.toThrow(/\/mixed\.json: the entry for broken\.example has an "auth"/);
+  });
 
   it.each([
     [

@@ -43,6 +43,8 @@ describe('proxyFromEnvironment', () => {
   it.each([
     ['::: secret', /^HTTP_PROXY is not a URL/],
     ['socks5://proxy:1080', /HTTP_PROXY has scheme socks5/],
+    ['http://me:secret%@proxy:3128', /HTTP_PROXY has a % in its user or password/],
+    ['http://secret%zz:p@proxy:3128', /HTTP_PROXY has a % in its user or password/],
   ])('refuses %j without repeating it', (HTTP_PROXY, message) => {
     expect(() => proxyFromEnvironment({ HTTP_PROXY })).toThrow(message);
     expect(() => proxyFromEnvironment({ HTTP_PROXY })).not.toThrow(/secret/);

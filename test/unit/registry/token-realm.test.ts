@@ -49,6 +49,7 @@ describe('checkRealm', () => {
 
   it.each([
     ['docker.io', 'https://auth.docker.io/token'],
+    ['registry.hub.docker.com', 'https://auth.docker.io/token'],
     ['ghcr.io', 'https://ghcr.io/token'],
     ['quay.io', 'https://quay.io/v2/auth'],
     ['registry.gitlab.com', 'https://gitlab.com/jwt/auth'],

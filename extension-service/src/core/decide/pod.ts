@@ -151,8 +151,9 @@ export function serviceAccountName(pod: JsonObject): string {
 
 function listedServiceAccount(pod: JsonObject): string {
   const spec = isObject(pod['spec']) ? pod['spec'] : {};
-  const name = spec['serviceAccountName'];
-  return typeof name === 'string' && name !== '' ? name : 'default';
+  // Manifests may have only the deprecated field; the API server copies it to the other one.
+  const name = [spec['serviceAccountName'], spec['serviceAccount']].find((text) => text !== undefined && text !== '');
+  return typeof name === 'string' ? name : 'default';
 }
 
 export function podLabels(pod: JsonObject): JsonObject {

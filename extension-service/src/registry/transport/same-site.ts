@@ -60,7 +60,7 @@ const SHARED = [
 
 /** Token servers of registries at other sites. */
 const KNOWN_TOKEN_HOSTS: readonly { readonly registry: RegExp; readonly hosts: readonly string[] }[] = [
-  { registry: /^(?:registry-1\.)?docker\.io$|^dhi\.io$/, hosts: ['auth.docker.io'] },
+  { registry: /^(?:registry-1\.)?docker\.io$|^registry\.hub\.docker\.com$|^dhi\.io$/, hosts: ['auth.docker.io'] },
   { registry: /^nvcr\.io$/, hosts: ['authn.nvidia.com'] },
   { registry: /^registry\.redhat\.io$/, hosts: ['sso.redhat.com'] },
   { registry: /\.scw\.cloud$/, hosts: ['api.scaleway.com'] },
