@@ -31,6 +31,8 @@ export type FaultAction =
   /** Never responds, or stops after this many bytes of the body. */
   | { readonly type: 'hang'; readonly after?: number }
   | { readonly type: 'delay'; readonly milliseconds: number }
+  /** Responds once this promise has resolved. */
+  | { readonly type: 'wait'; readonly until: Promise<void> }
   /** Sends the response body and reads the request body at this rate. */
   | { readonly type: 'slow'; readonly bytesPerSecond: number }
   /** Sends the body one byte at a time, with this many milliseconds between bytes. */
@@ -148,6 +150,9 @@ export async function replaceAnswer(
       return true;
     case 'delay':
       await delay(fault.milliseconds);
+      return false;
+    case 'wait':
+      await fault.until;
       return false;
     case 'header':
       if (fault.delay !== undefined) await delay(fault.delay);

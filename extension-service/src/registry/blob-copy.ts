@@ -91,7 +91,6 @@ export class BlobCopy {
           ...targetContext,
           ...(from !== undefined && { from }),
           isRepair: check !== 'ask',
-          openEarly: source.client.host !== host,
           onBytes: inSteps(size, report),
         },
       )

@@ -4,6 +4,7 @@ import { decodedBody } from './transport/content-coding.js';
 import { header, invalid, type RequestInfo } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { readPieces } from './transport/read-buffers.js';
+import type { ConnectionUse } from './transport/request-slots.js';
 import { pull, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor } from './types.js';
 
@@ -22,16 +23,22 @@ export interface BlobReadOptions {
  * Opens a blob; its `resume` requests the rest by a Range, and reads the whole blob again if a registry ignores that.
  */
 export function openBlob(options: BlobReadOptions): Promise<BlobStream> {
-  return options.retried(() => readFrom(options, 0, undefined));
+  return options.retried(() => readFrom(options, 0, undefined, 'download'));
 }
 
-async function readFrom(options: BlobReadOptions, from: number, etag: string | undefined): Promise<BlobStream> {
+async function readFrom(
+  options: BlobReadOptions,
+  from: number,
+  etag: string | undefined,
+  use: ConnectionUse,
+): Promise<BlobStream> {
   const { repository, target, descriptor, send, host } = options;
   const range = { range: `bytes=${from}-`, ...(etag !== undefined && { 'if-range': etag }) };
   const { response, asked } = await send({
     method: 'GET',
     target,
     headers: from === 0 ? {} : range,
+    use,
     scopes: pull(repository),
     accept: from === 0 ? [200] : [200, 206, 416],
   });
@@ -43,7 +50,7 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
   if (!isUsable) {
     if (response.statusCode === 416) discard(response);
     else response.destroy();
-    return readFrom({ ...options, send: withoutRange(send) }, from, undefined);
+    return readFrom({ ...options, send: withoutRange(send) }, from, undefined, use);
   }
   const { stream, coded } = decodedBody(response, asked, isPart ? undefined : descriptor.size);
   const length = header(response, 'content-length');
@@ -63,7 +70,7 @@ async function readFrom(options: BlobReadOptions, from: number, etag: string | u
     whole: !isPart && isDelimited,
     resume: (at) => {
       const again = coded ? { ...options, send: withoutRange(send) } : options;
-      return options.retried(() => readFrom(again, at, coded ? undefined : strong));
+      return options.retried(() => readFrom(again, at, coded ? undefined : strong, 'resume'));
     },
   };
 }

@@ -76,10 +76,9 @@ export class BlobUploader {
     options: UploadOptions,
   ): Promise<{ readonly session: UploadSession; readonly source: BlobSource } | undefined> {
     const { pacer } = this.#options;
-    const { openEarly = false } = options;
     const openSource = async (): Promise<BlobSource> => this.#sourceOf(descriptor, await open(), options);
     // With a mount, the source may not be needed. Under a quota, it would wait for its turn, and could give up.
-    const isEarly = openEarly && from === undefined && pacer === undefined;
+    const isEarly = from === undefined && pacer === undefined;
     const opening = isEarly ? openSource() : undefined;
     // Its failure is handled once the upload has started.
     opening?.catch(() => undefined);

@@ -9,13 +9,6 @@ export interface UploadOptions extends RequestContext {
   readonly from?: string;
   /** The registry lacks a blob that it had, or that it reported as stored. */
   readonly isRepair?: boolean;
-  /**
-   * Whether the source may be opened while the registry starts the upload. Not for a source that is the same registry:
-   * its connections may all be in use by opened blobs.
-   *
-   * @default false
-   */
-  readonly openEarly?: boolean;
   /** Called with the number of bytes sent so far; restarts at 0 when the upload does. */
   readonly onBytes?: (total: number) => void;
 }

@@ -48,7 +48,7 @@ const KEPT_SOURCES = 200;
 
 /** Parallel blobs of one copy. */
 const SOCKETS_PER_COPY = 4;
-/** For manifests, logins and lookups in between, so that they never wait behind slow blobs. */
+/** For lookups of admissions and checks beside the manifests of copies. */
 const SPARE_SOCKETS = 16;
 
 /**

@@ -50,7 +50,7 @@ describe('the source of a blob', () => {
     const stream = new Readable({ read: () => undefined });
     const opened: BlobStream = { host: 'source', stream, skip: 0, whole: true, resume: () => Promise.resolve(opened) };
     const blob = { mediaType: OCI_LAYER, digest: DIGEST, size: LAYER_BYTES };
-    const upload = client.uploadBlob('app', blob, () => Promise.resolve(opened), { openEarly: true });
+    const upload = client.uploadBlob('app', blob, () => Promise.resolve(opened));
     await expect(upload).rejects.toMatchObject({ kind: 'forbidden' });
     expect(stream.destroyed).toBe(true);
   });

@@ -15,6 +15,7 @@ import { NO_ADDED_CAS, type AddedCas } from './added-cas.js';
 import type { AddressPolicy } from './host-guard.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { READ_BUFFERS } from './read-buffers.js';
+import { RequestSlots, type ConnectionUse } from './request-slots.js';
 import { endIdleConnections, MAX_STALE_CONNECTIONS, hitClosedConnection } from './stale-connection.js';
 import { DEFAULT_TIMEOUTS, watch, type Timeouts } from './watchdog.js';
 
@@ -27,7 +28,7 @@ export type Resolve = (
 export interface HttpOptions {
   readonly proxy: ProxyChoice;
   readonly timeouts?: Partial<Timeouts>;
-  /** Maximum sockets per origin. */
+  /** Maximum sockets per origin, for each use of a connection. */
   readonly maxSockets?: number;
   readonly resolve?: Resolve;
   /** CA certificates that the environment adds. */
@@ -45,6 +46,8 @@ export interface HttpRequest {
   readonly policy: AddressPolicy;
   readonly tls: TlsSettings;
   readonly signal?: AbortSignal;
+  /** @default 'upload' with a streamed body, else 'exchange' */
+  readonly use?: ConnectionUse;
 }
 
 /** A connection that the address policy does not allow. */
@@ -60,6 +63,8 @@ interface OpenedConnection {
   readonly port: number;
 }
 
+const DEFAULT_MAX_SOCKETS = 16;
+
 /** Bytes that a socket may buffer before its writer has to pause: a larger buffer causes fewer pauses per blob. */
 const SOCKET_BUFFER_BYTES = 256 * 1024;
 /** The same over TLS, where each buffered byte also exists encrypted, and waiting pieces are copied into one. */
@@ -73,9 +78,11 @@ export class Http {
   readonly #options: HttpOptions;
   readonly #timeouts: Timeouts;
   readonly #agents = new Map<string, http.Agent>();
+  readonly #slots: RequestSlots;
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    this.#slots = new RequestSlots(options.maxSockets ?? DEFAULT_MAX_SOCKETS);
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
   }
 
@@ -84,11 +91,19 @@ export class Http {
    * node:http's error.
    */
   async send(request: HttpRequest): Promise<IncomingMessage> {
+    const { use = typeof request.body === 'function' ? 'upload' : 'exchange' } = request;
     for (let stale = 0; ; stale += 1) {
-      const { outgoing, agent, host, port } = this.#open(request);
+      const free = await this.#slots.take(request.url.origin, use, request.signal);
+      let opened: OpenedConnection | undefined;
       try {
-        return await this.#answer(outgoing, request);
+        opened = this.#open(request);
+        opened.outgoing.once('close', free);
+        return await this.#answer(opened.outgoing, request);
       } catch (error) {
+        // A request that never had a socket emits no event.
+        free();
+        if (opened === undefined) throw error;
+        const { outgoing, agent, host, port } = opened;
         // A streamed body cannot be sent twice.
         const isOver = stale >= MAX_STALE_CONNECTIONS || typeof request.body === 'function';
         if (isOver || request.signal?.aborted === true || !hitClosedConnection(outgoing, error)) throw error;
@@ -203,11 +218,11 @@ export class Http {
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       // The timeout is for idle sockets; sockets in use have the watchdog.
-      const { maxSockets = 16 } = this.#options;
+      const { maxSockets = DEFAULT_MAX_SOCKETS } = this.#options;
       const pool = {
         highWaterMark: secure ? TLS_SOCKET_BUFFER_BYTES : SOCKET_BUFFER_BYTES,
+        // The slots bound the sockets in use: a request that waits here would count as one without a connection.
         keepAlive: true,
-        maxSockets,
         // Requests come in bursts: closing sockets after each burst would cost handshakes in the next one.
         maxFreeSockets: maxSockets,
         timeout: 30_000,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { RequestInfo } from './answers.js';
 import type { BodyWriter } from './http.js';
+import type { ConnectionUse } from './request-slots.js';
 import type { Scope } from './scopes.js';
 
 /** A request for a session to send. */
@@ -16,6 +17,8 @@ export interface SessionRequest {
   readonly accept: readonly number[];
   /** Whether a 404 may mean "not allowed", which some registries do. */
   readonly mayBeHidden?: boolean;
+  /** As in the HTTP request. */
+  readonly use?: ConnectionUse;
 }
 
 export interface SessionAnswer {

@@ -183,6 +183,7 @@ export class Session {
           policy,
           tls: registry.tls,
           ...(request.body && { body: request.body }),
+          ...(request.use && { use: request.use }),
           ...(context.signal && { signal: context.signal }),
         });
       });
