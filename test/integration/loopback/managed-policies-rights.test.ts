@@ -19,7 +19,13 @@ import { CA } from '../../unit/policies/example-options.js';
 
 interface Stored {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly annotations: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly annotations: Readonly<Record<string, string>>;
+    readonly resourceVersion?: string | undefined;
+    readonly managedFields?: readonly object[] | undefined;
+  };
+  readonly webhooks?: readonly { readonly namespaceSelector: { readonly matchExpressions: readonly object[] } }[];
 }
 
 const SPLIT = ["obj.metadata.namespace == 'a' && obj.metadata.labels.x == 'y'"];
@@ -35,11 +41,13 @@ function chartRules(engine: string): readonly Rule[] {
   return snapshotRules(`test/fixtures/chart/managed-${engine}.txt`, 'ClusterRole image-swapper:image-swapper-policies');
 }
 
-async function cluster(rules: { current: readonly Rule[] }) {
+/** @param platform changes a stored object after each write, as the platform of some clusters does */
+async function cluster(rules: { current: readonly Rule[] }, platform: (object: Stored) => Stored = (same) => same) {
   const stored = new Map<string, Stored>();
   const refused: string[] = [];
   const lists: string[] = [];
   const writes: string[] = [];
+  const reads: string[] = [];
   let version = 0;
   const api = await startAnsweringApi('image-swapper', ({ method, path, query, body }: AskedApi) => {
     const [, group = '', resource = '', name] = /^\/apis\/([^/]+)\/[^/]+\/([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
@@ -51,13 +59,20 @@ async function cluster(rules: { current: readonly Rule[] }) {
       refused.push(`${verbs.join('+')} ${resource} ${name ?? ''}`);
       return 403;
     }
-    if (method !== 'GET') writes.push(`${method} ${resource} ${name ?? ''}`);
+    (method === 'GET' ? reads : writes).push(`${method} ${resource} ${name ?? ''}`);
     if (method === 'DELETE') return stored.delete(path) ? { kind: 'Status' } : 404;
-    if (method === 'PATCH') {
+    if (method === 'PATCH' || method === 'PUT') {
       const object = body as Stored;
-      const managedFields = [{ manager: query.get('fieldManager'), operation: 'Apply' }];
-      const metadata = { ...object.metadata, uid: path, resourceVersion: String((version += 1)), managedFields };
-      stored.set(path, { ...object, metadata });
+      const before = stored.get(path);
+      const isChanged = before === undefined || contentOf(before) !== contentOf(object);
+      const applied = [{ manager: query.get('fieldManager'), operation: 'Apply' }];
+      const managedFields = isChanged ? applied : before.metadata.managedFields;
+      const resourceVersion = isChanged ? String((version += 1)) : before.metadata.resourceVersion;
+      const written = { ...object, metadata: { ...object.metadata, uid: path, resourceVersion, managedFields } };
+      const after = platform(written);
+      const change = { resourceVersion: after === written ? resourceVersion : String((version += 1)) };
+      stored.set(path, { ...after, metadata: { ...after.metadata, ...change } });
+      return written;
     }
     return stored.get(path) ?? 404;
   });
@@ -65,7 +80,11 @@ async function cluster(rules: { current: readonly Rule[] }) {
   const access = await connectCluster({ KUBECONFIG: api.kubeconfig });
   if (access === undefined) throw new Error('no cluster');
   const names = () => [...stored.values()].map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort();
-  return { stored, refused, lists, writes, names, objects: await PolicyObjects.connect(access) };
+  return { stored, refused, lists, reads, writes, names, objects: await PolicyObjects.connect(access) };
+}
+
+function contentOf({ metadata, ...object }: Stored): string {
+  return JSON.stringify([object, metadata.annotations]);
 }
 
 function configOf(engine: string, filters: readonly string[] = []): Config {
@@ -202,4 +221,57 @@ it('manages the webhook of policies.undecidable with the rights of the chart, wh
   expect(lists).toEqual([]);
   expect(refused.filter((line) => !line.startsWith('get '))).toEqual([]);
   expect(leader.log.filter((line) => line.includes('not allowed'))).toEqual([]);
+});
+
+const AKS = [
+  { key: 'control-plane', operator: 'NotIn', values: ['true'] },
+  { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] },
+];
+
+/** Excludes the platform's namespaces from every webhook that does not exclude them, as on Azure Kubernetes Service. */
+function admissionsEnforcer(object: Stored): Stored {
+  const lacks = object.webhooks?.filter((one) => !selectorOf(one).some(({ key }) => key === 'control-plane')) ?? [];
+  if (lacks.length === 0) return object;
+  const webhooks = object.webhooks?.map((one) => ({
+    ...one,
+    namespaceSelector: { matchExpressions: [...selectorOf(one), ...AKS] },
+  }));
+  const enforcer = { manager: 'admissionsenforcer', operation: 'Update', fieldsV1: { 'f:webhooks': {} } };
+  const managedFields = [...(object.metadata.managedFields ?? []), enforcer];
+  return { ...object, metadata: { ...object.metadata, managedFields }, webhooks: webhooks ?? [] };
+}
+
+function selectorOf(webhook: NonNullable<Stored['webhooks']>[number]) {
+  return webhook.namespaceSelector.matchExpressions as readonly { readonly key: string; readonly values?: unknown }[];
+}
+
+it('leaves a webhook alone to which the platform of the cluster has added namespaces', async () => {
+  const named = chartRules('webhook-ca-bundle').map((rule) => ({ ...rule, resourceNames: ['image-swapper'] }));
+  const rules = { current: named };
+  const { stored, reads, writes, objects } = await cluster(rules, admissionsEnforcer);
+  const selector = () => [...stored.values()].flatMap(({ webhooks }) => webhooks ?? []).flatMap(selectorOf);
+  const excluding = (name: string): Config => {
+    const config = configOf('webhook');
+    return { ...config, policies: { ...config.policies, excludedNamespaces: [name] } };
+  };
+  const leader = lead(objects, excluding('first'));
+  await until('the webhook', () => selector().length > 1);
+  leader.set(excluding('second'));
+  await until('the change', () => JSON.stringify(selector()).includes('second'));
+  expect(selector().slice(1)).toEqual(AKS);
+  expect(JSON.stringify(selector())).not.toContain('first');
+  const pass = async (): Promise<void> => {
+    const before = reads.length;
+    leader.set(excluding('second'));
+    await until('a pass', () => reads.length > before);
+  };
+  // A pass begins after the previous one has ended.
+  await pass();
+  await pass();
+  const settled = writes.length;
+  await pass();
+  await pass();
+  await leader.end();
+  expect(writes.slice(settled)).toEqual([]);
+  expect(selector().slice(1)).toEqual(AKS);
 });

@@ -9,6 +9,7 @@ import { LeftoverPolicies } from './leftovers.js';
 import type { LeftoverPolicy } from './leftovers.js';
 import { isOwned, kindOf, otherManagers } from './policy-objects.js';
 import type { LivePolicy, PolicyObjects } from './policy-objects.js';
+import { withPlatformSelectors } from './platform-selectors.js';
 import { wantedPolicies } from './wanted-policies.js';
 import type { MirroredImages } from '../image-table/mirrored-images.js';
 import { adoptTables } from '../image-table/adopt.js';
@@ -32,8 +33,8 @@ export interface ManagedPoliciesOptions {
 const CHECK_INTERVALS_MS = { usual: 30_000, failed: 2_000, longest: 60_000 };
 
 /**
- * The leader's policies in the cluster: always those of the current configuration. It undoes changes by others, and
- * deletes its own objects that the configuration no longer needs. It only reads and writes objects by name.
+ * The leader's policies in the cluster: always those of the current configuration. It undoes changes by others,
+ * except namespaces that the cluster's platform excludes, and deletes its own objects that the configuration no longer needs. It only reads and writes objects by name.
  */
 export class ManagedPolicies implements LeaderTask {
   readonly name = 'managed policies';
@@ -142,9 +143,11 @@ export class ManagedPolicies implements LeaderTask {
     const hash = createHash('sha256').update(JSON.stringify(object)).digest('hex');
     const known = this.applied.get(what);
     if (isOwn && known?.hash === hash && known.resourceVersion === before.metadata.resourceVersion) return false;
-    const applied = await objects.apply(object);
+    const hasSelectors = before !== undefined && object.kind === 'MutatingWebhookConfiguration';
+    const complete = hasSelectors ? withPlatformSelectors(object, await objects.whole(kindOf(object), name)) : object;
+    const applied = await objects.apply(complete);
     const others = otherManagers(applied);
-    const live = others.length === 0 ? applied : await objects.replace(object, applied);
+    const live = others.length === 0 ? applied : await objects.replace(complete, applied);
     if (!isOwn) log('info', `${what}: created`);
     else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
       const fields = others.length === 0 ? '' : `; removing fields set by ${others.join(', ')}`;
