@@ -92,6 +92,7 @@ export class ClusterSide implements ClusterPart {
     const before = this.current.config;
     this.current = { config, rules: compileRules(config, namingTarget) };
     this.feed.set(config);
+    if (!usesImageTable(config)) this.images?.forget();
     if (electionOf(before) === electionOf(config)) this.reconciler?.reconfigure();
     else this.restartElection?.abort();
   }
@@ -263,11 +264,13 @@ export class ClusterSide implements ClusterPart {
   /** @param digest of the image in the target */
   private present(job: MirrorJob, digest: string): void {
     const { config } = this.current;
+    if (!usesImageTable(config)) return;
     if (config.source.accessCheck === 'none') this.images?.present(job);
-    else if (usesImageTable(config)) this.publicImages?.present(job, digest);
+    else this.publicImages?.present(job, digest);
   }
 
   private missing(image: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
+    if (!usesImageTable(this.current.config)) return;
     this.publicImages?.missing(image);
     this.images?.missing(image);
   }
@@ -288,6 +291,7 @@ export class ClusterSide implements ClusterPart {
       ...(recorder !== undefined && { used: recorder.used }),
       onReport: (report) => emit({ kind: 'watches', report }),
       onPresence: (job, digest) => (digest === undefined ? this.missing(job) : this.present(job, digest)),
+      onNoAnswer: (job) => this.images?.keep(job),
       onCopyUpdate: (update) => {
         const { events, dryRun } = this.current.config;
         if (events.enabled && !dryRun) this.recorder?.record(update);

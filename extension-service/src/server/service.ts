@@ -5,6 +5,7 @@ import { compileRules } from '../core/decide/rules.js';
 import type { Rules } from '../core/decide/rules.js';
 import { copyReport } from '../background/copy-report.js';
 import type { CopyReport } from '../kubernetes/copy-report.js';
+import { usesImageTable } from '../kubernetes/image-table/uses-image-table.js';
 import { namespacesNotWatched } from '../kubernetes/workloads/namespaces.js';
 import { CopyGate } from '../mirror/copy-gate.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
@@ -224,6 +225,7 @@ export class Service {
     this.warnOfOpenRoute();
     this.dependencies.copier.configure(loaded.config);
     this.access.forget();
+    if (!usesImageTable(loaded.config)) this.table.forget();
     if (previous.queue.type !== loaded.config.queue.type) {
       metrics.queueServerUp.reset();
       metrics.queueServerReplicas.reset();
@@ -250,7 +252,7 @@ export class Service {
   ): void {
     const { copier, log, metrics } = this.dependencies;
     if (event.kind === 'image-table') {
-      this.table.learn(event.report, Date.now());
+      if (usesImageTable(this.inForce.config)) this.table.learn(event.report, Date.now());
       return;
     }
     if (event.kind === 'queue-server') {

@@ -1,7 +1,7 @@
 import { writeFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { ClusterSide } from '../../../extension-service/src/background/cluster-side.js';
 import { garbageOf } from '../../../extension-service/src/background/garbage.js';
@@ -9,6 +9,11 @@ import type { Config } from '../../../extension-service/src/core/config/model.js
 import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
+import { MirroredImages } from '../../../extension-service/src/kubernetes/image-table/mirrored-images.js';
+import { ConfigFeed } from '../../../extension-service/src/kubernetes/live-config.js';
+import { ManagedPolicies } from '../../../extension-service/src/kubernetes/managed-policies/managed-policies.js';
+import { PolicyObjects } from '../../../extension-service/src/kubernetes/managed-policies/policy-objects.js';
 import { Sources } from '../../../extension-service/src/kubernetes/workloads/sources.js';
 import { usesOf } from '../../../extension-service/src/kubernetes/workloads/uses.js';
 import { Registries } from '../../../extension-service/src/targets/registries.js';
@@ -86,12 +91,11 @@ function jobOf(config: Config, tag: string): MirrorJob {
 
 /** Waits until the leader's table has the tags, as after their copies. */
 async function fillTable({ side, config }: ReturnType<typeof startSide>, tags: readonly string[], digest: string) {
-  for (const tag of tags) {
-    await until(`${tag} is in the table`, () => {
-      side.copied({ job: jobOf(config, tag), result: { ok: true, upToDate: true, digest } });
-      return isInTable(tag);
-    });
-  }
+  await until(`${tags.join(' and ')} are in the table`, () => {
+    const missing = tags.filter((tag) => !isInTable(tag));
+    for (const tag of missing) side.copied({ job: jobOf(config, tag), result: { ok: true, upToDate: true, digest } });
+    return missing.length === 0;
+  });
 }
 
 it("removes an image from the API server's table five seconds before it is deleted", async () => {
@@ -143,13 +147,10 @@ it('keeps images in the table while a registry gives no answer, and after the le
   for (const tag of ['first-tag', 'second-tag', 'third-tag'])
     pods.put(smallPod(tag, `docker.io/library/app:${tag}`, 'team-a'));
   const leader = startSide(configured({}));
-  const failed = (job: MirrorJob, host?: string): void =>
+  const failed = (job: MirrorJob, host?: string, reason: 'unreachable' | 'gated' = 'unreachable'): void =>
     leader.side.copied({
       job,
-      result: {
-        ok: false,
-        failure: { reason: 'unreachable', message: 'no answer', retryable: true, ...(host && { host }) },
-      },
+      result: { ok: false, failure: { reason, message: 'no answer', retryable: true, ...(host && { host }) } },
     });
   const first = jobOf(leader.config, 'first-tag');
   try {
@@ -158,20 +159,111 @@ it('keeps images in the table while a registry gives no answer, and after the le
     failed(first, target.host);
     failed(first);
     failed({ ...first, force: true }, 'docker.io');
+    failed({ ...first, presenceCheck: 'tree' }, undefined, 'gated');
     // The next write contains all changes so far.
-    await fillTable(leader, ['second-tag'], digest);
+    await fillTable(leader, ['second-tag', 'third-tag'], digest);
     expect(isInTable('first-tag')).toBe(true);
-    // Only an image that the target lacks is requested from its source.
+    // Only about an image that the target lacks, the source is asked, or the target's gate.
     failed(first, 'docker.io');
-    await until('the image left the table', () => !isInTable('first-tag'));
-    await fillTable(leader, ['third-tag'], digest);
+    failed(jobOf(leader.config, 'second-tag'), undefined, 'gated');
+    await until('both images left the table', () => !isInTable('first-tag') && !isInTable('second-tag'));
   } finally {
     await leader.stop();
   }
-  expect([isInTable('second-tag'), isInTable('third-tag')]).toEqual([true, true]);
+  expect(isInTable('third-tag')).toBe(true);
   for (const name of ['image-swapper', 'image-swapper-recent']) {
     expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicies/${name}`)).toBe(true);
     expect(cluster.applied.has(`${POLICIES}mutatingadmissionpolicybindings/${name}`)).toBe(true);
+  }
+});
+
+it('keeps used images in the table while their registry gives no answer for more than an hour', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  for (const tag of ['used-tag', 'unchecked-tag', 'new-tag'])
+    cluster.collection('/api/v1/pods').put(smallPod(tag, `docker.io/library/app:${tag}`, 'team-a'));
+  const leader = startSide(configured({}));
+  const { now } = Date;
+  try {
+    await fillTable(leader, ['used-tag', 'unchecked-tag'], digest);
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + 2 * 3_600_000);
+    leader.side.copied({
+      job: jobOf(leader.config, 'used-tag'),
+      result: {
+        ok: false,
+        failure: { reason: 'unreachable', message: 'no answer', retryable: true, host: target.host },
+      },
+    });
+    await fillTable(leader, ['new-tag'], digest);
+    expect([isInTable('used-tag'), isInTable('unchecked-tag')]).toEqual([true, false]);
+  } finally {
+    vi.restoreAllMocks();
+    await leader.stop();
+  }
+});
+
+it('does not bring back an image that another leader removed, when a replica leads again', async () => {
+  const config = configured({});
+  const access = await connectCluster({ KUBECONFIG: kubeconfig });
+  if (access === undefined) throw new Error('no cluster');
+  const objects = await PolicyObjects.connect(access);
+  const log = (): void => undefined;
+  const replica = () => {
+    const images = new MirroredImages({ log });
+    const caBundle = () => Promise.resolve(undefined);
+    const task = new ManagedPolicies({
+      objects,
+      config: new ConfigFeed(config),
+      namespace: 'a',
+      caBundle,
+      images,
+      log,
+    });
+    /** Leads until the images have been changed and this is true of the cluster. */
+    const lead = async (what: string, change: () => void, isDone: () => boolean): Promise<void> => {
+      const term = new AbortController();
+      const ended = task.lead(term.signal);
+      change();
+      await until(what, isDone);
+      term.abort();
+      await ended;
+    };
+    return { images, lead };
+  };
+  const [one, other] = [replica(), replica()];
+  await one.lead(
+    'the image is in the table',
+    () => one.images.present(jobOf(config, 'left-tag')),
+    () => isInTable('left-tag'),
+  );
+  await other.lead(
+    'the image left the table',
+    () => other.images.missing(jobOf(config, 'left-tag')),
+    () => !isInTable('left-tag'),
+  );
+  await one.lead(
+    'the table has a new image',
+    () => one.images.present(jobOf(config, 'new-tag')),
+    () => isInTable('new-tag'),
+  );
+  expect(isInTable('left-tag')).toBe(false);
+});
+
+it('remembers no images for policies without a table', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  cluster.collection('/api/v1/pods').put(smallPod('web', 'docker.io/library/app:used-tag', 'team-a'));
+  const leader = startSide(configured({}));
+  try {
+    await fillTable(leader, ['used-tag'], digest);
+    const { images } = leader.side as unknown as { readonly images: { readonly known: ReadonlyMap<string, unknown> } };
+    expect(images.known.size).toBe(1);
+    leader.side.configure({ ...leader.config, policies: { ...leader.config.policies, engine: 'webhook' } });
+    expect(images.known.size).toBe(0);
+    await until('the Pods are listed again', () => leader.side.shows(jobOf(leader.config, 'used-tag')) !== undefined);
+    for (let tries = 0; tries < 3; tries += 1)
+      leader.side.copied({ job: jobOf(leader.config, 'used-tag'), result: { ok: true, upToDate: true, digest } });
+    expect(images.known.size).toBe(0);
+  } finally {
+    await leader.stop();
   }
 });
 

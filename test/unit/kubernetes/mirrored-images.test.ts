@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { decidedTargets, policiesForConfig } from '../../../extension-service/src/core/engines/for-config.js';
 import { readTable } from '../../../extension-service/src/core/engines/mutating-admission-policy/read-table.js';
+import type { TableEntry } from '../../../extension-service/src/core/engines/mutating-admission-policy/image-table.js';
 import { formatReference, parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { targetReference } from '../../../extension-service/src/core/naming/name.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
@@ -20,6 +21,27 @@ function job(text: string): MirrorJob {
     ...{ key: reference.text, source: formatReference(source), target: target?.naming.name ?? '' },
     ...{ reference, platforms: 'all', force: false },
   };
+}
+
+function name(text: string): string {
+  return job(text).reference.text;
+}
+
+function entryOf(text: string): TableEntry {
+  const { registry, repository } = job(text).reference;
+  return { source: parseReference(text), target: target?.naming.name ?? '', registry, repository };
+}
+
+/** Counts the elements of every map, set and list that an object holds. */
+function entriesHeld(value: unknown, seen = new Set<unknown>()): number {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return 0;
+  seen.add(value);
+  const inner =
+    value instanceof Map || value instanceof Set
+      ? [...value.values()]
+      : Object.entries(value).flatMap(([key, one]: [string, unknown]) => (key === 'config' ? [] : [one]));
+  const own = value instanceof Map || value instanceof Set ? value.size : Array.isArray(value) ? value.length : 0;
+  return inner.reduce<number>((sum, one) => sum + entriesHeld(one, seen), own);
 }
 
 function sizes(images: MirroredImages, of = config): readonly [large: number, recent: number] {
@@ -245,6 +267,139 @@ describe('the images of the table', () => {
     expect(sizes(other)).toEqual([texts.length, 0]);
     for (const text of texts) other.missing(job(text));
     expect(sizes(other)).toEqual([0, 0]);
+  });
+
+  it('are forgotten by a replica that leads again, because others may have removed them since', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.recordWrites(2);
+    images.forget();
+    images.adopt('large', [entryOf('nginx:2')], config);
+    expect(sizes(images)).toEqual([1, 0]);
+    images.recordWrites(1);
+    expect(reports.at(-1)).toMatchObject({ adopted: [name('nginx:2')], added: [], removed: [] });
+  });
+
+  it("are not taken from the previous leader's table when a target turned out to lack them before it was read", () => {
+    const { images } = started();
+    images.missing(job('nginx:1'));
+    images.adopt('large', [entryOf('nginx:1'), entryOf('nginx:2')], config);
+    images.missing(job('nginx:3'));
+    images.present(job('nginx:3'));
+    expect(sizes(images)).toEqual([1, 1]);
+  });
+
+  it('are waited for by a deletion until the table of the previous leader was read and written', async () => {
+    const { images } = started();
+    const { signal } = new AbortController();
+    images.forget();
+    images.missing(job('nginx:1'));
+    let isApplied = false;
+    void images.untilApplied(signal).then(() => (isApplied = true));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(isApplied).toBe(false);
+    images.adopt('large', [entryOf('nginx:1')], config);
+    expect(sizes(images)).toEqual([0, 0]);
+    images.recordWrites(1);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(isApplied).toBe(true);
+  });
+
+  it('stay while something uses them and no registry says whether they exist', () => {
+    const { images } = started();
+    for (const text of ['nginx:1', 'nginx:2']) images.present(job(text));
+    for (let hours = 0; hours < 5; hours += 1) {
+      vi.advanceTimersByTime(3_000_000);
+      images.keep(job('nginx:1'));
+      images.keep(job('never:1'));
+      images.render(config);
+    }
+    expect(sizes(images)).toEqual([1, 0]);
+  });
+
+  it('are reported with the write that contains their change, also when an earlier write failed', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.present(job('nginx:2'));
+    images.render(config);
+    images.present(job('nginx:3'));
+    images.recordWrites(1);
+    expect(reports.at(-1)).toMatchObject({ added: [name('nginx:1'), name('nginx:2')], removed: [] });
+    // This write fails.
+    images.missing(job('nginx:1'));
+    images.missing(job('nginx:2'));
+    images.render(config);
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.recordWrites(1);
+    expect(reports.at(-1)).toMatchObject({ added: [name('nginx:3'), name('nginx:1')], removed: [name('nginx:2')] });
+  });
+
+  it('are reported when a failed pass has written them and the next one writes nothing', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.recordWrites(0);
+    expect(reports.map(({ added, writes }) => [added, writes])).toEqual([[[name('nginx:1')], 0]]);
+  });
+
+  it('are reported as removed when another configuration drops them', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.render(config);
+    images.recordWrites(1);
+    images.render({ ...config, source: { ...config.source, accessCheck: 'pullSecrets' } });
+    images.recordWrites(1);
+    expect(reports.at(-1)).toMatchObject({ added: [], removed: [name('nginx:1')] });
+  });
+
+  it('are reported as added only once the table has room for them', () => {
+    const { images, reports } = started();
+    const texts = Array.from({ length: 8_500 }, (_, index) => `registry.example.com/${'x'.repeat(120)}-${index}/app:1`);
+    const write = (): void => {
+      images.render(config);
+      images.recordWrites(2);
+    };
+    for (const text of texts) images.present(job(text));
+    write();
+    const [first] = reports;
+    const fitting = first?.entries ?? 0;
+    expect(first?.omittedForSpace).toBeGreaterThan(2);
+    expect(first?.added).toEqual(texts.slice(0, fitting).map(name));
+    for (const text of texts.slice(0, 2)) images.missing(job(text));
+    write();
+    expect(reports.at(-1)).toMatchObject({
+      added: texts.slice(fitting, fitting + 2).map(name),
+      removed: texts.slice(0, 2).map(name),
+    });
+  });
+
+  it('leave nothing in memory when they have come and gone', () => {
+    const { images } = started();
+    const held = (): number => entriesHeld(images);
+    images.render(config);
+    images.recordWrites(2);
+    /** The times of the last minute's writes, and the empty tables. */
+    const few = 20;
+    for (let index = 0; index < 500; index += 1) {
+      images.present(job(`nginx:${index}`));
+      images.keep(job(`nginx:${index}`));
+      if (index % 3 === 0) images.render(config);
+      images.missing(job(`nginx:${index}`));
+      images.missing(job(`never:${index}`));
+      if (index % 100 === 0) {
+        images.render(config);
+        images.recordWrites(2);
+      }
+    }
+    images.render(config);
+    images.recordWrites(2);
+    expect(held()).toBeLessThan(few);
+    for (let index = 0; index < 500; index += 1) images.present(job(`nginx:${index}`));
+    expect(held()).toBeGreaterThanOrEqual(500);
+    images.forget();
+    expect(held()).toBeLessThan(few);
   });
 
   it('are not read from variables that are not a table', () => {

@@ -27,6 +27,7 @@ function table() {
     images: {
       present: ({ reference }) => reported.push(`+${reference.text}`),
       missing: ({ reference }) => reported.push(`-${reference.text}`),
+      keep: ({ reference }) => reported.push(`=${reference.text}`),
     },
     ask: (one, digest) => new Promise((answer) => asked.push({ job: one, digest, answer })),
     signal: stop.signal,
@@ -58,10 +59,10 @@ describe('public images', () => {
     images.present(job('mirror/app'), 'sha256:1');
     asked[0]?.answer(UNKNOWN);
     await turn();
-    expect([told, asked.length]).toEqual([[], 2]);
+    expect([told, asked.length]).toEqual([['=mirror/app'], 2]);
     asked[1]?.answer(GRANTED);
     await turn();
-    expect(told).toEqual(['+mirror/app']);
+    expect(told).toEqual(['=mirror/app', '+mirror/app']);
     images.present(job('mirror/app'), 'sha256:1');
     asked[2]?.answer(UNKNOWN);
     stop.abort();

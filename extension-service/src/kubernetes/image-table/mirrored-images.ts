@@ -4,11 +4,12 @@ import type { DecidedTarget, ImageTables } from '../../core/engines/engine.js';
 import { decidedTargets } from '../../core/engines/for-config.js';
 import { basesOf } from '../../core/engines/mutating-admission-policy/admission-policy.js';
 import { imageTable } from '../../core/engines/mutating-admission-policy/image-table.js';
-import type { TableEntry } from '../../core/engines/mutating-admission-policy/image-table.js';
+import type { FittedTable, TableEntry } from '../../core/engines/mutating-admission-policy/image-table.js';
 import { parseReference } from '../../core/image/reference.js';
 import { refusalOf, targetReference } from '../../core/naming/name.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
 import { WakeUps } from '../../util/wake-ups.js';
+import { TableChanges } from './table-changes.js';
 import { WritePace } from './write-pace.js';
 
 /** The table after a write. */
@@ -49,8 +50,9 @@ const MAX_RECENT_CHARACTERS = 90_000;
 export class MirroredImages {
   private readonly known = new Map<string, Known>();
   private readonly recent = new Set<string>();
-  private readonly removed = new Set<string>();
-  private readonly pendingWrites = new Set<string>();
+  private readonly pending = new TableChanges();
+  /** Whether the previous leader's table was read, if there is one. */
+  private isRead = false;
   private readonly adopted = new Set<string>();
   private version = 0;
   private rendered = -1;
@@ -63,7 +65,7 @@ export class MirroredImages {
   private largeChanged = true;
   private omitted = { omittedForSpace: 0, unquotable: 0 };
   private config: Config | undefined;
-  private tables: ImageTables | undefined;
+  private tables: { readonly large: FittedTable<Known>; readonly recent: FittedTable<Known> } | undefined;
   private readonly changes = new WakeUps();
   private readonly writes = new WakeUps();
 
@@ -77,12 +79,30 @@ export class MirroredImages {
     this.mergedAt = this.now();
   }
 
+  /**
+   * Forgets all images. A replica that leads again does not know which images have left the targets since. Without a
+   * table, nothing else limits what is remembered.
+   */
+  forget(): void {
+    for (const names of [this.known, this.recent, this.adopted]) names.clear();
+    this.pending.forget();
+    this.isRead = false;
+    this.config = undefined;
+    this.tables = undefined;
+    this.largeChanged = true;
+    this.changedAt = undefined;
+    this.renderedSince = undefined;
+    this.mergedAt = this.now();
+    this.version += 1;
+  }
+
   /** The previous leader's table: its entries count as seen now, and are dropped if nothing uses them. */
   adopt(part: 'large' | 'recent', entries: readonly TableEntry[], config: Config): void {
     const targets = byName(decidedTargets(config, namingTarget));
     for (const entry of entries) {
       const text = nameOf(entry, targets);
-      if (text === undefined || this.known.has(text)) continue;
+      // A removal may come before the old table is read.
+      if (text === undefined || this.known.has(text) || this.pending.hasRemoved(text)) continue;
       this.known.set(text, { ...entry, text, seen: this.now() });
       if (part === 'recent') this.recent.add(text);
       this.adopted.add(text);
@@ -104,22 +124,30 @@ export class MirroredImages {
     const source = parseReference(job.source);
     this.known.set(text, { source, target, registry, repository, text, seen: this.now() });
     this.recent.add(text);
-    this.pendingWrites.add(text);
-    this.removed.delete(text);
+    this.pending.add(text);
     this.changed();
   }
 
   /** The target does not have the image, or is about to lose it. */
   missing({ reference: { text } }: { readonly reference: Pick<MirrorJob['reference'], 'text'> }): void {
-    if (!this.known.delete(text)) return;
+    if (!this.known.delete(text)) {
+      if (!this.isRead) this.pending.remove(text);
+      return;
+    }
     if (!this.recent.delete(text)) this.largeChanged = true;
-    this.pendingWrites.delete(text);
-    this.removed.add(text);
+    this.pending.remove(text);
     this.changed();
+  }
+
+  /** Something uses the image, and its registry does not say whether it exists: it stays as it is. */
+  keep({ reference: { text } }: Pick<MirrorJob, 'reference'>): void {
+    const known = this.known.get(text);
+    if (known !== undefined) known.seen = this.now();
   }
 
   /** The tables to write now, for the current configuration. */
   render(config: Config): ImageTables {
+    this.isRead = true;
     if (config !== this.config) this.follow(config);
     this.merge(config);
     if (this.tables === undefined || this.rendered !== this.version) {
@@ -128,7 +156,7 @@ export class MirroredImages {
       let recent = imageTable(this.of(true), bases, MAX_RECENT_CHARACTERS);
       if (recent.omittedForSpace > 0) {
         this.join();
-        recent = imageTable([], bases);
+        recent = imageTable<Known>([], bases);
       }
       const large =
         this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
@@ -137,6 +165,7 @@ export class MirroredImages {
       this.renderedSince ??= this.changedAt;
       this.changedAt = undefined;
       this.largeChanged = false;
+      this.pending.send();
     }
     return this.tables;
   }
@@ -147,21 +176,21 @@ export class MirroredImages {
     if (tables === undefined) return;
     this.written = this.rendered;
     this.writes.wake();
-    if (writes === 0 && this.adopted.size === 0) {
-      this.settle();
-      return;
-    }
-    this.pace.record(writes, this.now());
     const { large, recent } = tables;
+    const changes = this.pending.settle(new Set([...large.omitted, ...recent.omitted].map(({ text }) => text)));
+    const adopted = [...this.adopted];
+    this.adopted.clear();
+    const lag = this.renderedSince === undefined ? 0 : this.now() - this.renderedSince;
+    this.renderedSince = undefined;
+    if (writes === 0 && [adopted, changes.added, changes.removed].every(({ length }) => length === 0)) return;
+    this.pace.record(writes, this.now());
     const sum = (of: 'size' | 'length' | 'omittedForSpace' | 'unquotable'): number => large[of] + recent[of];
     const [omittedForSpace, unquotable] = [sum('omittedForSpace'), sum('unquotable')];
     this.warn(omittedForSpace, unquotable);
-    const lag = this.renderedSince === undefined ? 0 : this.now() - this.renderedSince;
     this.options.onReport?.({
       ...{ entries: sum('size'), length: sum('length'), omittedForSpace, unquotable, writes, lag },
-      ...{ adopted: [...this.adopted], added: [...this.pendingWrites], removed: [...this.removed] },
+      ...{ adopted, ...changes },
     });
-    this.settle();
   }
 
   /**
@@ -209,15 +238,8 @@ export class MirroredImages {
    */
   private objectsDue(): number {
     let length = this.tables?.recent.length ?? 0;
-    for (const text of this.pendingWrites) length += text.length;
+    for (const text of this.pending.unsent) length += text.length;
     return this.largeChanged || length > MAX_RECENT_CHARACTERS ? 2 : 1;
-  }
-
-  private settle(): void {
-    this.adopted.clear();
-    this.pendingWrites.clear();
-    this.removed.clear();
-    this.renderedSince = undefined;
   }
 
   private now(): number {
@@ -240,7 +262,7 @@ export class MirroredImages {
       if (!isStricter && nameOf(entry, targets) === text) continue;
       this.known.delete(text);
       this.recent.delete(text);
-      this.pendingWrites.delete(text);
+      this.pending.remove(text);
     }
     this.largeChanged = true;
     this.tables = undefined;
@@ -255,7 +277,7 @@ export class MirroredImages {
     for (const { text } of stale) {
       this.known.delete(text);
       this.recent.delete(text);
-      this.removed.add(text);
+      this.pending.remove(text);
     }
     if (stale.length === 0 && this.recent.size === 0) return;
     this.join();
@@ -267,7 +289,7 @@ export class MirroredImages {
     this.largeChanged = true;
   }
 
-  private *of(recent: boolean): Iterable<TableEntry> {
+  private *of(recent: boolean): Iterable<Known> {
     for (const [text, entry] of this.known) if (this.recent.has(text) === recent) yield entry;
   }
 }

@@ -4,7 +4,7 @@ import { sleep } from '../../util/sleep.js';
 import type { MirroredImages } from './mirrored-images.js';
 
 export interface PublicImagesOptions {
-  readonly images: Pick<MirroredImages, 'present' | 'missing'>;
+  readonly images: Pick<MirroredImages, 'present' | 'missing' | 'keep'>;
   /** Whether an image of this digest can be read at its source; never rejects. */
   readonly ask: (job: MirrorJob, digest: string, milliseconds: number) => Promise<SourceAccess>;
   readonly signal: AbortSignal;
@@ -79,6 +79,7 @@ export class PublicImages {
     const { state } = await ask(job, digest, ACCESS_CHECK_TIMEOUT_MS);
     if (!isOpen()) return;
     if (state === 'unknown') {
+      images.keep(job);
       void sleep(retry, signal, { ref: false }).then(() => {
         if (isOpen()) this.put(question);
       });

@@ -52,6 +52,7 @@ export class ManagedPolicies implements LeaderTask {
     let failures = 0;
     this.leftovers.begin();
     this.applied.clear();
+    this.options.images?.forget();
     let adopted = false;
     while (!signal.aborted) {
       // Managed policies stay when management is turned off: someone may have applied the same policies by hand since.

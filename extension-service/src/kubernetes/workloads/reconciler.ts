@@ -6,6 +6,7 @@ import { sourceHost } from '../../core/decide/mirror-job.js';
 import type { MirrorJob } from '../../core/decide/mirror-job.js';
 import type { CopyUpdate } from '../copy-update.js';
 import type { CopyReport } from '../copy-report.js';
+import type { CopyFailure } from '../../registry/copy-failure.js';
 import type { LeaderTask } from '../leader-task.js';
 import type { ObjectReference } from '../object-reference.js';
 import { LogRateLimiter } from '../../util/log-rate-limiter.js';
@@ -43,6 +44,8 @@ export interface ReconcilerOptions {
    * not.
    */
   readonly onPresence?: (job: MirrorJob, digest: string | undefined) => void;
+  /** Called for an image of the cluster when a check did not show whether its target has it. */
+  readonly onNoAnswer?: (job: MirrorJob) => void;
   /** The current state, reported at most a second after each change. */
   readonly onReport?: (report: WatchReport) => void;
   /** Receives the images that every object keeps in the targets. */
@@ -183,10 +186,11 @@ export class Reconciler implements LeaderTask {
   }
 
   private reportPresence({ job, result }: CopyReport): void {
-    const isMirror = this.wanted.get(job.key)?.certain === true;
-    if (result.ok && isMirror) this.options.onPresence?.(job, result.digest);
-    // A copy only requests from the source what the target lacks, unless it compares the two.
-    if (!result.ok && !job.force && result.failure.host === sourceHost(job)) this.options.onPresence?.(job, undefined);
+    const wanted = this.wanted.get(job.key);
+    if (result.ok) {
+      if (wanted?.certain === true) this.options.onPresence?.(job, result.digest);
+    } else if (showsLack(job, result.failure)) this.options.onPresence?.(job, undefined);
+    else if (wanted !== undefined) this.options.onNoAnswer?.(job);
   }
 
   private reportCopy({ job, result }: CopyReport, goneSince: number | undefined, mayWait: boolean): void {
@@ -347,6 +351,12 @@ export class Reconciler implements LeaderTask {
       this.options.log('debug', `${image}: the source of this image is unknown, so it is not kept up to date`);
     }
   }
+}
+
+/** A copy only asks the source, or the target's gate, about what the target lacks, unless it compares the two. */
+function showsLack(job: MirrorJob, { host, reason }: CopyFailure): boolean {
+  if (job.force) return false;
+  return host === sourceHost(job) || (reason === 'gated' && job.presenceCheck === undefined);
 }
 
 function titleOf({ kind, namespace, name }: ObjectReference): string {

@@ -32,6 +32,11 @@ export interface ImageTable {
   readonly unquotable: number;
 }
 
+/** A table with the entries that it does not contain, because there was no room or their text is unsafe. */
+export interface FittedTable<Entry> extends ImageTable {
+  readonly omitted: readonly Entry[];
+}
+
 /** In code points. The API server accepts 100,000 for an expression; etcd's limit for an object is 1.5 MiB. */
 export const TABLE_LIMITS = { chunk: 95_000, table: 1_200_000 } as const;
 
@@ -58,11 +63,12 @@ interface TableDraft {
  * @param entries if there is not enough room, the first ones stay
  * @param bases for each target: the part before the source's name, `registry.example.com/mirror/`
  */
-export function imageTable(
-  entries: Iterable<TableEntry>,
+export function imageTable<Entry extends TableEntry>(
+  entries: Iterable<Entry>,
   bases: ReadonlyMap<string, string>,
   limit: number = TABLE_LIMITS.table,
-): ImageTable {
+): FittedTable<Entry> {
+  const omitted: Entry[] = [];
   const drafts = new Map<string, TableDraft>();
   let [size, length, omittedForSpace, unquotable] = [0, 0, 0, 0];
   for (const entry of entries) {
@@ -72,16 +78,19 @@ export function imageTable(
     const shown = referenceName(source);
     if (![source.registry, source.repository, shown, registry, repository].every((text) => QUOTABLE.test(text))) {
       unquotable += 1;
+      omitted.push(entry);
       continue;
     }
     let draft = drafts.get(entry.target);
     if (draft === undefined) drafts.set(entry.target, (draft = { base, directories: new Map(), renamed: new Map() }));
     const cost = put(draft, entry, shown, limit - length);
-    if (cost === undefined) omittedForSpace += 1;
-    else if (cost > 0) [size, length] = [size + 1, length + cost];
+    if (cost === undefined) {
+      omittedForSpace += 1;
+      omitted.push(entry);
+    } else if (cost > 0) [size, length] = [size + 1, length + cost];
   }
   const targets = new Map([...drafts].map(([name, draft]) => [name, literalsOf(draft)]));
-  return { targets, size, length, omittedForSpace, unquotable };
+  return { targets, size, length, omittedForSpace, unquotable, omitted };
 }
 
 /** @returns code points that the entry takes, 0 for an existing one, undefined if they exceed `room` */
