@@ -86,7 +86,7 @@ async function readList(context: CommandContext, file: string): Promise<string[]
     throw new CliError(EXIT.usage, `--file ${file}: ${unreadable(error)}`);
   }
   return source
-    .split('\n')
+    .split(/\r\n|\r|\n/)
     .map((line) => line.replace(/#.*$/, '').trim())
     .filter((line) => line !== '');
 }
