@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aws, oci, problemsOf } from './parsing.js';
+import { aws, oci, parse, problemsOf, warningsOf } from './parsing.js';
 
 describe('problems with AWS', () => {
   it.each<readonly [string, string, readonly string[]]>([
@@ -279,5 +279,23 @@ describe('problems with other registries', () => {
     ],
   ])('%s', (_, text, expected) => {
     expect(problemsOf(text)).toEqual(expected);
+  });
+});
+
+describe('a target at Docker Hub', () => {
+  it.each(['docker.io', 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'])(
+    'is a warning, because its repositories have two parts: %s',
+    (registry) => {
+      const config = parse(`target: {type: oci, oci: {registry: ${registry}, prefix: team}}\n`);
+      expect(warningsOf(config).filter((warning) => warning.includes('target.oci.registry'))).toEqual([
+        expect.stringMatching(/Docker Hub has only repositories of the form NAMESPACE\/NAME/),
+      ]);
+    },
+  );
+
+  it('is no problem as a source', () => {
+    const source = 'source: {registries: [{type: oci, oci: {registry: docker.io}}]}\n';
+    const config = parse(`${source}target: {type: oci, oci: {registry: registry.example.com}}\n`);
+    expect(warningsOf(config).join()).not.toContain('Docker Hub');
   });
 });

@@ -47,6 +47,8 @@ function checkReach(context: RuleContext): void {
   context.warn(path, message, 'set match, or move it to the end');
 }
 
+const DOCKER_HUB: ReadonlySet<string> = new Set(['docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
+
 function checkNaming(context: RuleContext): void {
   const known: { readonly path: Path; readonly naming: NamingTarget }[] = [];
   for (const { path, config } of targetsOf(context)) {
@@ -58,6 +60,11 @@ function checkNaming(context: RuleContext): void {
     }
     if (faults.length > 0) continue;
     const naming = namingTarget(target);
+    if (DOCKER_HUB.has(naming.host)) {
+      const message =
+        'Docker Hub has only repositories of the form NAMESPACE/NAME, so it rejects the longer names of mirrored images';
+      context.warn([...path, 'oci', 'registry'], message, 'use a registry with nested repositories');
+    }
     const same = known.find((other) => isSamePlace(other.naming, naming));
     if (same !== undefined) {
       const where = `${naming.host}${naming.path === '' ? '' : `/${naming.path}`}`;
