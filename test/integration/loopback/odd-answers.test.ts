@@ -64,6 +64,7 @@ describe('a source', () => {
     ['types in quotes', { path: TAG, action: header('content-type', `"${OCI_INDEX}"`) }],
     ['no types', { path: '/manifests/', action: { type: 'omit-header', name: 'content-type' } }],
     ['no lengths', { path: '/', action: { type: 'omit-header', name: 'content-length' } }],
+    ['headers of 100 KB', { path: '/', action: header('content-security-policy', 'x'.repeat(100_000)) }],
     ['layers as HTML', { path: '/blobs/', action: header('content-type', 'text/html') }],
     ['the coding of a store', { path: '/', action: header(ENCODING, 'aws-chunked') }],
     ['a charset as a coding', { path: '/', action: header(ENCODING, 'UTF-8') }],
@@ -111,6 +112,7 @@ describe('a target', () => {
         action: { type: 'status', status: 400, body: '{"errors":[{"code":"blob_upload_invalid"}]}' },
       },
     ],
+    ['headers of 100 KB', { path: '/', action: header('content-security-policy', 'x'.repeat(100_000)) }],
     ['no Location at the end', { method: 'PUT', path: '/', action: { type: 'omit-header', name: 'location' } }],
   ])('with %s has the image', async (_, rule) => {
     const { source, target, copy } = await pair();

@@ -65,6 +65,12 @@ interface OpenedConnection {
 
 const DEFAULT_MAX_SOCKETS = 16;
 
+/**
+ * Maximum bytes of the headers of a response. Node's own limit of 16 KiB rejects the security policies and cookies of
+ * some proxies; clients written in Go accept far more.
+ */
+const MAX_HEADER_BYTES = 256 * 1024;
+
 /** Bytes that a socket may buffer before its writer has to pause: a larger buffer causes fewer pauses per blob. */
 const SOCKET_BUFFER_BYTES = 256 * 1024;
 /** The same over TLS, where each buffered byte also exists encrypted, and waiting pieces are copied into one. */
@@ -138,6 +144,7 @@ export class Http {
       ...peer,
       path: viaProxy ? `${url.protocol}//${url.host}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
       headers,
+      maxHeaderSize: MAX_HEADER_BYTES,
       agent,
       ...(proxy === undefined && { lookup: guardedLookup(this.#options.resolve ?? resolveBySystem, policy, port) }),
     };
