@@ -471,6 +471,42 @@ describe('the answer of a token server', () => {
     expect(error.message).toContain(`GET ${registry.origin}/token`);
   });
 
+  it.each<[number, Credentials]>([
+    ...[301, 302, 303, 307, 308].map((status): [number, Credentials] => [status, user]),
+    ...[307, 308].map((status): [number, Credentials] => [status, { identityToken: 'refresh-me' }]),
+  ])('of a token server that redirects to itself by %i gets the login %j', async (status, credentials) => {
+    const registry = await start(({ path, query, headers, body }, server) => {
+      if (path === '/token') return { status, headers: { location: `/token/?${query}` } };
+      const isLogin = headers.authorization === basic || body.includes('refresh_token=refresh-me');
+      if (path === '/token/') return isLogin ? { status: 200, body: { token: 'good' } } : { status: 401 };
+      return headers.authorization === 'Bearer good' ? manifest : refusal(bearer(server));
+    });
+    const reader = client([registry], { [registry.host]: [credentials] });
+    expect((await reader.getManifest('team/app', 'v1')).digest).toBe(digest);
+    expect(registry.log.filter(({ path }) => path.startsWith('/token'))).toHaveLength(2);
+  });
+
+  it('of a token server that redirects to itself without end is refused', async () => {
+    const registry = await start(({ path }, server) =>
+      path === '/token' ? { status: 302, headers: { location: '/token' } } : refusal(bearer(server)),
+    );
+    const reader = client([registry], { [registry.host]: [user] });
+    expect(await failure(reader.getManifest('team/app', 'v1'))).toMatchObject({ status: 302 });
+    expect(registry.log.filter(({ path }) => path === '/token').length).toBeLessThan(10);
+  });
+
+  it.each([301, 303])(
+    'of a token server that redirects a POST by %i does not get the refresh token',
+    async (status) => {
+      const registry = await start(({ path }, server) =>
+        path === '/token' ? { status, headers: { location: '/token/' } } : refusal(bearer(server)),
+      );
+      const reader = client([registry], { [registry.host]: [{ identityToken: 'refresh-me' }] });
+      expect(await failure(reader.getManifest('team/app', 'v1'))).toMatchObject({ status });
+      expect(registry.log.some(({ path }) => path === '/token/')).toBe(false);
+    },
+  );
+
   it('to a refresh token is requested by POST with all scopes at once', async () => {
     const registry = await start(({ path, method, headers }, server) => {
       if (path === '/token') return { status: method === 'POST' ? 200 : 405, body: { access_token: 'good' } };

@@ -87,7 +87,7 @@ export function tokenServerError(response: IncomingMessage, asked: RequestInfo, 
 
 /**
  * A token server's status is about the login and never about an image: 400, 404 and similar mean unknown credentials or
- * repositories. Redirects are not followed: a server that has moved is not the one that was named.
+ * repositories.
  */
 function tokenClassOf(refusal: Refusal): RefusalClass {
   const { status } = refusal;

@@ -8,7 +8,10 @@ import { networkError, readBody, type RequestInfo } from './answers.js';
 import { withoutClientCertificate } from './base-url.js';
 import type { Challenge } from './challenge.js';
 import type { Http } from './http.js';
+import { discard } from './discard.js';
 import { hostname } from './proxy.js';
+import { MAX_REDIRECTS } from './redirects.js';
+import { ownRedirect } from './token-redirect.js';
 import { parseToken, tokenServerError, type Token } from './token-answer.js';
 import { checkRealm, type ChallengeOrigin } from './token-realm.js';
 
@@ -113,13 +116,35 @@ export class TokenSource {
       if (credentials !== undefined && 'username' in credentials)
         headers['authorization'] = basicAuthorization(credentials);
     }
-    const asked: RequestInfo = { host: origin.host, answeredBy: origin.answeredBy, method, url };
     const asOf = this.#now();
-    let response: IncomingMessage;
+    let asked: RequestInfo = { host: origin.host, answeredBy: origin.answeredBy, method, url };
+    let response = await this.#send(asked, headers, body, origin, signal);
+    for (let hops = 0; hops < MAX_REDIRECTS; hops += 1) {
+      const next = ownRedirect(response, method, asked.url);
+      if (next === undefined) break;
+      discard(response);
+      asked = { ...asked, url: next };
+      response = await this.#send(asked, headers, body, origin, signal);
+    }
+    const { statusCode = 0 } = response;
+    // Some answer 201 for a new token.
+    if (statusCode !== 200 && statusCode !== 201) throw await tokenServerError(response, asked, this.#now());
+    const answer = await readBody(response, TOKEN_BODY_LIMIT, asked, signal);
+    return parseToken(answer, asked, asOf, response.headers.date);
+  }
+
+  async #send(
+    asked: RequestInfo,
+    headers: Readonly<Record<string, string>>,
+    body: Buffer | undefined,
+    origin: ChallengeOrigin,
+    signal: AbortSignal | undefined,
+  ): Promise<IncomingMessage> {
+    const { method, url } = asked;
     const sameHost = hostname(url) === hostname(origin.url);
     try {
       // The registry's own CA is also trusted for a token server on the same host.
-      response = await this.#http.send({
+      const response = await this.#http.send({
         method,
         url,
         headers,
@@ -129,15 +154,11 @@ export class TokenSource {
         ...(signal && { signal }),
       });
       this.#onRequest({ host: origin.host, action: 'token', code: codeOf(response.statusCode ?? 0) });
+      return response;
     } catch (error) {
       if (signal?.aborted !== true) this.#onRequest({ host: origin.host, action: 'token', code: 'error' });
       throw networkError(error, asked, signal);
     }
-    const { statusCode = 0 } = response;
-    // Some answer 201 for a new token.
-    if (statusCode !== 200 && statusCode !== 201) throw await tokenServerError(response, asked, this.#now());
-    const answer = await readBody(response, TOKEN_BODY_LIMIT, asked, signal);
-    return parseToken(answer, asked, asOf, response.headers.date);
   }
 
   #forgetOldest(): void {
