@@ -15,6 +15,14 @@ export interface AskedApi {
   readonly body: unknown;
 }
 
+/** An object, or an error's status; with its message, or with a general one. */
+export type ApiAnswer = object | number | ApiError;
+
+export interface ApiError {
+  readonly status: number;
+  readonly message: string;
+}
+
 /** A Kubernetes API on loopback that responds with the given object or status. */
 export interface AnsweringApi {
   /** A temporary folder for files of the test. */
@@ -27,7 +35,7 @@ export interface AnsweringApi {
 /** @param namespace of the kubeconfig's context */
 export async function startAnsweringApi(
   namespace: string,
-  answer: (asked: AskedApi) => object | number,
+  answer: (asked: AskedApi) => ApiAnswer,
 ): Promise<AnsweringApi> {
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-api-'));
   const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
@@ -36,8 +44,7 @@ export async function startAnsweringApi(
       const { pathname, searchParams } = new URL(request.url ?? '', 'https://a');
       const asked = { method: request.method ?? '', path: pathname, query: searchParams };
       const found = answer({ ...asked, body: body === '' ? undefined : (JSON.parse(body) as unknown) });
-      const [status, object] =
-        typeof found === 'number' ? [found, { kind: 'Status', code: found, message: `fake ${found}` }] : [200, found];
+      const [status, object] = responseOf(found);
       response.writeHead(status, { 'content-type': 'application/json' });
       response.end(JSON.stringify(object));
     });
@@ -55,4 +62,13 @@ export async function startAnsweringApi(
       await rm(folder, { recursive: true });
     },
   };
+}
+
+function responseOf(answer: ApiAnswer): readonly [status: number, body: object] {
+  if (typeof answer === 'number') return responseOf({ status: answer, message: `fake ${answer}` });
+  if ('status' in answer && typeof answer.status === 'number') {
+    const { status, message } = answer as ApiError;
+    return [status, { kind: 'Status', code: status, message }];
+  }
+  return [200, answer];
 }

@@ -3,15 +3,17 @@ import { printConfig } from '../config/print.js';
 import { openRouteWarning } from '../core/engines/access.js';
 import { compileRules } from '../core/decide/rules.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
-import { policyHashes } from '../core/engines/config-hashes.js';
+import { policyHash, policyHashes } from '../core/engines/config-hashes.js';
 import type { Config } from '../core/config/model.js';
 import { engineOf } from '../core/engines/engines.js';
-import { connectCluster } from '../kubernetes/api.js';
+import { matchesOf } from '../core/engines/for-config.js';
+import { undecidedExpressions } from '../core/engines/mutating-admission-policy/undecided.js';
+import type { UndecidedExpression } from '../core/engines/mutating-admission-policy/undecided.js';
+import { connectCluster, isInPod } from '../kubernetes/api.js';
 import type { ClusterAccess } from '../kubernetes/api.js';
-import { comparePolicies } from '../kubernetes/compare-policies.js';
+import { checkPolicies } from '../kubernetes/check-policies.js';
 import type { ComparedPolicy } from '../kubernetes/compare-policies.js';
 import { kyvernoVersion } from '../kubernetes/kyverno-version.js';
-import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { managedPoliciesProblem } from '../kubernetes/managed-policies/check.js';
 import { probeQueue } from '../shared-queue/probe.js';
 import { probeRegistries } from '../targets/probe.js';
@@ -62,14 +64,18 @@ export async function check(context: CommandContext, argument: string | undefine
   }
   const cluster = flags.online === true ? await inCluster(context, loaded.config) : [];
   const open = openRouteWarning(loaded.config);
+  const undecided = undecidedIn(loaded.config);
   const result = {
     file: loaded.file,
     warnings: [
       ...loaded.warnings.map(formatProblem),
       ...(open === undefined ? [] : [open]),
       ...dryRunWarning(loaded.config),
+      ...undecided.filter(({ concernsAll }) => concernsAll).map(allCallsWarning),
     ],
     policies: policyHashes(loaded.config, namingTarget),
+    ...tableHashOf(loaded.config),
+    undecided,
     probes,
     cluster,
   };
@@ -82,8 +88,7 @@ async function inCluster(context: CommandContext, config: Config): Promise<reado
   try {
     const access = await connectCluster(context.env);
     if (access === undefined) return [];
-    const compared = await comparePolicies(await PolicyObjects.connect(access), config);
-    return [...compared, ...(await retirementOf(access, config))];
+    return [...(await checkPolicies(access, config, isInPod(context.env))), ...(await retirementOf(access, config))];
   } catch (error) {
     const reason = messageOf(error);
     return [
@@ -112,15 +117,35 @@ function dryRunWarning({ dryRun }: Config): readonly string[] {
     : [];
 }
 
+/** With `policies.undecidable: webhook`: the expressions that the API server leaves to the service. */
+function undecidedIn(config: Config): readonly UndecidedExpression[] {
+  if (engineOf(config.policies)?.decides.startsSomeCopies !== true) return [];
+  const filters = config.source.filters.map(({ jmespath }) => jmespath);
+  return undecidedExpressions(filters, matchesOf(config));
+}
+
+function allCallsWarning({ option, expression }: UndecidedExpression): string {
+  return `${option}: the API server can decide no part of ${JSON.stringify(expression)}, so every Pod with an image outside the targets calls the service`;
+}
+
+/** The hash of policies that decide without the service: no route has it. */
+function tableHashOf(config: Config): { readonly tablePolicies?: string } {
+  const engine = engineOf(config.policies);
+  return engine?.decides.alone === true ? { tablePolicies: policyHash(config, engine, namingTarget) } : {};
+}
+
 interface Checked {
   readonly file: string | undefined;
   readonly warnings: readonly string[];
   readonly policies: ReturnType<typeof policyHashes>;
+  /** With the engine mutatingadmissionpolicy. */
+  readonly tablePolicies?: string;
+  readonly undecided: readonly UndecidedExpression[];
   readonly probes: readonly Probe[];
   readonly cluster: readonly ComparedPolicy[];
 }
 
-function report({ file, warnings, policies, probes, cluster }: Checked): string {
+function report({ file, warnings, policies, tablePolicies, undecided, probes, cluster }: Checked): string {
   const rows = [
     ...probes.map(({ registry, check: what, ok, message, state }) => [
       ok ? 'ok' : (state ?? 'missing').toUpperCase(),
@@ -134,7 +159,10 @@ function report({ file, warnings, policies, probes, cluster }: Checked): string 
   return [
     ...warnings.map((warning) => `warning: ${warning}`),
     `${file ?? 'environment'}: the configuration is valid`,
-    `its policies have the annotation ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper: ${policies.gatekeeper})`,
+    `its policies have the annotation ${CONFIG_HASH_ANNOTATION}: ${policies.kyverno} (Gatekeeper: ${policies.gatekeeper}${tablePolicies === undefined ? '' : `; MutatingAdmissionPolicy: ${tablePolicies}`})`,
+    ...undecided.map(
+      ({ option, condition }) => `the service decides the images that ${option} may concern: ${condition}`,
+    ),
     ...(rows.length === 0 ? [] : [table(rows)]),
   ].join('\n');
 }

@@ -9,5 +9,6 @@ export {
   Observable,
   PatchStrategy,
   V1MicroTime,
+  VersionApi,
   Watch,
 } from '@kubernetes/client-node';

@@ -3,7 +3,7 @@ import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHash } from '../core/engines/config-hashes.js';
 import { engineOfKind } from '../core/engines/engines.js';
 import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
-import type { PolicyObjects } from './managed-policies/policy-objects.js';
+import type { LivePolicy, PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
 import { POLICY_KINDS } from './managed-policies/policy-objects.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
@@ -22,28 +22,41 @@ export interface ComparedPolicy {
 /** The label that every policy has. */
 const LABELS = { [NAME_LABEL]: DEFAULT_NAME };
 
-/** Compares the policies in the cluster with those that the configuration needs, by their hash. */
-export async function comparePolicies(
+/** The policies of one kind in the cluster, or why they could not be read. */
+export interface FoundPolicies {
+  readonly kind: PolicyKind;
+  readonly live: readonly LivePolicy[];
+  readonly problem?: string;
+}
+
+/** Finds the policies of every kind, regardless of who applied them. */
+export function findPolicies(
   objects: Pick<PolicyObjects, 'withLabels'>,
-  config: Config,
-): Promise<readonly ComparedPolicy[]> {
-  const compared = await Promise.all(
-    POLICY_KINDS.map(async (kind): Promise<readonly ComparedPolicy[]> => {
+  { policies }: Config,
+): Promise<readonly FoundPolicies[]> {
+  return Promise.all(
+    POLICY_KINDS.map(async (kind): Promise<FoundPolicies> => {
       try {
-        const expected = policyHash(config, engineOfKind(kind.kind), namingTarget);
-        const found = await objects.withLabels(kind, LABELS, config.policies.name);
-        return found.map(({ metadata: { name, annotations } }) => ({
-          policy: `${kind.kind} ${name}`,
-          ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
-        }));
+        return { kind, live: await objects.withLabels(kind, LABELS, policies.name) };
       } catch (error) {
-        // `ok`, because no problem with these policies is known.
-        const message = `not compared: ${messageOf(error)}`;
-        return [{ policy: kind.kind, ok: true, isUnknown: true, message }];
+        return { kind, live: [], problem: messageOf(error) };
       }
     }),
   );
-  const found = compared.flat();
+}
+
+/** Compares the policies in the cluster with those that the configuration needs, by their hash. */
+export function comparePolicies(policies: readonly FoundPolicies[], config: Config): readonly ComparedPolicy[] {
+  const found = policies.flatMap(({ kind: { kind }, live, problem }): readonly ComparedPolicy[] => {
+    // `ok`, because no problem with these policies is known.
+    if (problem !== undefined)
+      return [{ policy: kind, ok: true, isUnknown: true, message: `not compared: ${problem}` }];
+    const expected = policyHash(config, engineOfKind(kind), namingTarget);
+    return live.map(({ metadata: { name, annotations } }) => ({
+      policy: `${kind} ${name}`,
+      ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),
+    }));
+  });
   const { engine } = config.policies;
   if (found.length > 0 || engine === 'none') return found;
   // Not a problem yet: they may be applied later, or have the label of a chart whose name was changed.

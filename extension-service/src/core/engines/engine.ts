@@ -157,6 +157,8 @@ export interface CaBundleUse {
   readonly path: string;
   /** The URL that it calls, or the name for which it verifies the certificate. */
   readonly address: string;
+  /** The port, where `address` is a name. Default 443. */
+  readonly port?: number | undefined;
   /** Base64 of PEM text. */
   readonly caBundle: string | undefined;
 }

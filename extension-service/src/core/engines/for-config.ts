@@ -89,7 +89,8 @@ export function decidedTargets(config: Config, nameTarget: NameTarget): readonly
   }));
 }
 
-function matchesOf({ targets, target }: Config): readonly NamedMatch[] {
+/** Every `match` of the targets, in the order in which they are tried. */
+export function matchesOf({ targets, target }: Config): readonly NamedMatch[] {
   return [
     ...targets.map(({ match }, index) => ({ option: `targets[${index}].match`, match })),
     { option: 'target.match', match: target?.match },

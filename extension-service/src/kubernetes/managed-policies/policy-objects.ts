@@ -122,6 +122,16 @@ export class PolicyObjects {
     return found.filter((one) => carries(one, labels));
   }
 
+  /** Whether the cluster has the kind; undefined if the API server does not say so. */
+  async isServed({ group, version, plural }: PolicyKind): Promise<boolean | undefined> {
+    try {
+      const { resources } = await this.api.getAPIResources({ group, version }, await callOptions());
+      return resources.some(({ name }) => name === plural);
+    } catch (error) {
+      return statusOf(error) === 404 ? false : undefined;
+    }
+  }
+
   /** The object of that name, regardless of who created it; undefined if it does not exist or may not be read. */
   async named(kind: PolicyKind, name: string): Promise<LivePolicy | undefined> {
     return (await this.read(kind, name, METADATA)) as LivePolicy | undefined;
@@ -154,16 +164,7 @@ export class PolicyObjects {
         await callOptions(PatchStrategy.ServerSideApply, DEADLINE_MS, METADATA),
       )) as LivePolicy;
     } catch (error) {
-      if (statusOf(error) === 404) {
-        const { transport, chart } = engineOfKind(object.kind);
-        // Without a transport, the API server itself is the engine, and its version is too old.
-        const remedy =
-          transport === undefined && chart.api !== undefined
-            ? `it needs ${chart.api.install}`
-            : 'install the engine, or set another policies.engine';
-        const message = `${object.kind} ${name}: the cluster does not have ${object.apiVersion}: ${remedy}`;
-        throw new PolicyObjectError(message, 404);
-      }
+      if (statusOf(error) === 404) throw new PolicyObjectError(`${object.kind} ${name}: ${notServed(object)}`, 404);
       throw problem(`${object.kind} ${name}`, error, ['create', 'patch']);
     }
   }
@@ -201,6 +202,17 @@ export class PolicyObjects {
       throw problem(`${kind.kind} ${name}`, error, ['delete']);
     }
   }
+}
+
+/** Describes a cluster without the kind, and the remedy. */
+export function notServed({ kind, apiVersion }: Pick<PolicyObject, 'kind' | 'apiVersion'>): string {
+  const { transport, chart } = engineOfKind(kind);
+  // Without a transport, the API server itself is the engine, and its version is too old.
+  const remedy =
+    transport === undefined && chart.api !== undefined
+      ? `it needs ${chart.api.install}`
+      : 'install the engine, or set another policies.engine';
+  return `the cluster does not have ${apiVersion}: ${remedy}`;
 }
 
 export function kindOf({ kind }: Pick<PolicyObject, 'kind'>): PolicyKind {

@@ -1,4 +1,6 @@
 import { parseExpression } from '../../filters/parse.js';
+import type { NamedMatch } from '../engine.js';
+import { celOf } from '../../policies/pushdown/cel.js';
 import { holds } from '../../policies/pushdown/holds.js';
 import type { Predicate } from '../../policies/pushdown/predicate.js';
 import { possiblyTrue } from '../../policies/pushdown/possible.js';
@@ -27,6 +29,37 @@ export function undecidedTest({ filters, matches }: Expressions): (obj: unknown,
     const isTrue = (predicate: Predicate): boolean => holds(predicate, obj, container);
     return !excluded.some(isTrue) && possible.some(isTrue);
   };
+}
+
+/** An expression that only the service can decide. */
+export interface UndecidedExpression {
+  /** The key, as in `source.filters[0]`. */
+  readonly option: string;
+  readonly expression: string;
+  /** CEL that holds whenever the expression may be true, about the Pod `object` and its container `c`. */
+  readonly condition: string;
+  /** The API server can decide no part of it. */
+  readonly concernsAll: boolean;
+}
+
+/** The expressions that the API server leaves to the service, with `policies.undecidable: webhook`. */
+export function undecidedExpressions(
+  filters: readonly string[],
+  matches: readonly NamedMatch[],
+): readonly UndecidedExpression[] {
+  const all = [
+    ...pushDownFilters(filters).kept.map(({ expression, index }) => ({
+      option: `source.filters[${index}]`,
+      expression,
+    })),
+    ...matches.flatMap(({ option, match = '' }) => (isInexact(match) ? [{ option, expression: match }] : [])),
+  ];
+  return all.flatMap(({ option, expression }): readonly UndecidedExpression[] => {
+    const predicate = possiblyTrue(parseExpression(expression));
+    if (predicate.kind === 'constant' && !predicate.value) return [];
+    const concernsAll = predicate.kind === 'constant';
+    return [{ option, expression, condition: celOf(predicate, option), concernsAll }];
+  });
 }
 
 function isInexact(match: string): boolean {

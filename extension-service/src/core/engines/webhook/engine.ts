@@ -42,6 +42,7 @@ export const webhook: Engine = {
             path: `/webhooks/${index}/clientConfig/caBundle`,
             // The name for which the API server verifies a Service's certificate.
             address: service === undefined ? url : `${service.name}.${service.namespace}.svc`,
+            port: service?.port,
             caBundle,
           }));
         },
@@ -67,6 +68,6 @@ export const webhook: Engine = {
 
 interface ClientConfig {
   readonly url?: string;
-  readonly service?: { readonly name: string; readonly namespace: string };
+  readonly service?: { readonly name: string; readonly namespace: string; readonly port?: number };
   readonly caBundle?: string;
 }
