@@ -10,13 +10,18 @@ import { QueueServerError } from './kind.js';
 
 /** Milliseconds for which a replica's lease of a job lasts without a renewal. */
 export const LOCK_MS = 16_000;
-const LOCK_RENEWAL_MS = 4_000;
 /**
- * Milliseconds between two checks for expired leases: other replicas take a killed replica's jobs after at most 24 s.
+ * BullMQ's options for leases, times in milliseconds. Other replicas take the jobs of a killed replica after at most
+ * 24 s: its lease, and two checks.
  */
-const STALLED_INTERVAL_MS = 4_000;
-/** Maximum number of replicas that may crash during a job before it is given up. */
-const MAX_STALLED = 8;
+export const LEASE_OPTIONS = {
+  lockDuration: LOCK_MS,
+  lockRenewTime: 4_000,
+  /** Between two checks for expired leases. */
+  stalledInterval: 4_000,
+  /** Maximum number of replicas that may crash during a job before it is given up. */
+  maxStalledCount: 8,
+} as const;
 /** Maximum events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;
 /**
@@ -101,10 +106,7 @@ export class Session {
         name: `${shortOf(options.install.id)}-${randomUUID()}`,
         autorun: false,
         concurrency: options.prefetch,
-        lockDuration: LOCK_MS,
-        lockRenewTime: LOCK_RENEWAL_MS,
-        stalledInterval: STALLED_INTERVAL_MS,
-        maxStalledCount: MAX_STALLED,
+        ...LEASE_OPTIONS,
         runRetryDelay: 1_000,
         removeOnComplete: KEPT_RESULTS,
         removeOnFail: { count: 0 },

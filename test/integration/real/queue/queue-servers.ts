@@ -1,5 +1,5 @@
-import { Queue, createPostgresBackend } from 'bullmq';
-import type { BackendFactory } from 'bullmq';
+import { Queue, Worker, createPostgresBackend } from 'bullmq';
+import type { BackendFactory, WorkerOptions } from 'bullmq';
 import { Postgres } from '../../../fakes/postgres.js';
 import { RedisServer } from '../../../fakes/redis.js';
 
@@ -11,6 +11,8 @@ export interface QueueServer {
   stop(): Promise<void>;
   /** Reads the queue of copies through another client. */
   read<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
+  /** A client that takes jobs only on request, and never renews their leases. */
+  worker(prefix: string, options: Omit<WorkerOptions, 'connection'>): Pick<Worker, 'getNextJob' | 'close'>;
 }
 
 export const SERVERS = {
@@ -23,21 +25,23 @@ export const SERVERS = {
       restart: () => server.restart(),
       stop: () => server.stop(),
       read: (prefix, look) => readQueue(new Queue('copies', { connection: { url }, prefix }), look),
+      worker: (prefix, options) =>
+        new Worker('copies', null, { ...options, connection: { url, maxRetriesPerRequest: null }, prefix }),
     };
   },
   postgres: async (): Promise<QueueServer> => {
     const server = await Postgres.start();
     const { folder } = server;
+    const at = (schema: string): object => ({ host: folder, user: 'postgres', database: 'postgres', schema });
+    const backend = createPostgresBackend as unknown as BackendFactory;
     return {
       url: `postgres://postgres@socket/postgres?host=${folder}`,
       kill: () => server.kill(),
       restart: () => server.restart(),
       stop: () => server.stop(),
-      read: (prefix, look) => {
-        const connection = { host: folder, user: 'postgres', database: 'postgres', schema: prefix } as object;
-        const backend = createPostgresBackend as unknown as BackendFactory;
-        return readQueue(new Queue('copies', { connection }, backend) as unknown as Queue, look);
-      },
+      read: (prefix, look) =>
+        readQueue(new Queue('copies', { connection: at(prefix) }, backend) as unknown as Queue, look),
+      worker: (prefix, options) => new Worker('copies', null, { ...options, connection: at(prefix) }, backend),
     };
   },
 } as const;

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { jobId, bodyOf } from '../../../../extension-service/src/shared-queue/job-body.js';
+import { LEASE_OPTIONS } from '../../../../extension-service/src/shared-queue/session.js';
 import { until } from '../../../fakes/until.js';
 import { OUTCOME, failure } from '../../../unit/mirror/queue-world.js';
 import { Replica, endAll, imageJob } from './replica.js';
@@ -141,6 +142,22 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
       'nothing is left',
       async () => (await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))) === 0,
     );
+  });
+
+  it('takes over the job of a replica that was killed during the copy', async () => {
+    number += 1;
+    prefix = `case_${number}`;
+    const job = imageJob('app');
+    const killed = server.worker(prefix, LEASE_OPTIONS);
+    await server.read(prefix, (queue) => queue.add('copy', bodyOf(job), { jobId: jobId(job) }));
+    // Like a killed process, it has a lease which it neither renews nor returns.
+    expect((await killed.getNextJob('killed', { block: false }))?.id).toBe(jobId(job));
+    await killed.close(true);
+    const [other] = await more(1);
+    const asked = other?.ask(job);
+    await until('the other replica begins the copy', () => other?.held.names.includes('app') === true);
+    expect(await endAll(replicas, asked ?? Promise.resolve(''))).toBe(OUTCOME.digest);
+    expect(other?.held.names).toEqual(['app']);
   });
 
   it('drops and reports bodies of other installs', async () => {
