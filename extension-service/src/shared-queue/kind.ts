@@ -19,11 +19,13 @@ export interface OpenedServer {
   /** Prefix of the key names; absent if the connection itself separates installs. */
   readonly prefix?: string;
   readonly backend: BackendFactory;
+  /** Whether leases end by the clocks of the replicas instead of the server's. */
+  readonly usesReplicaClocks?: boolean;
 }
 
 /** A property of a reachable server. */
 export interface Finding {
-  readonly check: 'version' | 'role' | 'memory' | 'rights';
+  readonly check: 'version' | 'role' | 'memory' | 'clock' | 'rights';
   readonly ok: boolean;
   /** Why the check failed. @default failed */
   readonly state?: ServerState;
@@ -85,6 +87,9 @@ export function connectError(name: string, message: string, hint: string): Queue
 export function roleFinding(fault: string | undefined): Finding {
   return { check: 'role', ok: fault === undefined, message: fault ?? 'stores data' };
 }
+
+/** Maximum difference in milliseconds between clocks that decide about leases: a lease must outlast it. */
+export const MAX_CLOCK_DIFFERENCE_MS = 3_000;
 
 /** @throws QueueServerError with the first failed check */
 export function requireAll(findings: readonly Finding[], name: string): void {

@@ -6,7 +6,7 @@ import { claimFor } from './install.js';
 import type { StoredJobs } from './install.js';
 import type { JobBody } from './job-body.js';
 import type { OpenedServer } from './kind.js';
-import { QueueServerError } from './kind.js';
+import { MAX_CLOCK_DIFFERENCE_MS, QueueServerError } from './kind.js';
 
 /** Milliseconds for which a replica's lease of a job lasts without a renewal. */
 export const LOCK_MS = 16_000;
@@ -59,7 +59,7 @@ export interface SessionOptions {
   readonly onResult: (id: string, value: unknown) => void;
   /** Called for a job that is given up, because too many replicas ended while they had it. */
   readonly onGivenUp: (id: string, reason: string) => void;
-  /** Called for faults of the server, or of the data on it, but not of the connection. */
+  /** Called for faults of the server, of the data on it, or of the clock here, but not of the connection. */
   readonly onFault: (message: string) => void;
   readonly onDebug: (message: string) => void;
 }
@@ -73,6 +73,8 @@ interface Lease {
 export class Session {
   private readonly leases = new Map<string, Lease>();
   private readonly watch: NodeJS.Timeout;
+  /** Milliseconds from the start of the monotonic clock's time to the epoch; changes when someone sets the clock. */
+  private readonly clockOffset = wallClockOffset();
   private closed = false;
 
   private constructor(
@@ -81,14 +83,18 @@ export class Session {
     private readonly worker: Pick<Worker, 'concurrency' | 'pause' | 'resume' | 'close'>,
     private readonly events: Pick<QueueEvents, 'run' | 'close' | 'disconnect'>,
     private readonly options: SessionOptions,
+    usesReplicaClocks: boolean,
   ) {
-    this.watch = setInterval(() => this.expire(), 1_000).unref();
+    this.watch = setInterval(() => {
+      this.expire();
+      if (usesReplicaClocks) this.checkClock();
+    }, 1_000).unref();
   }
 
   /** @throws Error if the server does not answer; QueueServerError if another install uses the queue */
   static async open(server: OpenedServer, options: SessionOptions): Promise<Session> {
     const { Queue, QueueEvents, Worker, WaitingError } = await import('./bullmq.js');
-    const { connection, prefix, backend } = server;
+    const { connection, prefix, backend, usesReplicaClocks = false } = server;
     const base = { connection: connection as ConnectionOptions, ...(prefix !== undefined && { prefix }) };
     const queue = new Queue('copies', { ...base, streams: { events: { maxLen: MAX_EVENTS } } }, backend);
     const installs = new Queue('installs', { ...base, streams: { events: { maxLen: 10 } } }, backend);
@@ -113,7 +119,7 @@ export class Session {
       },
       backend,
     );
-    const session: Session = new Session(queue, installs, worker, events, options);
+    const session: Session = new Session(queue, installs, worker, events, options, usesReplicaClocks);
     const onError = (error: Error): void => session.failed(error);
     for (const one of [queue, installs]) one.on('error', onError);
     events.on('error', onError);
@@ -244,7 +250,14 @@ export class Session {
     if (this.closed) return;
     const message = messageOf(error);
     if (LEASE_ERRORS.test(message) || CONNECTION_ERRORS.test(message)) this.options.onDebug(message);
-    else this.options.onFault(message);
+    else this.options.onFault(`the queue server or what it stores is unusable: ${message}`);
+  }
+
+  /** Leases that depend on this clock are wrong after someone has set it. The next connection compares the clocks. */
+  private checkClock(): void {
+    const difference = Math.round((wallClockOffset() - this.clockOffset) / 1_000);
+    if (this.closed || Math.abs(difference) * 1_000 <= MAX_CLOCK_DIFFERENCE_MS) return;
+    this.options.onFault(`the clock here was set ${difference > 0 ? 'forward' : 'back'} by ${Math.abs(difference)} s`);
   }
 
   /** Aborts jobs whose leases could not be renewed, before another replica can take them. */
@@ -260,6 +273,10 @@ export class Session {
     });
     return workers.flatMap(({ rawname = '' }) => /:w:(.+)$/.exec(rawname)?.slice(1) ?? []);
   }
+}
+
+function wallClockOffset(): number {
+  return Date.now() - performance.now();
 }
 
 /** PostgreSQL limits the names of connections to 63 bytes. */

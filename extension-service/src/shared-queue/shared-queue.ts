@@ -106,7 +106,7 @@ export class SharedQueue {
       ...{ processJob, onResult, onGivenUp, prefetch: this.prefetch, prefix: config.prefix },
       install: await this.options.install(),
       onFault: (message) => {
-        fault ??= `the queue server or what it stores is unusable: ${message}`;
+        fault ??= message;
         ended.abort();
       },
       onDebug: (message) => {

@@ -24,3 +24,31 @@ describe('the version of a queue server', () => {
     expect((await ofPostgres(client))[0]).toEqual({ check: 'version', ok, message });
   });
 });
+
+describe('the clock of PostgreSQL', () => {
+  const HOUR = 3_600_000;
+  const NOW = Date.parse('2026-03-01T12:00:00Z');
+  const wrong = (difference: string): string =>
+    `has a clock that is ${difference} the clock here; leases allow 3s: correct the clock that is wrong`;
+
+  it.each([
+    ['is that of this replica', 0, 0, undefined],
+    ['differs by less than a lease allows', 2_900, 0, undefined],
+    ['is read by a server that answers late', 20_000, 20_000, undefined],
+    ['is read at the begin of a slow answer', 0, 20_000, undefined],
+    ['is an hour ahead', HOUR, 0, wrong('1h ahead of')],
+    ['is an hour behind', -HOUR, 0, wrong('1h behind')],
+    ['is ahead by more than a lease allows', 3_600, 0, wrong('4s ahead of')],
+    ['is behind by more than a lease allows', -3_600, 20_000, wrong('4s behind')],
+  ])('%s', async (_, difference, took, fault) => {
+    const rows = [{ version: '15.1', number: '150001', replica: false, readonly: 'off', clock: NOW + difference }];
+    const client = { query: () => Promise.resolve({ rows }) } as unknown as Parameters<typeof ofPostgres>[0];
+    const times = [NOW, NOW + took];
+    const findings = await ofPostgres(client, () => times.shift() ?? NaN);
+    expect(findings.find(({ check }) => check === 'clock')).toEqual({
+      check: 'clock',
+      ok: fault === undefined,
+      message: fault ?? 'differs by at most 3s from the clock here',
+    });
+  });
+});

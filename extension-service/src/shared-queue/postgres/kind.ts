@@ -31,6 +31,7 @@ export const postgres: QueueServerKind = {
       connection: { ...postgresOptions(settings), schema: settings.prefix, migrate: true },
       // The function accepts only PostgreSQL's options, and gets no others here.
       backend: createPostgresBackend as unknown as BackendFactory,
+      usesReplicaClocks: true,
     };
   },
   check: (settings) =>

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
+import { formatDuration } from '../../core/config/duration.js';
 import { messageOf } from '../../util/message-of.js';
-import { roleFinding } from '../kind.js';
+import { MAX_CLOCK_DIFFERENCE_MS, roleFinding } from '../kind.js';
 import type { Finding } from '../kind.js';
 
 /** The oldest supported version, as in `server_version_num` without the last four digits. */
@@ -8,20 +9,49 @@ const OLDEST = 14;
 /** Milliseconds to wait for a lock that a replica holds while it starts. */
 const LOCK_TIMEOUT_MS = 5_000;
 
-/** Whether the server keeps jobs, and in which version. */
-export async function findingsOf(client: Pick<Client, 'query'>): Promise<readonly Finding[]> {
-  const { rows } = await client.query<{ version: string; number: string; replica: boolean; readonly: string }>(
+interface ServerRow {
+  readonly version: string;
+  readonly number: string;
+  readonly replica: boolean;
+  readonly readonly: string;
+  /** Milliseconds since the epoch. */
+  readonly clock: number;
+}
+
+/** Whether the server keeps jobs, in which version, and whether its clock is that of this replica. */
+export async function findingsOf(client: Pick<Client, 'query'>, now = Date.now): Promise<readonly Finding[]> {
+  const asked = now();
+  const { rows } = await client.query<ServerRow>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
-       pg_is_in_recovery() AS replica, current_setting('transaction_read_only') AS readonly`,
+       pg_is_in_recovery() AS replica, current_setting('transaction_read_only') AS readonly,
+       (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock`,
   );
-  const { version = '', number = '', replica = false, readonly = 'off' } = rows[0] ?? {};
+  const { version = '', number = '', replica = false, readonly = 'off', clock = asked } = rows[0] ?? {};
   const isOld = Math.floor(Number(number) / 10_000) < OLDEST;
   return [
     isOld
       ? { check: 'version', ok: false, message: `is version ${version}; version ${OLDEST} or newer is required` }
       : { check: 'version', ok: true, message: `PostgreSQL ${version}` },
     roleFinding(roleFault(replica, readonly === 'on')),
+    clockFinding(clock, asked, now()),
   ];
+}
+
+/**
+ * BullMQ compares the end of each lease with the clock of the replica that checks it. A replica whose clock is ahead
+ * would take the jobs that others copy, and nobody would take those of a killed one.
+ *
+ * @param asked and `answered`: times of this replica before and after the server's clock was read
+ */
+function clockFinding(clock: number, asked: number, answered: number): Finding {
+  const ahead = clock > answered ? clock - answered : Math.min(clock - asked, 0);
+  const limit = formatDuration(MAX_CLOCK_DIFFERENCE_MS);
+  if (Math.abs(ahead) <= MAX_CLOCK_DIFFERENCE_MS) {
+    return { check: 'clock', ok: true, message: `differs by at most ${limit} from the clock here` };
+  }
+  const difference = formatDuration(Math.round(Math.abs(ahead) / 1_000) * 1_000);
+  const message = `has a clock that is ${difference} ${ahead > 0 ? 'ahead of' : 'behind'} the clock here; leases allow ${limit}: correct the clock that is wrong`;
+  return { check: 'clock', ok: false, message };
 }
 
 function roleFault(isReplica: boolean, isReadOnly: boolean): string | undefined {

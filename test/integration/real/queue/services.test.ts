@@ -125,6 +125,28 @@ describe('three services with a queue in Redis', () => {
     for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
   });
 
+  it('take over the copy of a replica that is killed, and complete it', async () => {
+    loadImage(source, 'app', buildImage({ layerSize: 60_000, platforms: ['linux/amd64'] }), '1');
+    // Slow enough that the copy never ends by itself.
+    source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 10 } });
+    await Promise.all([start('a'), start('b')]);
+    await allConnected();
+    cluster.collection('/api/v1/pods').put(smallPod('app', `${source.host}/app:1`, 'team-a'));
+    const atSource = { registry: source.host };
+    const requests = () =>
+      Promise.all(services.map((one) => metric(one, 'image_swapper_registry_requests_total', atSource)));
+    const isRead = (): boolean => source.requests().some((line) => line.includes('/blobs/'));
+    await until('one copies', async () => isRead() && (await requests()).some((count) => count > 0));
+    const counts = await requests();
+    expect(counts.filter((count) => count > 0)).toHaveLength(1);
+    const [taker, other] = counts[0] === 0 ? [services[1], services[0]] : services;
+    await taker?.stop('SIGKILL');
+    source.clearFaults();
+    await until('it is copied', () => isMirrored('app'));
+    expect((await get(`${other?.operations ?? ''}/readyz`)).status).toBe(200);
+    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
+  });
+
   it('divide the remaining pulls of the source', async () => {
     const images = Array.from({ length: 15 }, (_, index) => `app-${index}`);
     images.forEach((name, seed) => loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1'));

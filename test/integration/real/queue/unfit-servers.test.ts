@@ -1,7 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { QueueConfig } from '../../../../extension-service/src/core/config/model.js';
 import { makeCertificates } from '../../../fakes/certificates.js';
 import { freePort } from '../../../fakes/free-port.js';
@@ -184,6 +184,30 @@ describe('Redis', () => {
     }
   });
 
+  it('copies jobs that a server does not store because it cannot save, as with a full disk, and reports why', async () => {
+    await mkdir(file('redis-data'));
+    const full = await RedisServer.start({ dir: file('redis-data') });
+    const replica = new Replica({ type: 'redis', url: full.url });
+    try {
+      await replica.connected();
+      // Redis refuses writes while it cannot save its data.
+      await rm(file('redis-data'), { recursive: true });
+      await full.ask((client) => client.config('SET', 'save', '3600 1'));
+      await full.ask((client) => client.bgsave());
+      await until('it cannot save', async () =>
+        (await full.ask((client) => client.info('persistence'))).includes('rdb_last_bgsave_status:err'),
+      );
+      expect(await endAll([replica], replica.ask(imageJob('app')))).toBe(OUTCOME.digest);
+      await until('the reason', () => replica.log.join('\n').includes('MISCONF'));
+      await full.ask((client) => client.config('SET', 'save', ''));
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('again')))).toBe(OUTCOME.digest);
+    } finally {
+      await replica.drain();
+      await full.stop();
+    }
+  });
+
   it('is found through its Sentinel, also after a failover', async () => {
     const primary = await RedisServer.start();
     const standby = await RedisServer.start({ replicaof: `127.0.0.1 ${primary.port}` });
@@ -224,8 +248,52 @@ describe('PostgreSQL', () => {
   beforeAll(async () => {
     server = await Postgres.start();
     await server.query(`CREATE ROLE other LOGIN PASSWORD '${PASSWORD}'`);
+    await server.query(`CREATE ROLE guarded LOGIN PASSWORD '${PASSWORD}'`);
+    await server.query('GRANT CREATE ON DATABASE postgres TO guarded');
+    // All but this user are trusted.
+    const lines = "SELECT 'local all guarded scram-sha-256' UNION ALL SELECT 'local all all trust'";
+    await server.query(`COPY (${lines}) TO '${join(server.folder, 'data', 'pg_hba.conf')}'`);
+    await server.query('SELECT pg_reload_conf()');
   });
   afterAll(() => server.stop());
+  afterEach(() => void vi.restoreAllMocks());
+
+  /** Sets the clock of this process; the monotonic clock and the server's are not affected. */
+  function setClock(difference: number): void {
+    const { now } = Date;
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + difference);
+  }
+
+  it('is used with the password from a file', async () => {
+    const at = url().replace('postgres@', 'guarded@');
+    await accepts({ type: 'postgres', url: at, passwordFile: file('password'), prefix: 'guarded' });
+  });
+
+  it.each([
+    ['ahead of', -3_600_000],
+    ['behind', 3_600_000],
+  ])('is refused while its clock is an hour %s the clock here, and the replica copies alone', async (side, here) => {
+    setClock(here);
+    expect(await refusal({ type: 'postgres', url: url(), prefix: 'clocks' })).toContain(
+      `has a clock that is 1h ${side} the clock here; leases allow 3s: correct the clock that is wrong`,
+    );
+  });
+
+  it('is left when the clock here is set wrong, and used again when it is corrected', async () => {
+    const replica = new Replica({ type: 'postgres', url: url(), prefix: 'clocks' });
+    try {
+      await replica.connected();
+      setClock(3_600_000);
+      await until('the server is left', () => replica.report?.isUp === false);
+      expect(JSON.stringify(replica.report)).toContain('the clock here was set forward by 3600 s');
+      expect(await endAll([replica], replica.ask(imageJob('meanwhile')))).toBe(OUTCOME.digest);
+      vi.restoreAllMocks();
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('after')))).toBe(OUTCOME.digest);
+    } finally {
+      await replica.drain();
+    }
+  });
 
   it.each<readonly [string, () => string, RegExp]>([
     [
@@ -236,6 +304,12 @@ describe('PostgreSQL', () => {
     ['no such database', () => url().replace('/postgres?', '/none?'), /database "none" does not exist; create it/],
     ['a user that may not create tables', () => url().replace('postgres@', `other:${PASSWORD}@`), /permission denied/],
     ['no TLS', () => url('&sslmode=require'), /TLS|SSL/],
+    [
+      'a wrong password',
+      () => url().replace('postgres@', `guarded:${WRONG}@`),
+      /not accepted; check queue.passwordFile/,
+    ],
+    ['no password', () => url().replace('postgres@', 'guarded@'), /not accepted; check queue.passwordFile/],
   ])('is refused with a message, and the replica copies alone: %s', async (_, at, words) => {
     expect(await refusal({ type: 'postgres', url: at() })).toMatch(words);
   });
