@@ -39,7 +39,7 @@ export async function findingsOf(client: Pick<Client, 'query'>, now = Date.now):
 
 /**
  * BullMQ compares the end of each lease with the clock of the replica that checks it. A replica whose clock is ahead
- * would take the jobs that others copy, and nobody would take those of a killed one.
+ * takes the jobs that others copy, and no replica takes those of one that was killed while its clock was ahead.
  *
  * @param asked and `answered`: times of this replica before and after the server's clock was read
  */

@@ -11,6 +11,8 @@ export interface QueueServer {
   stop(): Promise<void>;
   /** Reads the queue of copies through another client. */
   read<T>(prefix: string, look: (queue: Queue) => Promise<T>): Promise<T>;
+  /** Deletes every job of the queue, as a server without persistence does when it restarts. */
+  empty(prefix: string): Promise<unknown>;
   /** A client that takes jobs only on request, and never renews their leases. */
   worker(prefix: string, options: Omit<WorkerOptions, 'connection'>): Pick<Worker, 'getNextJob' | 'close'>;
 }
@@ -25,6 +27,7 @@ export const SERVERS = {
       restart: () => server.restart(),
       stop: () => server.stop(),
       read: (prefix, look) => readQueue(new Queue('copies', { connection: { url }, prefix }), look),
+      empty: () => server.ask((client) => client.flushall()),
       worker: (prefix, options) =>
         new Worker('copies', null, { ...options, connection: { url, maxRetriesPerRequest: null }, prefix }),
     };
@@ -41,6 +44,7 @@ export const SERVERS = {
       stop: () => server.stop(),
       read: (prefix, look) =>
         readQueue(new Queue('copies', { connection: at(prefix) }, backend) as unknown as Queue, look),
+      empty: (prefix) => server.query(`TRUNCATE ${prefix}.job CASCADE`),
       worker: (prefix, options) => new Worker('copies', null, { ...options, connection: at(prefix) }, backend),
     };
   },

@@ -160,6 +160,17 @@ describe.each(['redis', 'postgres'] as const)('replicas with a queue in %s', (ty
     expect(other?.held.names).toEqual(['app']);
   });
 
+  it('makes all copies although the server loses every job', async () => {
+    const [asking] = await start(2, { concurrency: 1 });
+    const images = Array.from({ length: 6 }, (_, index) => `app-${index}`);
+    const asked = images.map(async (name) => asking?.ask(imageJob(name)));
+    await until('both copy', () => names().length === 2);
+    await server.empty(prefix);
+    expect(await server.read(prefix, (queue) => queue.getJobCountByTypes('wait', 'active'))).toBe(0);
+    expect(await endAll(replicas, Promise.all(asked))).toEqual(images.map(() => OUTCOME.digest));
+    expect(new Set(names())).toEqual(new Set(images));
+  });
+
   it('drops and reports bodies of other installs', async () => {
     const [replica] = await start(1);
     const good = imageJob('app');
