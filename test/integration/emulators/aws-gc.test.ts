@@ -84,6 +84,9 @@ describe('gc at ECR', () => {
     expect([...(second ?? [])].sort()).toEqual([...old.platforms.values()].sort());
     expect(stored().sort()).toEqual(all(used).sort());
     expect(world.proxy.log.filter(({ method }) => method === 'DELETE')).toEqual([]);
+    // Three requests per image of several platforms.
+    const requests = world.proxy.log.filter(({ path }) => path.includes(`/${APP}/`)).length + calls().length;
+    expect(requests).toBeLessThanOrEqual(3 * [old, used].length);
   });
 
   it('leaves an archived image in the archive', async () => {

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Queue } from 'bullmq';
 import { stringify } from 'yaml';
 import { FakeCluster } from '../../../fakes/cluster/fake-cluster.js';
 import { smallPod } from '../../../fakes/cluster/pods.js';
@@ -76,6 +77,16 @@ function allConnected(): Promise<void> {
   );
 }
 
+/** Returns how often the lease of each stored job has expired, as another client sees it. */
+async function stalledCounts(): Promise<number[]> {
+  const queue = new Queue('copies', { connection: { url: redis.url }, prefix: 'image_swapper' });
+  try {
+    return (await queue.getJobs()).map(({ stalledCounter }) => stalledCounter);
+  } finally {
+    await queue.close();
+  }
+}
+
 const path = (name: string): string => `${source.host.replace(':', '_')}/${name}`;
 const isMirrored = (name: string): boolean => target.manifest(path(name), '1') !== undefined;
 
@@ -125,10 +136,13 @@ describe('three services with a queue in Redis', () => {
     for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
   });
 
-  it('take over the copy of a replica that is killed, and complete it', async () => {
+  it.each([
+    { ends: 'is killed, after its lease', signal: 'SIGKILL', expiredLeases: 1 },
+    { ends: 'is stopped and hands it back', signal: 'SIGTERM', expiredLeases: 0 },
+  ] as const)('complete the copy of a replica that $ends', async ({ signal, expiredLeases }) => {
     loadImage(source, 'app', buildImage({ layerSize: 60_000, platforms: ['linux/amd64'] }), '1');
-    // Slow enough that the copy never ends by itself.
-    source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 10 } });
+    // The first copy never ends by itself.
+    source.fault({ method: 'GET', path: '/blobs/', times: 1, action: { type: 'slow', bytesPerSecond: 1 } });
     await Promise.all([start('a'), start('b')]);
     await allConnected();
     cluster.collection('/api/v1/pods').put(smallPod('app', `${source.host}/app:1`, 'team-a'));
@@ -140,10 +154,10 @@ describe('three services with a queue in Redis', () => {
     const counts = await requests();
     expect(counts.filter((count) => count > 0)).toHaveLength(1);
     const [taker, other] = counts[0] === 0 ? [services[1], services[0]] : services;
-    await taker?.stop('SIGKILL');
-    source.clearFaults();
+    await taker?.stop(signal);
     await until('it is copied', () => isMirrored('app'));
     expect((await get(`${other?.operations ?? ''}/readyz`)).status).toBe(200);
+    expect(await stalledCounts()).toEqual([expiredLeases]);
     expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
   });
 
