@@ -86,6 +86,11 @@ export class RedisServer {
     return this.end('SIGKILL');
   }
 
+  /** Stops answering until it ends, with its connections open. */
+  hang(): void {
+    this.process.kill('SIGSTOP');
+  }
+
   /** Starts the same server again, without data. */
   async restart(): Promise<void> {
     const [program = '', ...args] = this.args;
@@ -102,6 +107,7 @@ export class RedisServer {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = once(this.process, 'exit');
     this.process.kill(signal);
+    this.process.kill('SIGCONT');
     await ended;
   }
 

@@ -88,9 +88,6 @@ export function roleFinding(fault: string | undefined): Finding {
   return { check: 'role', ok: fault === undefined, message: fault ?? 'stores data' };
 }
 
-/** Maximum difference in milliseconds between clocks that decide about leases: a lease must outlast it. */
-export const MAX_CLOCK_DIFFERENCE_MS = 3_000;
-
 /** @throws QueueServerError with the first failed check */
 export function requireAll(findings: readonly Finding[], name: string): void {
   const fault = findings.find(({ ok }) => !ok);

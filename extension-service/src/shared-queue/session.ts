@@ -6,22 +6,9 @@ import { claimFor } from './install.js';
 import type { StoredJobs } from './install.js';
 import type { JobBody } from './job-body.js';
 import type { OpenedServer } from './kind.js';
-import { MAX_CLOCK_DIFFERENCE_MS, QueueServerError } from './kind.js';
+import { QueueServerError } from './kind.js';
+import { LEASE_OPTIONS, LOCK_MS, MAX_CLOCK_DIFFERENCE_MS } from './lease.js';
 
-/** Milliseconds for which a replica's lease of a job lasts without a renewal. */
-export const LOCK_MS = 16_000;
-/**
- * BullMQ's options for leases, times in milliseconds. Other replicas take the jobs of a killed replica after at most
- * 24 s: its lease, and two checks.
- */
-export const LEASE_OPTIONS = {
-  lockDuration: LOCK_MS,
-  lockRenewTime: 4_000,
-  /** Between two checks for expired leases. */
-  stalledInterval: 4_000,
-  /** Maximum number of replicas that may crash during a job before it is given up. */
-  maxStalledCount: 8,
-} as const;
 /** Maximum events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;
 /**

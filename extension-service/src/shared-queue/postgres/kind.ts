@@ -12,7 +12,7 @@ import {
 } from '../kind.js';
 import type { QueueServerKind, ServerSettings } from '../kind.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
-import { findingsOf, rightsOf } from './server-checks.js';
+import { findingsOf, removeFutureTimes, rightsOf } from './server-checks.js';
 
 const DEFAULT_PORT = 5432;
 /** Maximum connections of one replica, in addition to those that wait for jobs. */
@@ -26,7 +26,12 @@ export const postgres: QueueServerKind = {
   nameOf,
   async open(settings) {
     const { createPostgresBackend } = await import('../bullmq.js');
-    requireAll(await connected(settings, findingsOf), nameOf(settings));
+    const findings = await connected(settings, async (client) => {
+      const found = await findingsOf(client);
+      if (found.every(({ ok }) => ok)) await removeFutureTimes(client, settings.prefix);
+      return found;
+    });
+    requireAll(findings, nameOf(settings));
     return {
       connection: { ...postgresOptions(settings), schema: settings.prefix, migrate: true },
       // The function accepts only PostgreSQL's options, and gets no others here.

@@ -1,8 +1,9 @@
 import type { Client } from 'pg';
 import { formatDuration } from '../../core/config/duration.js';
 import { messageOf } from '../../util/message-of.js';
-import { MAX_CLOCK_DIFFERENCE_MS, roleFinding } from '../kind.js';
+import { roleFinding } from '../kind.js';
 import type { Finding } from '../kind.js';
+import { LOCK_MS, MAX_CLOCK_DIFFERENCE_MS } from '../lease.js';
 
 /** The oldest supported version, as in `server_version_num` without the last four digits. */
 const OLDEST = 14;
@@ -59,6 +60,25 @@ function roleFault(isReplica: boolean, isReadOnly: boolean): string | undefined 
   return isReadOnly
     ? 'is read-only (default_transaction_read_only is on, as providers set it when the disk is full)'
     : undefined;
+}
+
+/**
+ * Removes what a replica stored while its clock was ahead: BullMQ's time of the last check for expired leases, before
+ * which no replica checks again, and leases that end later than any replica with a correct clock stores.
+ */
+export async function removeFutureTimes(client: Pick<Client, 'query'>, schema: string): Promise<void> {
+  const { rows } = await client.query<{ exists: boolean }>(
+    'SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL AS exists',
+    [`"${schema}".meta`, `"${schema}".job`],
+  );
+  if (rows[0]?.exists !== true) return;
+  const latest = '(extract(epoch FROM clock_timestamp()) * 1000)::bigint + $1';
+  await client.query(`DELETE FROM "${schema}".meta WHERE field = 'stalled-check' AND value::bigint > ${latest}`, [
+    MAX_CLOCK_DIFFERENCE_MS,
+  ]);
+  await client.query(`UPDATE "${schema}".job SET locked_until_ms = 0 WHERE locked_until_ms > ${latest}`, [
+    MAX_CLOCK_DIFFERENCE_MS + LOCK_MS,
+  ]);
 }
 
 /** Tries what the start of the service does, in a transaction that is rolled back. */

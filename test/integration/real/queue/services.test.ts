@@ -233,14 +233,17 @@ describe('three services with a queue in Redis', () => {
     }
   });
 
-  it('continue when Redis is unavailable, remain ready, and report it', async () => {
+  it.each([
+    ['is killed', () => redis.kill()],
+    ['hangs', () => redis.hang()],
+  ])('continue when Redis %s, remain ready, and report it', async (_, end) => {
     const [one] = await Promise.all([start('a'), start('b')]);
     await until('both are connected', async () =>
       (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_up')))).every(
         (up) => up === 1,
       ),
     );
-    await redis.kill();
+    await end();
     loadImage(source, 'late', buildImage(), '1');
     cluster.collection('/api/v1/pods').put(smallPod('late', `${source.host}/late:1`, 'team-a'));
     await until('it is copied', () => isMirrored('late'));

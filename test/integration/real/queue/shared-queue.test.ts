@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { jobId, bodyOf } from '../../../../extension-service/src/shared-queue/job-body.js';
-import { LEASE_OPTIONS } from '../../../../extension-service/src/shared-queue/session.js';
+import { LEASE_OPTIONS } from '../../../../extension-service/src/shared-queue/lease.js';
 import { until } from '../../../fakes/until.js';
 import { OUTCOME, failure } from '../../../unit/mirror/queue-world.js';
 import { Replica, endAll, imageJob } from './replica.js';
