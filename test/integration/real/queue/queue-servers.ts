@@ -35,7 +35,10 @@ export const SERVERS = {
   postgres: async (): Promise<QueueServer> => {
     const server = await Postgres.start();
     const { folder } = server;
-    const at = (schema: string): object => ({ host: folder, user: 'postgres', database: 'postgres', schema });
+    const at = (schema: string): object => ({
+      ...{ host: folder, user: 'postgres', database: 'postgres' },
+      ...{ schema, migrate: true },
+    });
     const backend = createPostgresBackend as unknown as BackendFactory;
     return {
       url: `postgres://postgres@socket/postgres?host=${folder}`,
