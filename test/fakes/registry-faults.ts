@@ -44,6 +44,8 @@ export type FaultAction =
    * does.
    */
   | { readonly type: 'refuse'; readonly status: number; readonly body?: string }
+  /** Responds without an error while the request body still arrives. The rest is not read, and the connection stays. */
+  | { readonly type: 'early'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   /** Resets the connection after this many bytes of the request body. The registry keeps these bytes. */
   | { readonly type: 'cut-body'; readonly after: number }
   /** Compresses the response although the client did not ask for it, as some proxies do. */
@@ -134,6 +136,9 @@ export async function replaceAnswer(
       response.end(fault.body ?? '<html><head><title>413 Request Entity Too Large</title></head></html>', () =>
         request.socket.destroy(),
       );
+      return true;
+    case 'early':
+      response.writeHead(fault.status, { 'content-length': 0, ...fault.headers }).end();
       return true;
     case 'hang':
       if (fault.after !== undefined) return false;

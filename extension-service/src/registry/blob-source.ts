@@ -92,6 +92,11 @@ export class BlobSource {
     return this.#from.host;
   }
 
+  /** Number of bytes that were handed to requests. Only if it is the size, the blob was verified. */
+  get sent(): number {
+    return this.#cursor;
+  }
+
   /** Writes the bytes from the end of the last request or `rewind` up to `until`. One request at a time. */
   body(until: number): BodyWriter {
     return (request) => {
@@ -120,6 +125,8 @@ export class BlobSource {
 
   /** The target has only the bytes before `offset`: continues from there, and reads again what is not in memory. */
   async rewind(offset: number): Promise<void> {
+    // A request that was answered before its end gets no more bytes.
+    this.#request = undefined;
     if (offset === this.#cursor || offset >= this.#kept.start) {
       this.#cursor = offset;
       return;

@@ -8,7 +8,7 @@ import { repositoryPath } from './paths.js';
 import { invalid, refusePage } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { withRetry } from './transport/retry.js';
-import { pull, push, type Scope, type SessionAnswer, type SessionRequest } from './transport/session.js';
+import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
 import type { UploaderOptions, UploadOptions } from './upload-options.js';
 import {
@@ -56,8 +56,7 @@ export class BlobUploader {
       const begun = await this.#begin(repository, descriptor, kept ?? { open, session: undefined }, from, options);
       if (begun === undefined) return 'mounted';
       from = undefined;
-      await this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
-      return 'uploaded';
+      return this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
     }).catch((error: unknown) => {
       throw error instanceof RetriesExhaustedError ? error.cause : error;
     });
@@ -113,7 +112,7 @@ export class BlobUploader {
   async probePush(repository: string, context: RequestContext = {}): Promise<void> {
     // Bypasses the hooks of a push: a check must not create anything.
     const probe = new BlobUploader({ ...this.#options, createRepository: () => Promise.resolve(false) });
-    const session = await probe.#postUpload(repository, '', push(repository), context);
+    const session = await probe.#postUpload(repository, undefined, context);
     if (session !== undefined) await this.#cancelUpload(repository, session, context);
   }
 
@@ -127,32 +126,35 @@ export class BlobUploader {
     from: string | undefined,
     context: RequestContext,
   ): Promise<UploadSession | undefined> {
-    if (from === undefined) return this.#postUpload(repository, '', push(repository), context);
-    const query = `?mount=${encodeURIComponent(digest)}&from=${encodeURIComponent(from)}`;
+    if (from === undefined) return this.#postUpload(repository, undefined, context);
     try {
-      return await this.#postUpload(repository, query, [...push(repository), ...pull(from)], context);
+      return await this.#postUpload(repository, { digest, from }, context);
     } catch (error) {
       // Token servers may reject the whole token if the other repository is not readable.
       if (!(error instanceof RegistryError) || !NO_MOUNT.has(error.kind)) throw error;
-      return this.#postUpload(repository, '', push(repository), context);
+      return this.#postUpload(repository, undefined, context);
     }
   }
 
   async #postUpload(
     repository: string,
-    query: string,
-    scopes: readonly Scope[],
+    mount: { readonly digest: string; readonly from: string } | undefined,
     context: RequestContext | undefined,
   ): Promise<UploadSession | undefined> {
+    const query =
+      mount === undefined ? '' : `?mount=${encodeURIComponent(mount.digest)}&from=${encodeURIComponent(mount.from)}`;
     return this.#retried(context, async () => {
       const { response, asked } = await sendPush(this.#options, repository, 'start-upload', context, {
         method: 'POST',
         target: `${repositoryPath(this.#options.session.host, repository, 'blobs', 'uploads')}/${query}`,
-        scopes,
-        accept: query === '' ? [202] : [201, 202],
+        scopes: [...push(repository), ...(mount === undefined ? [] : pull(mount.from))],
+        accept: mount === undefined ? [202] : [201, 202],
       });
       discard(response);
-      return response.statusCode === 201 ? undefined : beginSession(response, asked);
+      if (mount === undefined || response.statusCode !== 201) return beginSession(response, asked);
+      const mounted = statedDigest(response, asked);
+      if (mounted !== undefined && !canBeDigest(mounted, mount.digest)) throw invalid(asked, `mounted ${mounted}`);
+      return undefined;
     });
   }
 
@@ -162,7 +164,7 @@ export class BlobUploader {
     descriptor: Descriptor,
     source: BlobSource,
     options: UploadOptions,
-  ): Promise<void> {
+  ): Promise<'mounted' | 'uploaded'> {
     const { uploadChunk } = this.#options;
     const chunk = uploadChunk === undefined ? descriptor.size : Math.max(uploadChunk, session.minimumChunk);
     const isChunked = descriptor.size > chunk;
@@ -170,7 +172,7 @@ export class BlobUploader {
       const location = isChunked
         ? await this.#sendChunks(repository, session, descriptor, chunk, source, options)
         : session.location;
-      await this.#finishUpload(repository, location, descriptor, isChunked ? undefined : source, options);
+      return await this.#finishUpload(repository, location, descriptor, isChunked ? undefined : source, options);
     } catch (error) {
       source.close();
       await this.#cancelUpload(repository, session, options);
@@ -187,13 +189,14 @@ export class BlobUploader {
     }
   }
 
+  /** @returns `mounted` for a blob that the registry had, so that it answered before it got all bytes */
   async #finishUpload(
     repository: string,
     location: URL,
     { digest, size }: Descriptor,
     source: BlobSource | undefined,
     options: UploadOptions,
-  ): Promise<void> {
+  ): Promise<'mounted' | 'uploaded'> {
     const length = source === undefined ? 0 : size;
     const { response, asked } = await this.#send(options, {
       method: 'PUT',
@@ -208,6 +211,11 @@ export class BlobUploader {
     discard(response);
     const stored = statedDigest(response, asked);
     if (stored !== undefined && !canBeDigest(stored, digest)) throw invalid(asked, `stored ${stored}`);
+    if (source === undefined || source.sent === size) return 'uploaded';
+    const { sent } = source;
+    source.close();
+    if (await this.#options.hasBlob(repository, digest, options)) return 'mounted';
+    throw invalid(asked, `accepted the upload after ${sent} of ${size} bytes, and does not have the blob`);
   }
 
   /**
@@ -246,8 +254,9 @@ export class BlobUploader {
         discard(response);
         location = locationOf(response, asked) ?? location;
         const received = receivedBytes(response) ?? end;
-        if (received <= sent || received > end)
-          throw invalid(asked, `received ${received} of ${end} bytes of the upload`);
+        // The answer may come before the end of the chunk.
+        if (received <= sent || received > source.sent)
+          throw invalid(asked, `received ${received} of ${source.sent} bytes of the upload`);
         if (received < end) await source.rewind(received);
         sent = received;
         fruitlessAttempts = 0;

@@ -44,6 +44,8 @@ export function decodedBody(
   }
   let stream: Readable = response;
   for (const decode of decoders) stream = decode?.(stream) ?? stream;
+  // A decoder that is closed before it has read anything, or ends before the body, does not close the body.
+  stream.once('close', () => response.destroy());
   return { stream, coded: true };
 }
 

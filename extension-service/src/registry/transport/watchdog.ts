@@ -58,8 +58,10 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
   };
   const end = (error: TimeoutError): void => {
     clearInterval(timer);
-    if (response === undefined) fail(error);
-    else response.destroy(error);
+    if (response === undefined) return fail(error);
+    response.destroy(error);
+    // A body that has ended does not close the connection, whose peer may not read the rest of the request.
+    request.destroy(error);
   };
   const step = Math.max(
     5,
