@@ -59,9 +59,9 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
   const end = (error: TimeoutError): void => {
     clearInterval(timer);
     if (response === undefined) return fail(error);
-    response.destroy(error);
-    // A body that has ended does not close the connection, whose peer may not read the rest of the request.
-    request.destroy(error);
+    // After the end of a body, only the request still holds the connection: its peer may not read the rest of it.
+    if (response.readableEnded) request.destroy(error);
+    else response.destroy(error);
   };
   const step = Math.max(
     5,
