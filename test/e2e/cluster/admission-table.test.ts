@@ -185,7 +185,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     );
   }, 120_000);
 
-  it('reports missing rights and stops swapping when its rights are removed', async () => {
+  it('reports missing rights, and swaps new images once it has the rights again', async () => {
     const image = await world.push();
     await world.grant(WATCHING);
     expectOk(await create(containers(image)), 'create the Pod');

@@ -118,6 +118,24 @@ describe('the images of the table', () => {
     expect(dues).toEqual([0, 5_000, 10_000, 15_000, 20_000, 25_000, 60_000, 65_000]);
   });
 
+  it('are left as they are by a pass for another reason that comes before the next write is due', () => {
+    const { images } = started();
+    for (let index = 0; index < 6; index += 1) {
+      images.present(job(`nginx:${index}`));
+      expect(images.tablesFor(config).recent.size).toBe(index + 1);
+      images.recordWrites(2);
+      vi.advanceTimersByTime(5_000);
+    }
+    images.present(job('nginx:new'));
+    // The leader looks at its policies 30 s after the last write.
+    expect(images.tablesFor(config).recent.size).toBe(6);
+    images.recordWrites(0);
+    vi.advanceTimersByTime(25_000);
+    expect(images.tablesFor(config).recent.size).toBe(6);
+    // Another configuration is never late.
+    expect(images.tablesFor({ ...config, logLevel: 'debug' }).recent.size).toBe(7);
+  });
+
   it('are omitted, and counted once in the log, when a table has no room for them or cannot quote them', () => {
     const { images, log, reports } = started();
     const long = 'x'.repeat(120);

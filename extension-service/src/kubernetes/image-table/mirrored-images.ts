@@ -145,7 +145,13 @@ export class MirroredImages {
     if (known !== undefined) known.seen = this.now();
   }
 
-  /** The tables to write now, for the current configuration. */
+  /** The tables for a pass over the policies: without new changes while it is too early for another write. */
+  tablesFor(config: Config): ImageTables {
+    const isDue = this.pace.pause(this.objectsDue(), this.now()) <= 0;
+    return this.tables === undefined || config !== this.config || isDue ? this.render(config) : this.tables;
+  }
+
+  /** The tables with every change so far, for the current configuration. */
   render(config: Config): ImageTables {
     this.isRead = true;
     if (config !== this.config) this.follow(config);

@@ -111,7 +111,7 @@ export class ManagedPolicies implements LeaderTask {
       }
     };
     const wanted = await attempt(async () => {
-      const tables = images !== undefined && usesImageTable(current) ? { tables: images.render(current) } : {};
+      const tables = images !== undefined && usesImageTable(current) ? { tables: images.tablesFor(current) } : {};
       return wantedPolicies(current, { namespace, caBundle: await caBundle(current), ...tables });
     });
     if (wanted === undefined) return problems;
