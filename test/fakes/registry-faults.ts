@@ -57,8 +57,8 @@ export type FaultAction =
       readonly type: 'header';
       readonly name: string;
       readonly value: string;
-      /** Milliseconds before the response. */
-      readonly delay?: number;
+      /** Milliseconds before the response, or what it waits for. */
+      readonly delay?: number | Promise<void>;
       readonly onSent?: () => void;
     };
 
@@ -160,7 +160,7 @@ export async function replaceAnswer(
       await fault.until;
       return false;
     case 'header':
-      if (fault.delay !== undefined) await delay(fault.delay);
+      if (fault.delay !== undefined) await (typeof fault.delay === 'number' ? delay(fault.delay) : fault.delay);
       return false;
     default:
       return false;
