@@ -20,7 +20,10 @@ import type { TakenJob, Session } from './session.js';
 import { SharedQueue } from './shared-queue.js';
 import type { QueueReport, SharedQueueOptions } from './shared-queue.js';
 
-export interface SharedCopierOptions extends Pick<SharedQueueOptions, 'readSecretKey' | 'install' | 'log'> {
+export interface SharedCopierOptions extends Pick<
+  SharedQueueOptions,
+  'readSecretKey' | 'install' | 'log' | 'checkInterval'
+> {
   readonly config: Config;
   readonly rulesOf: (config: Config) => Rules;
   /** Makes copies with this replica's own credentials. */
@@ -120,9 +123,9 @@ export class SharedCopier implements Copier {
   private open(): void {
     const { config, options } = this;
     if (config.queue.type === 'memory') return;
-    const { readSecretKey, install, log } = options;
+    const { readSecretKey, install, log, checkInterval } = options;
     const queue = new SharedQueue({
-      ...{ readSecretKey, install, log },
+      ...{ readSecretKey, install, log, ...(checkInterval !== undefined && { checkInterval }) },
       config: config.queue,
       prefetch: this.prefetchLimit.current,
       processJob: (job) => this.processJob(job),

@@ -6,7 +6,8 @@ import { QUEUE_KINDS } from './kinds.js';
 import { LOCK_MS } from './lease.js';
 import { Session } from './session.js';
 import type { SessionOptions } from './session.js';
-import type { ServerSettings } from './kind.js';
+import { QueueServerError } from './kind.js';
+import type { QueueServerKind, ServerSettings } from './kind.js';
 import { readSettings } from './settings.js';
 import type { ReadSecretKey } from './settings.js';
 
@@ -21,6 +22,8 @@ export interface SharedQueueOptions extends Pick<SessionOptions, 'processJob' | 
   readonly readSecretKey: ReadSecretKey;
   /** The id of this install, and its title for messages. Rejects while the cluster does not provide them. */
   readonly install: () => Promise<SessionOptions['install']>;
+  /** Milliseconds between two checks whether the server is still fit. */
+  readonly checkInterval?: number;
   /** Called each time that the report changes. */
   readonly onReport: (report: QueueReport) => void;
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', message: string) => void;
@@ -30,6 +33,7 @@ const HEARTBEAT_MS = 4_000;
 /** Milliseconds without an answer after which the server counts as lost: by then every lease has expired. */
 const SERVER_LOST_AFTER_MS = LOCK_MS;
 const RETRY_MS = 5_000;
+const CHECK_INTERVAL_MS = 60_000;
 const REPEATED_LINE_MS = 60_000;
 
 /** Keeps a connection to the queue server, and reconnects when it is lost. */
@@ -114,6 +118,10 @@ export class SharedQueue {
         if (this.lines.shouldLog(message)) log('debug', `queue server: ${message}`);
       },
     });
+    const stopChecks = this.checkRegularly(kind, settings, (message) => {
+      fault ??= message;
+      ended.abort();
+    });
     try {
       this.session = session;
       this.endFirstTry?.();
@@ -132,9 +140,26 @@ export class SharedQueue {
       }
       return fault;
     } finally {
+      stopChecks();
       this.session = undefined;
       await session.close();
     }
+  }
+
+  /** A server can become unfit later: its settings are changed, it becomes a replica, or a clock drifts. */
+  private checkRegularly(
+    kind: QueueServerKind,
+    settings: ServerSettings,
+    onFault: (message: string) => void,
+  ): () => void {
+    const check = (): void => {
+      kind.open(settings).catch((error: unknown) => {
+        // The heartbeat notices a server that does not answer, and new credentials matter only to new connections.
+        if (error instanceof QueueServerError && error.state === 'failed') onFault(error.message);
+      });
+    };
+    const timer = setInterval(check, this.options.checkInterval ?? CHECK_INTERVAL_MS).unref();
+    return () => clearInterval(timer);
   }
 
   private report(report: QueueReport): void {

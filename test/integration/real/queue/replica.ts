@@ -22,6 +22,8 @@ export interface ReplicaOptions {
   readonly concurrency?: number;
   readonly install?: string;
   readonly isShown?: boolean;
+  /** Milliseconds between two checks whether the server is still fit. */
+  readonly checkInterval?: number;
 }
 
 /** Copies that an abort ends, like real copies. */
@@ -44,12 +46,13 @@ export class Replica {
   readonly #config: Config;
 
   constructor(queue: Partial<QueueConfig> & Pick<QueueConfig, 'type'>, options: ReplicaOptions = {}) {
-    const { concurrency = 4, install = 'this install', isShown = false } = options;
+    const { concurrency = 4, install = 'this install', isShown = false, checkInterval } = options;
     const base = configOf();
     const mirror = { ...base.mirror, concurrency, perSource: concurrency };
     this.#config = { ...base, mirror, queue: { ...base.queue, ...queue } };
     this.#copier = new SharedCopier({
       config: this.#config,
+      ...(checkInterval !== undefined && { checkInterval }),
       rulesOf: (config) => compileRules(config, namingTarget),
       copier: this.held,
       isShown: () => Promise.resolve(isShown),

@@ -131,6 +131,25 @@ describe('Redis', () => {
     }
   });
 
+  it('is left when its eviction policy is changed, and used again when that is undone', async () => {
+    const changed = await RedisServer.start({ maxmemory: '100mb' });
+    const replica = new Replica({ type: 'redis', url: changed.url }, { checkInterval: 500 });
+    const setPolicy = (policy: string) => changed.ask((client) => client.config('SET', 'maxmemory-policy', policy));
+    try {
+      await replica.connected();
+      await setPolicy('allkeys-lru');
+      await until('the server is left', () => replica.report?.isUp === false);
+      expect(replica.log.join('\n')).toContain('deletes keys when its memory is full (maxmemory-policy allkeys-lru)');
+      expect(await endAll([replica], replica.ask(imageJob('meanwhile')))).toBe(OUTCOME.digest);
+      await setPolicy('noeviction');
+      await replica.connected();
+      expect(await endAll([replica], replica.ask(imageJob('after')))).toBe(OUTCOME.digest);
+    } finally {
+      await replica.drain();
+      await changed.stop();
+    }
+  });
+
   it('is reconnected when a file has changed, but not by other reloads', async () => {
     const rotated = await RedisServer.start({ requirepass: PASSWORD });
     const connections = (): Promise<string> =>
