@@ -62,6 +62,8 @@ export class ClusterSide implements ClusterPart {
   private images: MirroredImages | undefined;
   /** With `source.accessCheck`: decides which images reach `images`. */
   private publicImages: PublicImages | undefined;
+  /** Names in targets that gc is about to delete. Until it has ended, a lookup may still find them. */
+  private readonly withdrawn = new Set<string>();
   private recorder: EventRecorder | undefined;
   private cluster: ClusterAccess | undefined;
   private leads = false;
@@ -252,9 +254,13 @@ export class ClusterSide implements ClusterPart {
         log,
         ...(garbageTimes !== undefined && { times: garbageTimes }),
         report: (results) => emit({ kind: 'garbage', results }),
-        collect: (beforeDelete, signal) => garbage.collect(this.current.config, beforeDelete, signal),
+        collect: (beforeDelete, signal) =>
+          garbage.collect(this.current.config, beforeDelete, signal).finally(() => this.withdrawn.clear()),
         withdraw: async (names, signal) => {
-          for (const text of names) this.missing({ reference: { text } });
+          for (const text of names) {
+            this.withdrawn.add(text);
+            this.missing({ reference: { text } });
+          }
           if (usesImageTable(this.current.config)) await this.images?.untilApplied(signal);
         },
       }),
@@ -264,7 +270,7 @@ export class ClusterSide implements ClusterPart {
   /** @param digest of the image in the target */
   private present(job: MirrorJob, digest: string): void {
     const { config } = this.current;
-    if (!usesImageTable(config)) return;
+    if (!usesImageTable(config) || this.withdrawn.has(job.reference.text)) return;
     if (config.source.accessCheck === 'none') this.images?.present(job);
     else this.publicImages?.present(job, digest);
   }

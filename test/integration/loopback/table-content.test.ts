@@ -105,6 +105,7 @@ it("removes an image from the API server's table five seconds before it is delet
   loadImage(target, APP, used, 'used-tag');
   const pods = cluster.collection('/api/v1/pods');
   pods.put(smallPod('web', 'docker.io/library/app:used-tag', 'team-a'));
+  pods.put(smallPod('new', 'docker.io/library/app:new-tag', 'team-a'));
   const last = smallPod('old', 'docker.io/library/app:left-tag', 'team-a');
   pods.put(last);
   const before = startSide(configured({}));
@@ -123,7 +124,15 @@ it("removes an image from the API server's table five seconds before it is delet
     expect(isInTable('left-tag')).toBe(true);
     expect(deletions()).toEqual([]);
     putUsageRecord(target, 'west', { now, uses: new Map([['mirror/docker.io/library/other:1', now]]) });
+    await until('the image left the table', () => !isInTable('left-tag'));
+    // Before the deletion, a new Pod needs the image, and a lookup still finds it.
+    pods.put(last);
+    await until('the leader sees the Pod', () => leader.side.shows(jobOf(leader.config, 'left-tag')) === true);
+    const found = { ok: true, upToDate: true, digest: unused.digest } as const;
+    leader.side.copied({ job: jobOf(leader.config, 'left-tag'), result: found });
     await until('the report', () => leader.log.some((line) => line.includes('deleted 1 images from target default')));
+    await fillTable(leader, ['new-tag'], used.digest);
+    expect(isInTable('left-tag')).toBe(false);
   } finally {
     await leader.stop();
   }
