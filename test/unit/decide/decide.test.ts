@@ -171,6 +171,14 @@ describe('image volumes', () => {
     expect(decisions.map(short)).toEqual(decisions.map(() => 'existing-container'));
   });
 
+  it('do not make a new ephemeral container of the same name an old one', () => {
+    const debugged = podOf({ volumes, ephemeralContainers: [{ name: 'app', image: 'busybox' }] });
+    const decisions = decide(rulesOf(), input(debugged, { operation: 'UPDATE', oldPod: both }));
+    expect(decisions.filter(({ container }) => container.list === 'ephemeralContainers').map(short)).toEqual([
+      'mirror.test/docker.io/library/busybox:latest',
+    ]);
+  });
+
   it.each([
     ['app', ['opted-out', modelImage]],
     ['volumes/app', ['mirror.test/docker.io/library/nginx:latest', 'opted-out']],

@@ -53,9 +53,19 @@ describe('additions to a swapped Pod', () => {
     ],
     ['nothing of text that is not a map', '[1]', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
     ['nothing of text that is not JSON', '{{ request }}', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
+    ['nothing of text with a template', '{"first":"{{ x }}"}', '{"app":"nginx","volumes/app":"quay.io/m/l:3"}'],
   ])('keep %s', (_, annotation, expected) => {
     const pod = podOf({}, { annotations: { [ORIGINAL_IMAGES_KEY]: annotation } });
     expect(additions(pod).originalImages).toBe(expected);
+  });
+
+  it('leave out a name that is empty or contains a template', () => {
+    const containers = [
+      { name: '{{ x }}', image: 'a' },
+      { name: '', image: 'b' },
+      { name: 'c', image: 'c' },
+    ];
+    expect(additions(podOf({ containers, volumes: [] })).originalImages).toBe('{"c":"c"}');
   });
 
   it('leave the annotation out when it would be too long', () => {
