@@ -41,7 +41,7 @@ export class RedisServer {
   }
 
   /** One Sentinel, which is enough for a quorum here. It watches a primary on loopback. */
-  static async sentinel(name: string, primaryPort: number): Promise<RedisServer> {
+  static async sentinel(name: string, primaryPort: number, password?: string): Promise<RedisServer> {
     const program = debianTool('redis-server');
     if (program === undefined) throw new Error('redis-server is required');
     const port = await freePort();
@@ -54,6 +54,7 @@ export class RedisServer {
       `sentinel monitor ${name} 127.0.0.1 ${primaryPort} 1`,
       `sentinel down-after-milliseconds ${name} 1000`,
       `sentinel failover-timeout ${name} 5000`,
+      ...(password === undefined ? [] : [`requirepass ${password}`]),
     ];
     await writeFile(file, `${lines.join('\n')}\n`);
     const args = [file, '--sentinel'];
@@ -62,7 +63,7 @@ export class RedisServer {
       folder,
       spawn(program, args, { stdio: 'ignore' }),
       [program, ...args],
-      undefined,
+      password,
     );
     await server.answers();
     return server;

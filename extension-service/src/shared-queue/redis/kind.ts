@@ -93,7 +93,11 @@ function sentinelAddress(text: string): { host: string; port: number } {
   return { host: withoutBrackets(text.slice(0, colon)), port: Number(text.slice(colon + 1)) };
 }
 
+/** The start of ioredis's message when no Sentinel names the primary; the last Sentinel's error follows. */
+const SENTINELS_FAILED = 'All sentinels are unreachable';
+
 function hint(message: string): string {
+  if (message.includes(SENTINELS_FAILED)) return sentinelHint(message);
   if (/WRONGPASS|invalid password/.test(message)) {
     return LOGIN_ADVICE;
   }
@@ -108,4 +112,15 @@ function hint(message: string): string {
     return `it closed the connection (${message}); does the port belong to Redis, and does it expect TLS (rediss://)?`;
   }
   return message;
+}
+
+function sentinelHint(message: string): string {
+  if (/WRONGPASS|invalid password/.test(message)) {
+    return 'the Sentinels do not accept the password; check queue.sentinelPasswordFile';
+  }
+  if (message.includes('NOAUTH')) return 'the Sentinels require a password; set queue.sentinelPasswordFile';
+  if (message.includes('No such master')) {
+    return 'the Sentinels know no primary with this name; the host of queue.url must be the name in sentinel monitor';
+  }
+  return /certificate|self.signed|unable to (?:get|verify)/i.test(message) ? certificateAdvice(message) : message;
 }

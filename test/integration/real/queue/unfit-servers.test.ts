@@ -227,6 +227,27 @@ describe('Redis', () => {
     }
   });
 
+  it('is found through a Sentinel with a password of its own, and refused with a message without it', async () => {
+    const sentinel = await RedisServer.sentinel('mirror-queue', server.port, PASSWORD);
+    const sentinels = [`127.0.0.1:${sentinel.port}`];
+    const queue = { type: 'redis', url: 'redis://mirror-queue', passwordFile: file('password'), sentinels } as const;
+    try {
+      await accepts({ ...queue, sentinelPasswordFile: file('password'), prefix: 'sentinel' });
+      expect(await refusal(queue)).toContain('the Sentinels require a password; set queue.sentinelPasswordFile');
+      expect(await refusal({ ...queue, sentinelPasswordFile: file('wrong') })).toContain(
+        'the Sentinels do not accept the password; check queue.sentinelPasswordFile',
+      );
+      expect(
+        await refusal({ ...queue, passwordFile: file('wrong'), sentinelPasswordFile: file('password') }),
+      ).toContain('not accepted; check queue.passwordFile');
+      expect(await refusal({ ...queue, url: 'redis://other-name', sentinelPasswordFile: file('password') })).toContain(
+        'the Sentinels know no primary with this name',
+      );
+    } finally {
+      await sentinel.stop();
+    }
+  });
+
   it('is found through its Sentinel, also after a failover', async () => {
     const primary = await RedisServer.start();
     const standby = await RedisServer.start({ replicaof: `127.0.0.1 ${primary.port}` });
