@@ -62,6 +62,8 @@ describe('a target with paths', () => {
     expect(find('harbor.example.com:5000/team/app')).toBeUndefined();
     expect(isMirrorName(oci, parseReference('harbor.example.com:5000/docker-hub/library/nginx'))).toBe(true);
     expect(isMirrorName(oci, parseReference('harbor.example.com:5000/team/app'))).toBe(false);
+    for (const other of ['docker-hub-private/x', 'a/quay2/x', 'docker-hub'])
+      expect(isMirrorName(oci, parseReference(`harbor.example.com:5000/${other}`))).toBe(false);
   });
 
   it('reads back only its own names', () => {
