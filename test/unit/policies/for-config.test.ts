@@ -133,6 +133,35 @@ describe('policies with pods.pullSecret and pods.annotate', () => {
   });
 
   it.each<readonly [EngineName]>([['kyverno'], ['kyverno-clusterpolicy'], ['webhook']])(
+    'of %s refuse a name that no Secret can have',
+    (engine) => {
+      for (const pullSecret of ['Login', "a'b", 'a"b', '{{ x }}', '', 'a'.repeat(254)])
+        expect(() => textOf(engine, { pods: { pullSecret, annotate: false } })).toThrow(/^pods\.pullSecret: /);
+    },
+  );
+
+  it.each<readonly [EngineName]>([['kyverno'], ['kyverno-clusterpolicy'], ['webhook'], ['gatekeeper']])(
+    'of %s belong to another configuration after each change of a key that they depend on',
+    (engine) => {
+      const { source } = configOf();
+      const configs: Partial<Config>[] = [
+        {},
+        { source: { ...source, operators: [{ apiGroup: 'example.com', kind: 'Database' }] } },
+        { source: { ...source, volumes: false } },
+        ...(engine === 'gatekeeper'
+          ? []
+          : [
+              { pods: { annotate: true } },
+              { pods: { pullSecret: 'one', annotate: false } },
+              { pods: { pullSecret: 'two', annotate: false } },
+            ]),
+      ];
+      const hashes = configs.map((config) => /config-hash":"(\w+)"/.exec(textOf(engine, config))?.[1]);
+      expect(new Set(hashes).size).toBe(configs.length);
+    },
+  );
+
+  it.each<readonly [EngineName]>([['kyverno'], ['kyverno-clusterpolicy'], ['webhook']])(
     'of %s contain no additions when neither is set',
     (engine) => {
       expect(textOf(engine, {})).not.toMatch(/imagePullSecrets|original-images|additions/);
