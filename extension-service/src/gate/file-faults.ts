@@ -16,6 +16,9 @@ export function caCertificatesFault(pem: string): string | undefined {
   }
 }
 
+/** Keys that only agree on secrets. */
+const EXCHANGE_KEYS: ReadonlySet<string> = new Set(['dh', 'x25519', 'x448']);
+
 /**
  * Why a text is not a public key in PEM. A parser would accept the public half of a private key, which does not belong
  * here.
@@ -23,9 +26,13 @@ export function caCertificatesFault(pem: string): string | undefined {
 export function publicKeyFault(pem: string): string | undefined {
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) return 'holds a private key, which does not belong here';
   try {
-    if (!pem.includes('-----BEGIN PUBLIC KEY-----')) return 'holds no public key';
-    createPublicKey(pem);
-    return undefined;
+    const keys = pem.split('-----BEGIN PUBLIC KEY-----').length - 1;
+    if (keys === 0) return 'holds no public key';
+    // A parser would read the first and ignore the others.
+    if (keys > 1) return `holds ${keys} public keys, and each needs a file of its own`;
+    const { asymmetricKeyType = '' } = createPublicKey(pem);
+    if (!EXCHANGE_KEYS.has(asymmetricKeyType)) return undefined;
+    return `holds a key of type ${asymmetricKeyType}, which cannot verify signatures`;
   } catch {
     return 'holds a public key that cannot be read';
   }

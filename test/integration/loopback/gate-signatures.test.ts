@@ -283,6 +283,11 @@ describe('attestations of a gate', () => {
 describe('the files of a gate', () => {
   const cli = useCli();
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const publicPem = (type: 'ed25519' | 'x25519'): string => {
+    // TypeScript has a separate overload for each type.
+    const { publicKey } = type === 'ed25519' ? generateKeyPairSync(type) : generateKeyPairSync(type);
+    return publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  };
 
   it.each<readonly [string, () => Promise<object>, RegExp]>([
     [
@@ -303,6 +308,21 @@ describe('the files of a gate', () => {
         keys: [await file('broken.pub', '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n')],
       }),
       /broken\.pub holds a public key that cannot be read: expected/,
+    ],
+    [
+      'several keys in one file',
+      async () => ({ keys: [await file('two.pub', [publicPem('ed25519'), publicPem('ed25519')].join(''))] }),
+      /two\.pub holds 2 public keys, and each needs a file of its own: expected/,
+    ],
+    [
+      'a key that cannot verify signatures',
+      async () => ({ keys: [await file('exchange.pub', publicPem('x25519'))] }),
+      /exchange\.pub holds a key of type x25519, which cannot verify signatures: expected/,
+    ],
+    [
+      'a certificate in place of a key',
+      async () => ({ keys: [await file('certificate.pub', cli.certificates.ca)] }),
+      /certificate\.pub holds no public key: expected/,
     ],
     [
       'a trusted root that is missing',
