@@ -209,15 +209,25 @@ export class FakeSigstore {
   }
 }
 
+/** A user's own key, and the digest with which it signs; null for Ed25519, which signs the bytes themselves. */
+export interface OwnKey {
+  readonly pair: { readonly privateKey: KeyObject; readonly publicKey: KeyObject };
+  readonly hash: string | null;
+}
+
 /** Signs a bundle with a user's own key, as cosign does without a log. @returns the bundle and the public key, PEM */
-export function keyBundle(digest: string, predicateType = COSIGN_SIGNATURE): { bundle: string; publicKey: string } {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+export function keyBundle(
+  digest: string,
+  predicateType = COSIGN_SIGNATURE,
+  { pair, hash }: OwnKey = { pair: generateKeyPairSync('ec', { namedCurve: 'P-256' }), hash: 'sha256' },
+): { bundle: string; publicKey: string } {
+  const { privateKey, publicKey } = pair;
   const [algorithm = '', hex = ''] = digest.split(':');
   const _type = 'https://in-toto.io/Statement/v1';
   const statement = { _type, subject: [{ digest: { [algorithm]: hex } }], predicateType, predicate: {} };
   const payload = Buffer.from(JSON.stringify(statement));
   const payloadType = 'application/vnd.in-toto+json';
-  const sig = sign('sha256', preAuthEncoding(payloadType, payload), privateKey).toString('base64');
+  const sig = sign(hash, preAuthEncoding(payloadType, payload), privateKey).toString('base64');
   const bundle = JSON.stringify({
     mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
     verificationMaterial: { publicKey: { hint: 'hint' } },

@@ -7,6 +7,7 @@ import { oneLine } from '../core/image/quote.js';
 import { messageOf } from '../util/message-of.js';
 import { candidatesOf } from './candidates.js';
 import type { Candidate, SignedImage } from './candidates.js';
+import { preAuthEncoding, withDigestsOfKey } from './signature-content.js';
 import { Trust } from './trust.js';
 
 /** The result for one candidate: a claim of a trusted signer, or why it does not count. */
@@ -66,13 +67,18 @@ export class SignatureCheck {
       if (content.$case === 'messageSignature' && candidate.artifact === undefined) {
         return { refusal: 'it signs bytes and not a statement about an image' };
       }
-      entity = toSignedEntity(bundle, candidate.artifact);
+      const read = toSignedEntity(bundle, candidate.artifact);
+      entity = { ...read, signature: withDigestsOfKey(read.signature, signedBytes(content, candidate)) };
     } catch (error) {
       return { refusal: `it cannot be read: ${messageOf(error)}` };
     }
     const refusal = await this.trust.refusal(entity);
     return refusal === undefined ? checkedOf(claimOf(content, candidate, digest)) : { refusal };
   }
+}
+
+function signedBytes({ dsseEnvelope }: Content, { artifact = Buffer.alloc(0) }: Candidate): Buffer {
+  return dsseEnvelope === undefined ? artifact : preAuthEncoding(dsseEnvelope.payloadType, dsseEnvelope.payload);
 }
 
 interface Content {

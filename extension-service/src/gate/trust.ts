@@ -40,7 +40,9 @@ export class Trust {
       const trust: TrustMaterial = { ...NOTHING, publicKey: () => ({ publicKey: key, validFor: () => true }) };
       if (refusalOf(() => new Verifier(trust, NO_THRESHOLDS).verify(alone)) === undefined) return undefined;
     }
-    return `no key of gate.verify.keys verifies it (${this.keys.map(({ file }) => file).join(', ')})`;
+    const files = this.keys.map(({ file }) => file).join(', ');
+    const hasEdwards = this.keys.some(({ key }) => key.asymmetricKeyType === 'ed25519');
+    return `no key of gate.verify.keys verifies it (${files}${hasEdwards ? `; ${NO_PREHASH}` : ''})`;
   }
 
   /** A certificate is valid for minutes: a log or a timestamp service of the trusted root proves when it was used. */
@@ -77,6 +79,9 @@ export class Trust {
   }
 }
 
+/** Node.js has no Ed25519ph. */
+const NO_PREHASH =
+  'cosign 3 signs with Ed25519ph if the key is Ed25519, which cannot be verified here: use an ECDSA key';
 const NOTHING = { certificateAuthorities: [], timestampAuthorities: [], tlogs: [], ctlogs: [] };
 const NO_THRESHOLDS: VerifierOptions = { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 };
 

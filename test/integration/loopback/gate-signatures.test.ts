@@ -15,6 +15,7 @@ import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import type { BuiltManifest } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { FakeSigstore, keyBundle } from '../../fakes/sigstore.js';
+import type { OwnKey } from '../../fakes/sigstore.js';
 import { useCli } from './cli.js';
 import { plainRegistry } from './world.js';
 
@@ -53,6 +54,8 @@ async function file(name: string, text: string): Promise<string> {
   await writeFile(path, text);
   return path;
 }
+
+const curve = (namedCurve: string): OwnKey['pair'] => generateKeyPairSync('ec', { namedCurve });
 
 const top = (): BuiltManifest => {
   const manifest = image.manifests.at(-1);
@@ -218,6 +221,23 @@ describe('a signature of a key', () => {
     attach(bundle);
     await world({ keys: [await file('key.pub', publicKey)] }).copy();
     expect(inTarget()).toBe(image.digest);
+  });
+
+  it.each<readonly [string, OwnKey, 'accepted' | 'denied']>([
+    ['P-384 and SHA-384, as of cosign 3', { pair: curve('P-384'), hash: 'sha384' }, 'accepted'],
+    ['P-384 and SHA-256, as of older versions', { pair: curve('P-384'), hash: 'sha256' }, 'accepted'],
+    ['P-521 and SHA-512', { pair: curve('P-521'), hash: 'sha512' }, 'accepted'],
+    ['RSA and SHA-256', { pair: generateKeyPairSync('rsa', { modulusLength: 2_048 }), hash: 'sha256' }, 'accepted'],
+    ['Ed25519', { pair: generateKeyPairSync('ed25519'), hash: null }, 'accepted'],
+    ['P-256 and SHA-1', { pair: curve('P-256'), hash: 'sha1' }, 'denied'],
+    ['P-384 and SHA-1', { pair: curve('P-384'), hash: 'sha1' }, 'denied'],
+  ])('with %s gives a decision by its digest', async (name, own, expected) => {
+    const { bundle, publicKey } = keyBundle(image.digest, undefined, own);
+    attach(bundle);
+    const { copy, refused } = world({ keys: [await file(`${name}.pub`, publicKey)] });
+    if (expected === 'accepted') await copy();
+    else expect((await refused()).gate).toMatchObject({ check: 'verify', verdict: 'denied' });
+    expect(inTarget()).toBe(expected === 'accepted' ? image.digest : undefined);
   });
 
   it('of another key is denied for an hour and then checked again', async () => {

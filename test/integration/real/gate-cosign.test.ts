@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,29 +58,58 @@ async function mirror(repository: string, verify: object): Promise<{ state: stri
 }
 
 describe.skipIf(!available)('cosign', () => {
-  it.each([
-    ['bundles', 'true'],
-    ['tags', 'false'],
-  ])('signs and attests with a key, as %s: its own key is accepted, another is not', async (form, newFormat) => {
-    const repository = `app-${form}`;
-    loadImage(source, repository, image, '1');
-    const reference = `${source.host}/${repository}@${image.digest}`;
-    const offline = ['--use-signing-config=false', '--tlog-upload=false', `--new-bundle-format=${newFormat}`];
-    const signing = ['--key', 'cosign.key', '--yes', '--allow-http-registry', ...offline];
-    const own = { keys: ['cosign.pub'] };
-    expect(await mirror(repository, own)).toMatchObject({ state: 'held' });
+  it.each(['bundles', 'tags'] as const)(
+    'signs and attests with a key, as %s: its own key is accepted, another is not',
+    async (form) => {
+      const repository = `app-${form}`;
+      loadImage(source, repository, image, '1');
+      const reference = `${source.host}/${repository}@${image.digest}`;
+      const signing = ['--key', 'cosign.key', '--yes', '--allow-http-registry', ...offline(form)];
+      const own = { keys: ['cosign.pub'] };
+      expect(await mirror(repository, own)).toMatchObject({ state: 'held' });
 
-    await cosign('sign', ...signing, reference);
-    expect(await mirror(repository, { keys: ['other.pub'] })).toMatchObject({
-      state: 'denied',
-      detail: expect.stringContaining('no key of gate.verify.keys verifies it (other.pub)') as unknown,
-    });
-    expect(await mirror(repository, { ...own, attestations: [SCAN] })).toMatchObject({ state: 'held' });
-    expect(await mirror(repository, own)).toMatchObject({ state: 'mirrored' });
+      await cosign('sign', ...signing, reference);
+      expect(await mirror(repository, { keys: ['other.pub'] })).toMatchObject({
+        state: 'denied',
+        detail: expect.stringContaining('no key of gate.verify.keys verifies it (other.pub)') as unknown,
+      });
+      expect(await mirror(repository, { ...own, attestations: [SCAN] })).toMatchObject({ state: 'held' });
+      expect(await mirror(repository, own)).toMatchObject({ state: 'mirrored' });
 
-    target.deleteManifest(`mirror/${source.host.replace(':', '_')}/${repository}`, '1');
-    target.deleteManifest(`mirror/${source.host.replace(':', '_')}/${repository}`, image.digest);
-    await cosign('attest', ...signing, '--predicate', 'predicate.json', '--type', SCAN, reference);
-    expect(await mirror(repository, { ...own, attestations: [SCAN] })).toMatchObject({ state: 'mirrored' });
+      target.deleteManifest(`mirror/${source.host.replace(':', '_')}/${repository}`, '1');
+      target.deleteManifest(`mirror/${source.host.replace(':', '_')}/${repository}`, image.digest);
+      await cosign('attest', ...signing, '--predicate', 'predicate.json', '--type', SCAN, reference);
+      expect(await mirror(repository, { ...own, attestations: [SCAN] })).toMatchObject({ state: 'mirrored' });
+    },
+  );
+
+  it.each(
+    (['rsa', 'p-384', 'ed25519'] as const).flatMap((kind) =>
+      (['bundles', 'tags'] as const).map((form) => [kind, form] as const),
+    ),
+  )('signs with an imported key of type %s, as %s, and the gate accepts it or says why not', async (kind, form) => {
+    const reason = expect.stringContaining('Ed25519ph if the key is Ed25519, which cannot be verified here') as unknown;
+    const expected = kind === 'ed25519' ? { state: 'denied', detail: reason } : { state: 'mirrored' };
+    const name = `${kind}-${form}`;
+    await writeFile(join(folder, `${name}.pem`), privatePem(kind));
+    await cosign('import-key-pair', '--key', `${name}.pem`, '--output-key-prefix', name);
+    loadImage(source, name, image, '1');
+    const signing = ['--key', `${name}.key`, '--yes', '--allow-http-registry', ...offline(form)];
+    await cosign('sign', ...signing, `${source.host}/${name}@${image.digest}`);
+    expect(await mirror(name, { keys: ['other.pub'] })).toMatchObject({ state: 'denied' });
+    expect(await mirror(name, { keys: [`${name}.pub`] })).toMatchObject(expected);
   });
 });
+
+function offline(form: 'bundles' | 'tags'): readonly string[] {
+  return ['--use-signing-config=false', '--tlog-upload=false', `--new-bundle-format=${form === 'bundles'}`];
+}
+
+function privatePem(kind: 'rsa' | 'p-384' | 'ed25519'): string {
+  const pair = {
+    rsa: () => generateKeyPairSync('rsa', { modulusLength: 2_048 }),
+    'p-384': () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+    ed25519: () => generateKeyPairSync('ed25519'),
+  }[kind]();
+  return pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
