@@ -13,6 +13,7 @@ import { abortReason, onAbort, untilAborted } from './abort.js';
 import { readEarlyAnswer } from './early-answer.js';
 import { NO_ADDED_CAS, type AddedCas } from './added-cas.js';
 import type { AddressPolicy } from './host-guard.js';
+import { LenientOrigins } from './lenient-origins.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
 import { READ_BUFFERS } from './read-buffers.js';
 import { RequestSlots, type ConnectionUse } from './request-slots.js';
@@ -58,6 +59,7 @@ export class RefusedAddressError extends Error {
 /** A request whose body is not sent yet, and the peer of its connection. */
 interface OpenedConnection {
   readonly outgoing: ClientRequest;
+  readonly isLenient: boolean;
   readonly agent: http.Agent;
   readonly host: string;
   readonly port: number;
@@ -85,6 +87,7 @@ export class Http {
   readonly #timeouts: Timeouts;
   readonly #agents = new Map<string, http.Agent>();
   readonly #slots: RequestSlots;
+  readonly #lenient = new LenientOrigins();
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -109,10 +112,13 @@ export class Http {
         // A request that never had a socket emits no event.
         free();
         if (opened === undefined) throw error;
-        const { outgoing, agent, host, port } = opened;
+        const { outgoing, isLenient, agent, host, port } = opened;
+        const isUnderstoodNow = !isLenient && this.#lenient.add(request.url, error);
         // A streamed body cannot be sent twice.
         const isOver = stale >= MAX_STALE_CONNECTIONS || typeof request.body === 'function';
-        if (isOver || request.signal?.aborted === true || !hitClosedConnection(outgoing, error)) throw error;
+        if (isOver || request.signal?.aborted === true) throw error;
+        if (isUnderstoodNow) continue;
+        if (!hitClosedConnection(outgoing, error)) throw error;
         endIdleConnections(agent, host, port);
       }
     }
@@ -137,6 +143,8 @@ export class Http {
     else if (request.body === undefined && request.method !== 'GET' && request.method !== 'HEAD') {
       headers['content-length'] = '0';
     }
+    const isLenient = this.#lenient.has(url);
+    if (isLenient) headers['connection'] = 'close';
     const agent = this.#agent(request, proxy);
     const peer = viaProxy ? { host: hostname(proxy), port: effectivePort(proxy) } : { host, port };
     const options: https.RequestOptions = {
@@ -145,11 +153,12 @@ export class Http {
       path: viaProxy ? `${url.protocol}//${url.host}${url.pathname}${url.search}` : `${url.pathname}${url.search}`,
       headers,
       maxHeaderSize: MAX_HEADER_BYTES,
+      insecureHTTPParser: isLenient,
       agent,
       ...(proxy === undefined && { lookup: guardedLookup(this.#options.resolve ?? resolveBySystem, policy, port) }),
     };
     const overTls = viaProxy ? proxy.protocol === 'https:' : secure;
-    return { outgoing: (overTls ? https : http).request(options), agent, ...peer };
+    return { outgoing: (overTls ? https : http).request(options), isLenient, agent, ...peer };
   }
 
   async #answer(outgoing: ClientRequest, request: HttpRequest): Promise<IncomingMessage> {
