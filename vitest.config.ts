@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /**
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
- * integration: real registries, emulators of the clouds.  e2e: real engines.  matrix, fuzz and soak: by hand.
+ * integration: real registries, emulators of the clouds, a network namespace.  e2e: real engines.  matrix, fuzz and soak: by hand.
  *
  * The first loads our modules once per worker (`isolate: false`): its tests leave nothing behind in their process.
  */
@@ -50,7 +50,7 @@ export default defineConfig({
           name: 'integration',
           chaiConfig,
           setupFiles: cpu,
-          include: ['test/integration/{real,emulators}/**/*.test.ts'],
+          include: ['test/integration/{real,emulators,attack}/**/*.test.ts'],
           globalSetup: [folder, build],
           testTimeout: 600_000,
           hookTimeout: 1_800_000,

@@ -13,7 +13,7 @@ import { sha256 } from './registry-content.js';
  * Intentional faults of the registry; everything else is correct. H2, H5 and H11 have no switch here because they do
  * not involve a registry: callers are in loopback/callers.test.ts (H2: pull secrets of unauthenticated requests; H5:
  * names that are not Kubernetes names; H11: bodies that do not end). H7 and H8 are in
- * loopback/attack/attack-addresses.test.ts, H15 in loopback/private-images.test.ts, and H19 in integration/real/chart.
+ * integration/attack/attack-addresses.test.ts, H15 in loopback/private-images.test.ts, and H19 in integration/real/chart.
  */
 export type Attack =
   /** H1: the tag's digest is a path to another repository. */

@@ -292,11 +292,8 @@ describe('auth.kyverno.token', () => {
     expect(api.reviews).toHaveLength(1);
     expect(await rows()).toEqual([]);
   });
-});
 
-describe('auth.kyverno.token without TokenReviews', () => {
-  useService({ auth: { kyverno: { token: true } } });
-
+  // The last case: the API server keeps refusing.
   it('answers 503 while the API server does not review tokens', async () => {
     api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
     const reply = await kyverno(bearer(token));
@@ -309,21 +306,7 @@ describe('auth.kyverno.token without TokenReviews', () => {
 describe('auth.kyverno.tokenRequired: false', () => {
   useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
 
-  it("trusts the holder of Kyverno's token and closes no route", async () => {
-    api.putToken(token, ACCOUNT, AUDIENCE);
-    expect((await kyverno(bearer(token))).status).toBe(200);
-    expect(await stateOf()).toBe('done');
-    expect((await send('/webhook', webhookBody())).status).toBe(200);
-    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
-      1,
-    );
-    expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
-  });
-});
-
-describe('auth.kyverno.tokenRequired: false before any secret is read', () => {
-  useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
-
+  // The first cases: the service has not read a secret yet.
   it.each([
     ['no token', undefined, () => ({})],
     ['an unknown token', undefined, () => bearer(token)],
@@ -334,11 +317,19 @@ describe('auth.kyverno.tokenRequired: false before any secret is read', () => {
     expect(await stateOf()).toBe('failed');
     expect(readSecrets()).toEqual([]);
   });
-});
 
-describe('auth.kyverno.tokenRequired: false without TokenReviews', () => {
-  useService({ auth: { kyverno: { token: true, tokenRequired: false } } });
+  it("trusts the holder of Kyverno's token and closes no route", async () => {
+    api.putToken(token, ACCOUNT, AUDIENCE);
+    expect((await kyverno(bearer(token))).status).toBe(200);
+    expect(await stateOf()).toBe('done');
+    expect((await send('/webhook', webhookBody())).status).toBe(200);
+    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
+      1,
+    );
+    expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
+  });
 
+  // The last case: the API server keeps refusing.
   it('answers while the API server does not review tokens, which is asked once and logged once', async () => {
     api.refuse('/apis/authentication.k8s.io/v1/tokenreviews', 403);
     for (const word of ['token-a', 'token-b', 'token-c']) expect((await kyverno(bearer(word))).status).toBe(200);

@@ -1,12 +1,12 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { copyImage } from '../../../../extension-service/src/registry/copy.js';
-import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
-import { RegistryFactory } from '../../../../extension-service/src/registry/factory.js';
-import { HostileRegistry, type Attack, type HostileOptions } from '../../../fakes/hostile-registry.js';
-import { buildImage, loadImage } from '../../../fakes/images.js';
-import { FakeRegistry, type FaultRule } from '../../../fakes/registry.js';
-import { until } from '../../../fakes/until.js';
+import { copyImage } from '../../../extension-service/src/registry/copy.js';
+import { RegistryError } from '../../../extension-service/src/registry/errors.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import { HostileRegistry, type Attack, type HostileOptions } from '../../fakes/hostile-registry.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import { FakeRegistry, type FaultRule } from '../../fakes/registry.js';
+import { until } from '../../fakes/until.js';
 
 /** Hostile registries with one fault each. The tests check the log and tags of the target. */
 

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { classifyAddress } from '../../../../extension-service/src/registry/transport/addresses.js';
-import { makeCertificates } from '../../../fakes/certificates.js';
+import { classifyAddress } from '../../../extension-service/src/registry/transport/addresses.js';
+import { makeCertificates } from '../../fakes/certificates.js';
 import { ADDRESS_CASES, type AddressCase } from './address-cases.js';
 import { PROXIES, ROUTES_TO_ADDRESS, type Report, type Visit } from './protocol.js';
 

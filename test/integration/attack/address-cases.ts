@@ -1,4 +1,4 @@
-import type { AddressClass } from '../../../../extension-service/src/registry/transport/addresses.js';
+import type { AddressClass } from '../../../extension-service/src/registry/transport/addresses.js';
 
 /** One address to which an attacker may want the service to connect. */
 export interface AddressCase {

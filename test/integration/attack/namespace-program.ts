@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { LookupAddress } from 'node:dns';
 import type { TLSSocket } from 'node:tls';
-import { anonymousKeychain } from '../../../../extension-service/src/credentials/keychain.js';
-import { RegistryError } from '../../../../extension-service/src/registry/errors.js';
-import { RegistryFactory } from '../../../../extension-service/src/registry/factory.js';
+import { anonymousKeychain } from '../../../extension-service/src/credentials/keychain.js';
+import { RegistryError } from '../../../extension-service/src/registry/errors.js';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { ADDRESS_CASES } from './address-cases.js';
 import { PROXIES, ROUTES_TO_ADDRESS, type Report, type Visit, type Way } from './protocol.js';
 
