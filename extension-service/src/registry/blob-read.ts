@@ -15,6 +15,8 @@ export interface BlobReadOptions {
   readonly target: string;
   readonly descriptor: Descriptor;
   readonly send: (request: SessionRequest) => Promise<SessionAnswer>;
+  /** The registry returns no usable parts: no request asks for one. */
+  readonly wholeOnly?: true;
   /** Sends a request with the client's retries. */
   readonly retried: <T>(attempt: () => Promise<T>) => Promise<T>;
 }
@@ -32,25 +34,28 @@ async function readFrom(
   etag: string | undefined,
   use: ConnectionUse,
 ): Promise<BlobStream> {
-  const { repository, target, descriptor, send, host } = options;
+  const { repository, target, descriptor, send, host, wholeOnly = false } = options;
+  const isWhole = from === 0 || wholeOnly;
   const range = { range: `bytes=${from}-`, ...(etag !== undefined && { 'if-range': etag }) };
   const { response, asked } = await send({
     method: 'GET',
     target,
-    headers: from === 0 ? {} : range,
+    headers: isWhole ? {} : range,
     use,
     scopes: pull(repository),
-    accept: from === 0 ? [200] : [200, 206, 416],
+    accept: isWhole ? [200] : [200, 206, 416],
   });
-  const skip = response.statusCode === 206 ? skippedBytes(header(response, 'content-range'), from, descriptor) : from;
-  const isPart = response.statusCode === 206;
+  const contentRange = header(response, 'content-range');
+  // Some caches answer 200 with a part of the blob.
+  const isPart = !isWhole && response.statusCode !== 416 && (response.statusCode === 206 || contentRange !== undefined);
+  const skip = isPart ? skippedBytes(contentRange, from, descriptor) : from;
   // A Range of a compressed body counts compressed bytes.
   const isUsable =
     skip !== undefined && response.statusCode !== 416 && !(isPart && 'content-encoding' in response.headers);
   if (!isUsable) {
     if (response.statusCode === 416) discard(response);
     else response.destroy();
-    return readFrom({ ...options, send: withoutRange(send) }, from, undefined, use);
+    return readFrom({ ...options, wholeOnly: true }, from, undefined, use);
   }
   const { stream, coded } = decodedBody(response, asked, isPart ? undefined : descriptor.size);
   const length = header(response, 'content-length');
@@ -69,7 +74,7 @@ async function readFrom(
     skip,
     whole: !isPart && isDelimited,
     resume: (at) => {
-      const again = coded ? { ...options, send: withoutRange(send) } : options;
+      const again = coded ? { ...options, wholeOnly: true as const } : options;
       return options.retried(() => readFrom(again, at, coded ? undefined : strong, 'resume'));
     },
   };
@@ -82,10 +87,6 @@ function skippedBytes(contentRange: string | undefined, from: number, { size }: 
   if (start === undefined || end === undefined || total === undefined) return undefined;
   if ((total !== '*' && Number(total) !== size) || Number(start) > from || Number(end) < from) return undefined;
   return from - Number(start);
-}
-
-function withoutRange(send: BlobReadOptions['send']): BlobReadOptions['send'] {
-  return (request) => send({ ...request, headers: {}, accept: [200] });
 }
 
 function wrongLength(
