@@ -180,11 +180,17 @@ describe('Redis', () => {
     }
   });
 
-  it('is refused while foreign keys exist in place of the jobs', async () => {
-    await server.ask((client) => client.set('garbage:copies:wait', 'not a list'));
-    const queue = { type: 'redis', url: server.url, passwordFile: file('password'), prefix: 'garbage' } as const;
-    expect(await refusal(queue)).toMatch(/WRONGTYPE/);
-    expect(await server.ask((client) => client.get('garbage:copies:wait'))).toBe('not a list');
+  it.each([
+    ['the jobs', 'wait'],
+    ['the events', 'events'],
+  ])('is refused while a foreign key exists in place of %s', async (_, name) => {
+    const key = `garbage_${name}:copies:${name}`;
+    await server.ask((client) => client.set(key, 'foreign'));
+    const prefix = `garbage_${name}`;
+    expect(await refusal({ type: 'redis', url: server.url, passwordFile: file('password'), prefix })).toMatch(
+      /WRONGTYPE/,
+    );
+    expect(await server.ask((client) => client.get(key))).toBe('foreign');
   });
 
   it('copies jobs that a full server does not store, and reports why', async () => {
@@ -408,6 +414,26 @@ describe('PostgreSQL', () => {
       expect(new Set(replica.held.names)).toEqual(new Set(['before', 'first', 'meanwhile', 'after']));
     } finally {
       await query(repairs).catch(() => undefined);
+      await replica.drain();
+    }
+  });
+
+  it('does not lose a job that the server refuses although it answers', async () => {
+    const replica = new Replica({ type: 'postgres', url: url(), prefix: 'partly' });
+    try {
+      await replica.connected();
+      await server.query(
+        `CREATE FUNCTION partly.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`,
+      );
+      await server.query(
+        `CREATE TRIGGER refuse BEFORE INSERT ON partly.job
+          FOR EACH ROW WHEN (NEW.queue = 'copies') EXECUTE FUNCTION partly.refuse()`,
+      );
+      const asked = replica.ask(imageJob('app'));
+      await until('the copy begins', () => replica.held.names.includes('app'));
+      expect(await endAll([replica], asked)).toBe(OUTCOME.digest);
+      expect(replica.log.join('\n')).toContain('the queue server does not store copies: refused');
+    } finally {
       await replica.drain();
     }
   });
