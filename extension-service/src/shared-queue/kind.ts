@@ -1,4 +1,5 @@
 import type { BackendFactory } from 'bullmq';
+import { inTime } from './in-time.js';
 
 /** The address of a queue server, with its secrets. They are read again for each connection and never logged. */
 export interface ServerSettings {
@@ -68,7 +69,7 @@ export class QueueServerError extends Error {
 }
 
 const UNREACHABLE =
-  /ECONN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|timeout|All sentinels|closed the connection/i;
+  /ECONN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|timeout|no answer|All sentinels|closed the connection/i;
 const REFUSED =
   /WRONGPASS|NOAUTH|NOPERM|password|certificate|self.signed|unable to (?:get|verify)|pg_hba|permission denied/i;
 
@@ -114,5 +115,12 @@ export function certificateAdvice(message: string): string {
   return `its certificate is not accepted (${message}); set queue.caFile to the CA certificates`;
 }
 
-/** Milliseconds until a server that does not answer counts as unreachable. */
+/** Milliseconds until a server that accepts no connection counts as unreachable. */
 export const CONNECT_TIMEOUT_MS = 5_000;
+/** The same for one that accepts connections, and answers too late or never. */
+const PROBE_TIMEOUT_MS = 10_000;
+
+/** Connects and asks. @throws Error for a server that does not answer in time; the caller closes the connection */
+export function answeredInTime<T>(work: Promise<T>): Promise<T> {
+  return inTime(work, PROBE_TIMEOUT_MS, () => new Error(`no answer within ${PROBE_TIMEOUT_MS / 1_000} s`));
+}

@@ -2,6 +2,7 @@ import type { BackendFactory } from 'bullmq';
 import type { Client } from 'pg';
 import { messageOf } from '../../util/message-of.js';
 import {
+  answeredInTime,
   certificateAdvice,
   CONNECT_TIMEOUT_MS,
   LOGIN_ADVICE,
@@ -56,8 +57,7 @@ async function connected<T>(settings: ServerSettings, ask: (client: Client) => P
   const probe = new PostgresClient(postgresOptions(settings));
   probe.on('error', () => undefined);
   try {
-    await probe.connect();
-    return await ask(probe);
+    return await answeredInTime(probe.connect().then(() => ask(probe)));
   } catch (error) {
     const message = messageOf(error);
     throw connectError(nameOf(settings), message, hint(message));

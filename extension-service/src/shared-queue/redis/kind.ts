@@ -1,6 +1,7 @@
 import type { RedisOptions } from 'ioredis';
 import { messageOf } from '../../util/message-of.js';
 import {
+  answeredInTime,
   certificateAdvice,
   CONNECT_TIMEOUT_MS,
   LOGIN_ADVICE,
@@ -51,8 +52,8 @@ async function connected(settings: ServerSettings): Promise<{ findings: readonly
   let last: unknown;
   probe.on('error', (error) => (last = error));
   try {
-    await probe.connect();
-    const findings = findingsOf(infoOf(await probe.info()));
+    const info = await answeredInTime(probe.connect().then(() => probe.info()));
+    const findings = findingsOf(infoOf(info));
     return { findings, server: { connection: options, prefix: settings.prefix, backend: createRedisBackend } };
   } catch (error) {
     const message = messageOf(last ?? error);

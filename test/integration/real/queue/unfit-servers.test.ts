@@ -1,5 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { QueueConfig } from '../../../../extension-service/src/core/config/model.js';
@@ -54,6 +56,42 @@ beforeAll(async () => {
   await Promise.all(Object.entries(files).map(([name, text]) => writeFile(file(name), text)));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe.each([
+  ['redis', (port: number) => `redis://127.0.0.1:${port}`],
+  ['postgres', (port: number) => `postgres://user@127.0.0.1:${port}/db`],
+] as const)('a server of type %s that accepts connections and never answers', (type, urlOf) => {
+  const connections = new Set<Socket>();
+  let silent: Server;
+  let url = '';
+
+  beforeAll(async () => {
+    silent = createServer((socket) => {
+      connections.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => connections.delete(socket));
+      socket.resume();
+    });
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    url = urlOf((silent.address() as AddressInfo).port);
+  });
+  afterAll(() => {
+    for (const socket of connections) socket.destroy();
+    silent.close();
+  });
+
+  it('is refused with a message, the replica copies alone, and no connection is left', async () => {
+    expect(await refusal({ type, url })).toMatch(/127\.0\.0\.1:\d+: .*(?:no answer|timeout)/);
+    await until('the connections are closed', () => connections.size === 0);
+  });
+
+  it('does not keep a replica from ending', async () => {
+    const replica = new Replica({ type, url });
+    await until('it connects', () => connections.size > 0);
+    await replica.drain();
+    await until('the connections are closed', () => connections.size === 0);
+  });
+});
 
 describe('Redis', () => {
   let server: RedisServer;
