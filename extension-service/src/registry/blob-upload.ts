@@ -48,8 +48,9 @@ export class BlobUploader {
     const { retry, retryTools } = this.#options;
     // Opening and starting have their own retries: only failures in between are repeated here.
     const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
+    const { throttledAttempts = attempts } = descriptor.size <= MAX_CHEAP_BYTES ? retry : {};
     let from = options.from;
-    return withRetry({ ...retry, attempts, throttledAttempts: attempts }, retryTools, options.signal, async () => {
+    return withRetry({ ...retry, attempts, throttledAttempts }, retryTools, options.signal, async () => {
       const kept =
         from === undefined ? await trySinglePost(this.#options, repository, descriptor, open, options) : undefined;
       if (kept === 'stored') return 'uploaded';
@@ -338,6 +339,8 @@ function starvedUploadError(error: RegistryError, host: string): RegistryError {
 }
 
 const UPLOAD_ATTEMPTS = 4;
+/** Blobs up to this size are sent as often as other throttled requests; each try reads the source again. */
+const MAX_CHEAP_BYTES = 16 * 1024 * 1024;
 
 /** Sent bytes of a chunked upload to keep: the amount that the sockets of both ends hold when a connection ends. */
 const KEPT_BYTES = 12 * 1024 * 1024;

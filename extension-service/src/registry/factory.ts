@@ -105,9 +105,10 @@ export class RegistryFactory {
       hidesFromAnonymous,
       ...(this.#onRequest && { onRequest: this.#onRequest }),
     });
+    const { retry: given } = this.#options;
     // Under a quota that others share, a rejection lasts for seconds and is not a failure.
-    const throttling = push.pacer === undefined ? {} : { throttledAttempts: PACED_ATTEMPTS };
-    const retry = { ...DEFAULT_RETRY, ...throttling, ...this.#options.retry };
+    const throttledAttempts = push.pacer === undefined ? given?.attempts : PACED_ATTEMPTS;
+    const retry = { ...DEFAULT_RETRY, ...(throttledAttempts !== undefined && { throttledAttempts }), ...given };
     const retryTools = this.#options.retryTools ?? DEFAULT_RETRY_TOOLS;
     const { uploadChunk } = endpoint;
     return new RegistryClient({

@@ -31,6 +31,10 @@ function limit(registry: FakeRegistry, method: string, path: RegExp, perSecond: 
 it.each([
   ['a source that limits reads of blobs', 'source', 'GET', /\/blobs\//],
   ['a target that limits uploads', 'target', 'POST', /\/blobs\/uploads/],
+  ['a source that limits HEAD of manifests', 'source', 'HEAD', /\/manifests\//],
+  ['a source that limits reads of manifests', 'source', 'GET', /\/manifests\//],
+  ['a target that limits manifests', 'target', 'PUT', /\/manifests\//],
+  ['a target that limits the bodies of uploads', 'target', 'PUT', /\/blobs\/uploads/],
 ] as const)('copies of %s adapt to its rate limit without a failure', async (_, end, method, path) => {
   const { source, target, copy } = await pair({ retry: { baseDelay: 100, maxDelay: 1_000 } });
   const refused = limit(end === 'source' ? source : target, method, path, 40);

@@ -39,7 +39,7 @@ export async function pair(
     same?: boolean;
     anonymous?: boolean;
     uploadChunk?: number;
-    retry?: { readonly baseDelay: number; readonly maxDelay: number };
+    retry?: { readonly baseDelay: number; readonly maxDelay: number; readonly attempts?: number };
   } = {},
 ): Promise<Pair> {
   const source = await start(options.source);

@@ -205,7 +205,7 @@ describe('a source without the referrers API', () => {
   );
 
   it.each([429, 500, 503])('is not assumed when it answers %s, because signatures may exist', async (status) => {
-    const { source, target, copy } = await pair();
+    const { source, target, copy } = await pair({ retry: { attempts: 2, baseDelay: 1, maxDelay: 5 } });
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
     source.fault({ path: '/referrers/', action: { type: 'status', status } });

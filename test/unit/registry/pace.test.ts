@@ -7,6 +7,7 @@ import {
   raisedPace,
   type Pace,
 } from '../../../extension-service/src/registry/transport/pace.js';
+import type { RegistryAction } from '../../../extension-service/src/registry/request-log.js';
 
 describe('the request rate for a registry', () => {
   it.each([
@@ -76,6 +77,35 @@ describe('a gate', () => {
     await expect(aborted).rejects.toThrow('over');
     holder('none');
     (await next)('none');
+  });
+});
+
+describe('the pace of one kind of request', () => {
+  const throttled = (gates: PaceGates, host: string, action: RegistryAction): Promise<unknown> =>
+    gates.run(host, action, undefined, () => Promise.resolve({ statusCode: 429 }));
+  /** How many of three requests are sent at once. */
+  async function sentAtOnce(gates: PaceGates, host: string, action: RegistryAction): Promise<number> {
+    let sent = 0;
+    for (let n = 0; n < 3; n += 1) {
+      void gates.run(host, action, undefined, () => new Promise<object>(() => (sent += 1)));
+    }
+    await settled();
+    return sent;
+  }
+
+  it.each<RegistryAction>([
+    'get-blob',
+    'start-upload',
+    'send-upload',
+    'put-manifest',
+    'head-manifest',
+    'list-referrers',
+  ])('(%s) is lowered at the registry that rejects it, and nowhere else', async (action) => {
+    const gates = new PaceGates(clock());
+    await throttled(gates, 'quay.io', action);
+    expect(await sentAtOnce(gates, 'quay.io', action)).toBe(1);
+    expect(await sentAtOnce(gates, 'ghcr.io', action)).toBe(3);
+    expect(await sentAtOnce(gates, 'quay.io', 'get-manifest')).toBe(3);
   });
 });
 

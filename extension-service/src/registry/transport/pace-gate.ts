@@ -47,11 +47,6 @@ export class PaceGate {
     };
   }
 
-  /** Records a rejection of a request that did not wait here. */
-  recordThrottled(startedAt: number): void {
-    this.#pace = loweredPace(this.#pace, this.#inFlight + 1, startedAt, this.now());
-  }
-
   /** Allows at most this many requests in flight, and at least one. */
   limitTo(share: number): void {
     this.#share = Math.max(1, share);
@@ -106,14 +101,16 @@ export class PaceGates {
     private readonly replicas: () => number = () => 1,
   ) {}
 
-  /** Sends one request at the registry's pace. Bodies of uploads do not wait, because their source is already open. */
+  /**
+   * Sends one request at the registry's pace. The body of an upload may wait while its source is open: if the source ends
+   * the connection meanwhile, the rest is requested.
+   */
   async run<T extends PacedResponse>(
     host: string,
     action: RegistryAction,
     signal: AbortSignal | undefined,
     send: () => Promise<T>,
   ): Promise<T> {
-    if (action === 'send-upload') return this.#sendUnpaced(host, send);
     const leave = await this.#gate(host, action).waitForTurn(signal);
     try {
       const response = await send();
@@ -133,14 +130,6 @@ export class PaceGates {
   #budget(host: string, response: PacedResponse): void {
     const remaining = remainingOf(response);
     if (remaining !== undefined) this.#gate(host, 'get-manifest').limitTo(Math.floor(remaining / this.replicas()));
-  }
-
-  async #sendUnpaced<T extends PacedResponse>(host: string, send: () => Promise<T>): Promise<T> {
-    const startedAt = this.now();
-    const response = await send();
-    // Makes fewer uploads start.
-    if (response.statusCode === THROTTLED) this.#gate(host, 'start-upload').recordThrottled(startedAt);
-    return response;
   }
 
   #gate(host: string, action: RegistryAction): PaceGate {

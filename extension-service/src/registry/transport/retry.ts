@@ -4,7 +4,7 @@ import { sleep } from '../../util/sleep.js';
 export interface RetryPolicy {
   /** Maximum tries in total. */
   readonly attempts: number;
-  /** Maximum tries of throttled requests, if requests are paced: each rejection slows them down. @default attempts */
+  /** Maximum tries of throttled requests: each rejection slows the next ones down, see pace.ts. @default attempts */
   readonly throttledAttempts?: number;
   /**
    * Milliseconds before the second try, doubled for each further one; a random part of it is waited ("full jitter").
@@ -15,7 +15,14 @@ export interface RetryPolicy {
   readonly maxRetryAfter: number;
 }
 
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 4, baseDelay: 250, maxDelay: 5_000, maxRetryAfter: 10_000 };
+/** Throttled requests are tried for about ten seconds, in which the pace gates find most registries' rates. */
+export const DEFAULT_RETRY: RetryPolicy = {
+  attempts: 4,
+  throttledAttempts: 8,
+  baseDelay: 250,
+  maxDelay: 5_000,
+  maxRetryAfter: 10_000,
+};
 
 export interface RetryTools {
   /** From 0 to below 1. */
