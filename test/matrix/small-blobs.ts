@@ -49,7 +49,7 @@ async function logging(backend: string): Promise<{ readonly host: string; readon
 }
 
 export interface SmallBlobUploads {
-  /** Statuses of the single POSTs. */
+  /** Statuses of the single POSTs, without those that asked for a login. */
   readonly single: readonly number[];
   /** Number of uploads that a PUT ended. */
   readonly ended: number;
@@ -97,8 +97,12 @@ export async function copySmallBlobs(kind: RegistryKind): Promise<SmallBlobUploa
     const pull = ['pull', '--insecure', '--format', 'oci', `${target.host}/${repository}:1.0`, pulled];
     await run(crane, pull, { env: { ...process.env, DOCKER_CONFIG: folder } });
   }
-  const single = log.filter(({ method, url }) => method === 'POST' && url.includes('?digest='));
-  const ended = log.filter(({ method, url }) => method === 'PUT' && url.includes('/blobs/uploads/'));
+  const single = log.filter(
+    ({ method, url, status }) => method === 'POST' && url.includes('?digest=') && status !== 401,
+  );
+  const ended = log.filter(
+    ({ method, url, status }) => method === 'PUT' && url.includes('/blobs/uploads/') && status !== 401,
+  );
   return {
     single: single.map(({ status }) => status),
     ended: ended.length,

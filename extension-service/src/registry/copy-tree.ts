@@ -86,7 +86,7 @@ export class TreeCopy {
     // Each request of the copy listens to it.
     setMaxListeners(0, this.signal, this.#stop.signal);
     this.sourceContext = { signal: this.signal, onRequest: () => this.requests.source++ };
-    this.targetContext = { signal: this.signal, onRequest: () => this.requests.target++ };
+    this.targetContext = { signal: this.signal, onRequest: () => this.requests.target++, willPush: true };
     const { sourceContext, targetContext, signal } = this;
     this.#blobs = new BlobCopy({ ...options, ledger, signal, sourceContext, targetContext });
     this.missing = new MissingChildren(options.platforms ?? 'all');

@@ -76,6 +76,8 @@ export interface Keychain {
 export interface RequestContext {
   readonly signal?: AbortSignal;
   readonly onRequest?: () => void;
+  /** Whether the caller pushes to the repository as well, so that one token is enough for all of its requests. */
+  readonly willPush?: boolean;
   /** A request was sent with credentials: its result may be private. */
   readonly onCredentials?: () => void;
 }

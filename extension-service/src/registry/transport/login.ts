@@ -5,7 +5,7 @@ import type { RequestInfo } from './answers.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import { AcceptedCredentials } from './credential-attempts.js';
 import type { SessionRequest } from './request.js';
-import { furtherScopes, scopeTexts, type Scope } from './scopes.js';
+import { furtherScopes, push, scopeTexts, type Scope } from './scopes.js';
 import type { ChallengeOrigin } from './token-realm.js';
 import { basicAuthorization, type HeldToken, type TokenSource } from './tokens.js';
 
@@ -73,6 +73,8 @@ export class Login {
   readonly #challenges = new Map<string, KnownChallenge>();
   /** By the usual scopes. */
   readonly #scopes = new Map<string, readonly string[]>();
+  /** Repositories for which the token server has refused to allow pushes. */
+  readonly #pullOnly = new Map<string, true>();
 
   constructor(readonly options: LoginOptions) {}
 
@@ -140,9 +142,21 @@ export class Login {
     bearer: Challenge,
     scopes: readonly Scope[],
     credentials: Credentials | undefined,
-    { signal }: RequestContext,
+    { signal, willPush }: RequestContext,
   ): Promise<Authorization> {
     const usual = scopeTexts(scopes);
+    const repository = repositoryOfScopes(scopes);
+    const isPull = scopes.length === 1 && scopes[0]?.actions === 'pull' && !this.#scopes.has(usual.join(' '));
+    if (willPush === true && isPull && !this.#pullOnly.has(repository)) {
+      try {
+        const both = scopeTexts(push(repository));
+        const token = await this.options.tokens.get(bearer, origin, both, credentials, signal);
+        return { value: `Bearer ${token.value}`, token, scopes: both };
+      } catch (error) {
+        if (!(error instanceof RegistryError) || !LOGIN_FAILURES.has(error.kind)) throw error;
+        remember(this.#pullOnly, repository, true);
+      }
+    }
     const wanted = usual.length === 0 ? furtherScopes(scopeOf([bearer]), []) : usual;
     const asked = this.#scopes.get(usual.join(' ')) ?? wanted;
     const token = await this.options.tokens.get(bearer, origin, asked, credentials, signal);
