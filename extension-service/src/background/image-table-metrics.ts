@@ -10,3 +10,9 @@ export function showImageTable(metrics: Metrics, report: TableReport): void {
   metrics.tableLag.set(report.lag / 1_000);
   metrics.tableWritten.set(Date.now() / 1_000);
 }
+
+/** Another replica writes the table from now on, or none. */
+export function hideImageTable(metrics: Metrics): void {
+  const { tableEntries, tableCharacters, tableLeftOut, tableLag, tableWritten } = metrics;
+  for (const gauge of [tableEntries, tableCharacters, tableLeftOut, tableLag, tableWritten]) gauge.set(0);
+}

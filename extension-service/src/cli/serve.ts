@@ -24,11 +24,12 @@ import { flush } from '../telemetry/log.js';
 import { createMetrics } from '../telemetry/metrics.js';
 import { requestMetrics } from '../telemetry/registry-requests.js';
 import { showGarbage, showUsageWriters } from '../background/garbage-metrics.js';
-import { showImageTable } from '../background/image-table-metrics.js';
+import { hideImageTable, showImageTable } from '../background/image-table-metrics.js';
 import { EMPTY_WATCH_REPORT, showWatches } from '../background/watch-metrics.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, logger } from './context.js';
 import { CliError, EXIT } from './exit.js';
+import { usesImageTable } from '../kubernetes/image-table/uses-image-table.js';
 import { messageOf } from '../util/message-of.js';
 
 export interface ServeFlags extends ConfigFlags {
@@ -158,6 +159,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         if (event.role !== 'leader') {
           showGarbage(metrics, []);
           showUsageWriters(metrics, new Map());
+          hideImageTable(metrics);
         }
         service.clusterEvent(event);
         return;
@@ -210,6 +212,7 @@ export async function serve(context: CommandContext, flags: ServeFlags): Promise
         if (next.config.tls.mode !== loaded.config.tls.mode) log.warn('tls.mode: changing it requires a restart');
         if (startsWorkerEarly(next.config)) copier.warm();
         service.configure(next, await readClientRules(next.config.tls.clients));
+        if (!usesImageTable(next.config)) hideImageTable(metrics);
         ({ config } = next);
         metrics.configReloadSuccess.inc();
         for (const warning of next.warnings) log.warn(formatProblem(warning));
