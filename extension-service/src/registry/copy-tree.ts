@@ -185,8 +185,8 @@ export class TreeCopy {
         if (!isMissingContent(error)) throw error;
         this.#ledger.newRepositories.forget(client.host, target.repository);
         if (parsed.kind !== 'image') throw error;
-        await this.#sendAgain(parsed.blobs);
-        return put();
+        if (await this.#sendAgain(parsed.blobs, 'read')) return put();
+        return put().catch((again: unknown) => this.#putAfterSending(again, parsed.blobs, put));
       })
       .catch((error: unknown) => {
         throw this.#sparseIndexError(error);
@@ -195,6 +195,16 @@ export class TreeCopy {
     this.manifestsPushed++;
     this.#ledger.newRepositories.add(client.host, target.repository, manifest.digest);
     if (!answer.subjectKept && parsed.subject !== undefined) this.unlisted.add(parsed.subject, manifest, parsed);
+  }
+
+  /**
+   * Some registries return a blob, and still reject the manifest because they cannot find the blob (Artifactory, gardener/
+   * cc-utils#1761): all blobs are sent.
+   */
+  async #putAfterSending<T>(error: unknown, blobs: readonly Descriptor[], put: () => Promise<T>): Promise<T> {
+    if (!isMissingContent(error) || blobs.some(isForeign)) throw error;
+    await this.#sendAgain(blobs, 'send');
+    return put();
   }
 
   /**
@@ -370,19 +380,23 @@ export class TreeCopy {
   }
 
   /**
-   * The target reports missing blobs that it had, or that were sent: each is checked, and sent if the target does not
-   * return it.
+   * The target reports missing blobs that it had, or that were sent: with `read`, each is checked, and sent if the target
+   * does not return it.
+   *
+   * @returns whether any was sent
    */
-  async #sendAgain(descriptors: readonly Descriptor[]): Promise<void> {
+  async #sendAgain(descriptors: readonly Descriptor[], check: 'read' | 'send'): Promise<boolean> {
     const blobs = [
       ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
     ];
-    await this.#all(
+    const sent = await this.#all(
       blobs.map((blob) => async () => {
-        const { outcome } = await this.#copyBlob(blob, 'read');
+        const { outcome } = await this.#copyBlob(blob, check);
         if (outcome !== 'present') this.repaired.push(`blob ${blob.digest}, which the registry had lost`);
+        return outcome !== 'present';
       }),
     );
+    return sent.includes(true);
   }
 
   async #copyBlob(blob: Descriptor, check: BlobCheck): Promise<CopiedBlob> {

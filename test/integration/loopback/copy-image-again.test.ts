@@ -60,6 +60,31 @@ describe('copyImage of what the target has, in part or whole', () => {
     expect(writes(target)).toHaveLength(before);
   });
 
+  it.each([
+    ['rejects the manifest until every blob is sent', 2, 2],
+    ['rejects the manifest whatever is sent', Infinity, 2],
+  ])('sends the blobs that a target returns if it %s', async (_, needed, sent) => {
+    const { source, target, copy } = await pair();
+    const one = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 5_000 });
+    loadImage(source, 'library/app', one, 'v1');
+    for (const blob of one.blobs) target.putBlob('mirror/library/app', blob);
+    const uploads = (): number =>
+      target.accessLog.filter(({ path, bytesIn }) => path.includes('/blobs/uploads/') && bytesIn > 0).length;
+    const body = '{"errors":[{"code":"MANIFEST_INVALID","message":"Failed to copy blob"}]}';
+    target.fault({
+      method: 'PUT',
+      path: '/manifests/',
+      action: () => (uploads() < needed ? { type: 'status', status: 400, body } : { type: 'delay', milliseconds: 0 }),
+    });
+    const copied = await copy().then(
+      () => true,
+      () => false,
+    );
+    expect(copied).toBe(needed === 2);
+    expect(uploads()).toBe(sent);
+    expect(target.manifest('mirror/library/app', 'v1')?.digest).toBe(copied ? one.digest : undefined);
+  });
+
   it('puts the manifests again when forced', async () => {
     const { source, target, copy } = await pair();
     const image = buildImage();

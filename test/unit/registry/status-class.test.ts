@@ -52,6 +52,7 @@ describe('classOf', () => {
     // Content that is not visible in the registry yet.
     ['ECR', 404, 'PUT manifest', 'NOT_FOUND', 'Layers with digests sha256:1 do not exist', 'missing', undefined],
     ['a registry', 400, 'PUT manifest', 'MANIFEST_INVALID', 'blob unknown to registry', 'missing', undefined],
+    ['Artifactory', 400, 'PUT manifest', 'MANIFEST_INVALID', 'Failed to copy blob sha256:1', 'missing', undefined],
     ['a registry', 422, 'PUT manifest', '', 'config not found', 'missing', undefined],
     // Media types and methods that a registry does not support.
     ['a registry', 406, 'PUT manifest', '', '', 'unsupported', false],

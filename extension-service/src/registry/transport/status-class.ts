@@ -151,7 +151,7 @@ function immutableTag({ status, text, isManifestPut }: ResponseFacts): RefusalCl
 
 /** Texts of registries that have no error code for a manifest whose layers they do not see (yet). */
 export const MISSING_CONTENT =
-  /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)/i;
+  /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)|failed to (copy|find) (blob|layer)/i;
 
 /**
  * Content that a manifest refers to, or a repository, does not exist, regardless of the status (distribution 2.8
