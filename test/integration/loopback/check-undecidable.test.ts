@@ -205,6 +205,19 @@ describe('check --online', () => {
     expect(await rows(text)).toContainEqual(expect.objectContaining({ policy: WEBHOOK, isUnknown: true }));
   });
 
+  it.each(['', 'http://127.0.0.1:1/', 'not a URL'])(
+    'reports the address %j, which no webhook can have',
+    async (url) => {
+      const text = configuration(addressOf());
+      live = written(text).map((object) =>
+        object.kind === 'MutatingWebhookConfiguration'
+          ? { ...object, webhooks: object.webhooks.map((one) => ({ ...one, clientConfig: { url } })) }
+          : object,
+      );
+      expect(await webhookRow(text)).toBe(`bad does not call an https address: ${url}`);
+    },
+  );
+
   it('does not know whether the API server reaches an address that cannot be reached from here', async () => {
     const text = configuration('https://127.0.0.1:1');
     live = written(text);
