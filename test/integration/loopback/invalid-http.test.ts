@@ -98,6 +98,12 @@ describe('a registry whose responses have', () => {
     expect(Math.max(...[...requests.values()].slice(2))).toBe(1);
   });
 
+  it('bare line feeds is understood as throttled if a rate limiter sends it', async () => {
+    const lines = ['HTTP/1.1 429 Too Many Requests', 'Connection: close', 'Retry-After: 60', '', 'Too Many Requests.'];
+    const { client } = await registry(() => Buffer.from(lines.join('\n')));
+    await expect(client.getManifest('a', 'v1')).rejects.toMatchObject({ kind: 'throttled', retryAfter: 60_000 });
+  });
+
   it('two different lengths is refused', async () => {
     const { client } = await registry(withLength('\r\n', (body) => [`Content-Length: ${body.length + 1}`]));
     await expect(client.getManifest('a', 'v1')).rejects.toThrow(/HPE_UNEXPECTED_CONTENT_LENGTH/);
