@@ -70,6 +70,21 @@ describe('public images', () => {
     expect(asked).toHaveLength(3);
   });
 
+  it('are not asked about for ever when nothing uses them and the source never answers', async () => {
+    const { asked, images } = table();
+    images.present(job('mirror/app'), 'sha256:1');
+    for (let tries = 0; tries < 20; tries += 1) {
+      while (asked.length <= tries) await turn();
+      asked[tries]?.answer(UNKNOWN);
+    }
+    await turn();
+    expect(asked).toHaveLength(20);
+    expect((images as unknown as { readonly open: ReadonlyMap<string, unknown> }).open.size).toBe(0);
+    // The reconciler looks up a used image again.
+    images.present(job('mirror/app'), 'sha256:1');
+    expect(asked).toHaveLength(21);
+  });
+
   it('do not enter the table when the target has lost them or has another digest before the answer', async () => {
     const { told, asked, images } = table();
     images.present(job('mirror/lost'), 'sha256:1');

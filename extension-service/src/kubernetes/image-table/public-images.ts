@@ -16,10 +16,13 @@ export interface PublicImagesOptions {
 const MAX_ACCESS_CHECKS = 16;
 const ACCESS_CHECK_TIMEOUT_MS = 30_000;
 const RETRY_MS = 30_000;
+/** Maximum questions in a row without an answer. The next lookup in the target asks again, if something uses the image. */
+const MAX_TRIES = 20;
 
 interface Question {
   readonly job: MirrorJob;
   readonly digest: string;
+  readonly tries: number;
 }
 
 /**
@@ -41,7 +44,7 @@ export class PublicImages {
     const { pull, ...everybody } = job;
     // Drops the Pod, so that no pull secrets are tried.
     void pull;
-    this.put({ job: everybody, digest });
+    this.put({ job: everybody, digest, tries: 1 });
   }
 
   /** The target does not have the image, or is about to lose it. */
@@ -73,15 +76,19 @@ export class PublicImages {
 
   private async decide(question: Question): Promise<void> {
     const { images, ask, signal, retry = RETRY_MS } = this.options;
-    const { job, digest } = question;
+    const { job, digest, tries } = question;
     const { text } = job.reference;
     const isOpen = (): boolean => !signal.aborted && this.open.get(text) === question;
     const { state } = await ask(job, digest, ACCESS_CHECK_TIMEOUT_MS);
     if (!isOpen()) return;
     if (state === 'unknown') {
       images.keep(job);
+      if (tries >= MAX_TRIES) {
+        this.open.delete(text);
+        return;
+      }
       void sleep(retry, signal, { ref: false }).then(() => {
-        if (isOpen()) this.put(question);
+        if (isOpen()) this.put({ ...question, tries: tries + 1 });
       });
       return;
     }
