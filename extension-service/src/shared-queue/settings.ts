@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { QueueConfig } from '../core/config/model.js';
 import { queueUrlFault } from '../core/config/queue-url.js';
-import { parseUrl } from '../util/parse-url.js';
+import { ESCAPE_ADVICE, isDecodable, parseUrl } from '../util/parse-url.js';
 import { messageOf } from '../util/message-of.js';
 import { QueueServerError } from './kind.js';
 import type { ServerSettings } from './kind.js';
@@ -24,6 +24,10 @@ export async function readSettings(config: QueueConfig, readSecretKey: ReadSecre
   ]);
   const url = text === undefined ? undefined : parseUrl(text);
   if (url === undefined) throw new QueueServerError('queue.url: not the URL of a queue server');
+  if (!isDecodable(url.username, url.password, url.pathname)) {
+    const where = secretName === undefined ? 'queue.url' : `queue.secretName: the key url of Secret ${secretName}`;
+    throw new QueueServerError(`${where} has a % that does not begin an escape: ${ESCAPE_ADVICE}`);
+  }
   return {
     ...{ url, prefix, sentinels },
     ...(password !== undefined && { password: lineOf(password) }),

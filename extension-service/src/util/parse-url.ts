@@ -9,3 +9,16 @@ export function parseUrl(text: string, base?: URL): URL | undefined {
     return undefined;
   }
 }
+
+/** How a user fixes a URL with a part that is not decodable. */
+export const ESCAPE_ADVICE = 'expected %25 for each % in the user, password or path';
+
+/** Whether parts of a URL can be decoded: `new URL` accepts any `%`, and decoding only one before two hex digits. */
+export function isDecodable(...parts: readonly string[]): boolean {
+  try {
+    parts.forEach(decodeURIComponent);
+    return true;
+  } catch {
+    return false;
+  }
+}

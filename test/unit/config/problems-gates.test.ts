@@ -42,6 +42,13 @@ describe('problems with gates', () => {
       ],
     ],
     [
+      'with a bare % in the login of its webhook, without showing it',
+      oci('  gate: {webhook: {url: "https://user:se%cret@host/100%"}}\n'),
+      [
+        '5:25: target.gate.webhook.url: has a % that does not begin an escape: expected %25 for each % in the user, password or path',
+      ],
+    ],
+    [
       'that verifies nothing',
       oci('  gate: {verify: {}}\n'),
       ['5:10: target.gate.verify: names no signer: expected keys or identities'],

@@ -181,6 +181,11 @@ describe('problems with hosts', () => {
 describe('problems with the service', () => {
   it.each<readonly [string, string, readonly string[]]>([
     [
+      'the URL of a queue server with a bare % in the password, without showing it',
+      `${target}queue: {type: redis, url: "redis://:se%cret@redis.example"}\n`,
+      ['2:27: queue.url: has a % that does not begin an escape: expected %25 for each % in the user, password or path'],
+    ],
+    [
       'a queue without a server',
       `${target}queue: {type: redis}\n`,
       ['2:1: queue.url: required with type redis: set url or secretName'],

@@ -3,7 +3,7 @@ import { longestDuration } from '../../core/config/duration.js';
 import type { GateConfig, GateVerifyConfig, GateWebhookConfig, SignerIdentity } from '../../core/config/model.js';
 import { described } from '../../schema/field.js';
 import { choice, duration, text } from '../../schema/leaves.js';
-import { parseUrl } from '../../util/parse-url.js';
+import { ESCAPE_ADVICE, isDecodable, parseUrl } from '../../util/parse-url.js';
 
 const urlAllowed = 'expected a URL that begins with https:// or http://';
 
@@ -15,10 +15,12 @@ const webhook = z.strictObject({
       allowed: urlAllowed,
       secret: 'password',
     },
-    (value) =>
-      /^https?:\/\/[^\s/]/.test(value) && parseUrl(value) !== undefined
-        ? undefined
-        : { message: 'this is not a URL of a webhook', allowed: urlAllowed },
+    (value) => {
+      const url = /^https?:\/\/[^\s/]/.test(value) ? parseUrl(value) : undefined;
+      if (url === undefined) return { message: 'this is not a URL of a webhook', allowed: urlAllowed };
+      if (isDecodable(url.username, url.password)) return undefined;
+      return { message: 'has a % that does not begin an escape', allowed: ESCAPE_ADVICE };
+    },
   ),
   caFile: text({
     about: "A PEM file with CA certificates to trust in addition to the system's.",

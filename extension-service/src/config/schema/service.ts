@@ -1,5 +1,5 @@
 import { ENGINE_NAMES } from '../../core/engines/names.js';
-import { parseUrl } from '../../util/parse-url.js';
+import { ESCAPE_ADVICE, isDecodable, parseUrl } from '../../util/parse-url.js';
 import { z } from 'zod';
 import type {
   ClientCertificateConfig,
@@ -62,6 +62,7 @@ const nameAllowed = 'expected lower-case letters, digits, - and .';
 const nameOf = (kind: string, about: string) =>
   text({ about, allowed: `expected the name of a ${kind}` }, matching(objectName, `name of a ${kind}`, nameAllowed));
 
+const BAD_ESCAPE = { message: 'has a % that does not begin an escape', allowed: ESCAPE_ADVICE };
 const queueUrl = /^(?:rediss?|postgres(?:ql)?):\/\/[^\s/]+/;
 const urlAllowed = 'expected a URL that begins with redis://, rediss://, postgres:// or postgresql://';
 
@@ -93,10 +94,11 @@ export const queueSchema = z.strictObject({
       allowed: urlAllowed,
       secret: 'password',
     },
-    (value) =>
-      queueUrl.test(value) && parseUrl(value) !== undefined
-        ? undefined
-        : { message: 'not the URL of a queue server', allowed: urlAllowed },
+    (value) => {
+      const url = queueUrl.test(value) ? parseUrl(value) : undefined;
+      if (url === undefined) return { message: 'not the URL of a queue server', allowed: urlAllowed };
+      return isDecodable(url.username, url.password, url.pathname) ? undefined : BAD_ESCAPE;
+    },
   ).exactOptional(),
   secretName: text(
     { about: 'A Secret with the key `url`, instead of `url`.', allowed: 'expected the name of a Secret' },
