@@ -171,7 +171,7 @@ describe('image volumes', () => {
     expect(decisions.map(short)).toEqual(decisions.map(() => 'existing-container'));
   });
 
-  it('do not make a new ephemeral container of the same name an old one', () => {
+  it('do not count as an ephemeral container of the same name, which is then added', () => {
     const debugged = podOf({ volumes, ephemeralContainers: [{ name: 'app', image: 'busybox' }] });
     const decisions = decide(rulesOf(), input(debugged, { operation: 'UPDATE', oldPod: both }));
     expect(decisions.filter(({ container }) => container.list === 'ephemeralContainers').map(short)).toEqual([

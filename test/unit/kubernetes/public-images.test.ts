@@ -70,7 +70,7 @@ describe('public images', () => {
     expect(asked).toHaveLength(3);
   });
 
-  it('are not asked about for ever when nothing uses them and the source never answers', async () => {
+  it('are not asked about endlessly when nothing uses them and the source never answers', async () => {
     const { asked, images } = table();
     images.present(job('mirror/app'), 'sha256:1');
     for (let tries = 0; tries < 20; tries += 1) {
