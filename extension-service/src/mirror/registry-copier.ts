@@ -4,6 +4,7 @@ import type { Reference } from '../core/image/reference.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { checkImage, copyImage } from '../registry/copy.js';
 import type { CopyProgress as CopyEvent, CopyOptions, CopyResult } from '../registry/copy.js';
+import { withHiddenManifests } from '../registry/hidden-manifests.js';
 import type { ImageStore } from '../registry/image-store.js';
 import { RegistryError } from '../registry/errors.js';
 import { planCopy, planRepair } from '../registry/plan.js';
@@ -155,7 +156,7 @@ export class RegistryCopier implements Copier {
     const { registries } = this;
     const source = parseReference(job.source);
     try {
-      const target = this.target(registries, job);
+      const target = this.layoutAt('target') ?? withHiddenManifests(registries.target(job.target));
       const repositories = registries.cloudTarget(job.target)?.repositories;
       const { repository, tag } = job.reference;
       // A killed replica may have pushed a part of the image.

@@ -213,3 +213,32 @@ describe('a target that ignores the case of tags', () => {
     });
   });
 });
+
+describe('a target that answers 403 for manifests that it does not have', () => {
+  const hide = (method: string): void => {
+    target.fault({
+      method,
+      path: /\/manifests\//,
+      action: () =>
+        target.digests(repository()).length === 0
+          ? { type: 'status', status: 403 }
+          : { type: 'delay', milliseconds: 0 },
+    });
+  };
+
+  it('gets the image if the login may push there', async () => {
+    const { job, copy } = world();
+    for (const method of ['HEAD', 'GET']) hide(method);
+    await copy(job());
+    expect(target.manifest(repository(), '1')?.digest).toBe(image.digest);
+    expect(target.openUploads).toBe(0);
+  });
+
+  it('is refused, and the source is not read, if the login may not push there', async () => {
+    const { job, copy } = world();
+    for (const method of ['HEAD', 'GET', 'POST'])
+      target.fault({ method, path: '/v2/', action: { type: 'status', status: 403 } });
+    await expect(copy(job())).rejects.toMatchObject({ failure: { reason: 'forbidden' } });
+    expect(source.requests()).toEqual([]);
+  });
+});
