@@ -57,38 +57,38 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe.each([
-  ['redis', (port: number) => `redis://127.0.0.1:${port}`],
-  ['postgres', (port: number) => `postgres://user@127.0.0.1:${port}/db`],
-] as const)('a server of type %s that accepts connections and never answers', (type, urlOf) => {
+describe('a server that accepts connections and never answers', () => {
   const connections = new Set<Socket>();
   let silent: Server;
-  let url = '';
+  let accepted = 0;
+  let port = 0;
 
   beforeAll(async () => {
     silent = createServer((socket) => {
+      accepted += 1;
       connections.add(socket);
       socket.on('error', () => undefined);
       socket.on('close', () => connections.delete(socket));
       socket.resume();
     });
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-    url = urlOf((silent.address() as AddressInfo).port);
+    ({ port } = silent.address() as AddressInfo);
   });
   afterAll(() => {
     for (const socket of connections) socket.destroy();
     silent.close();
   });
 
-  it('is refused with a message, the replica copies alone, and no connection is left', async () => {
-    expect(await refusal({ type, url })).toMatch(/127\.0\.0\.1:\d+: .*(?:no answer|timeout)/);
-    await until('the connections are closed', () => connections.size === 0);
-  });
-
-  it('does not keep a replica from ending', async () => {
-    const replica = new Replica({ type, url });
-    await until('it connects', () => connections.size > 0);
-    await replica.drain();
+  it('is refused with a message, keeps no replica from ending, and keeps no connection', async () => {
+    const servers = [
+      { type: 'redis', url: `redis://127.0.0.1:${port}` },
+      { type: 'postgres', url: `postgres://user@127.0.0.1:${port}/db` },
+    ] as const;
+    const ending = servers.map((queue) => new Replica(queue));
+    await until('they connect', () => accepted >= servers.length);
+    const messages = Promise.all(servers.map((queue) => refusal(queue)));
+    await Promise.all(ending.map((replica) => replica.drain()));
+    for (const message of await messages) expect(message).toMatch(/127\.0\.0\.1:\d+: .*(?:no answer|timeout)/);
     await until('the connections are closed', () => connections.size === 0);
   });
 });
