@@ -242,6 +242,16 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     expect(await seen({ containers: [{ name: 'left', image }] })).toEqual([image, 0]);
     expect(await seen(containers(to))).toEqual([to, 0]);
 
+    for (const permissions of ['all', 'service'] as const) {
+      // The service may not read the policies of other engines.
+      const checked = (await world.check(permissions)).filter(({ policy }) =>
+        /^Mutating(Admission|Webhook)/.test(policy),
+      );
+      expect(checked.filter(({ ok, isUnknown }) => !ok || isUnknown === true)).toEqual([]);
+      expect(checked).toHaveLength(6);
+      expect(checked.at(-1)?.message).toMatch(/^calls 127\.0\.0\.1:\d+, whose certificate it accepts$/);
+    }
+
     // Without the service, these Pods keep their images, and all others are swapped.
     await world.service.stop('SIGKILL');
     expect(await admitted(containers(image), {}, 'play')).toEqual([image]);

@@ -7,6 +7,7 @@ import { freePort } from '../../fakes/free-port.js';
 import { get } from '../../fakes/https-client.js';
 import { buildImage, OCI_INDEX } from '../../fakes/images.js';
 import { RealRegistry, TEST_LOGIN } from '../../fakes/real-registry.js';
+import { runProgram } from '../../fakes/program.js';
 import { RunningService } from '../../fakes/service.js';
 import { untilWith } from '../../fakes/until.js';
 import { ControlPlane } from './control-plane.js';
@@ -54,6 +55,13 @@ export interface TableServiceOptions {
   readonly filters?: readonly string[];
   /** `policies.undecidable: webhook`, with a serving certificate that the API server trusts. */
   readonly webhook?: boolean;
+}
+
+export interface CheckedPolicy {
+  readonly policy: string;
+  readonly ok: boolean;
+  readonly isUnknown?: boolean;
+  readonly message: string;
 }
 
 /**
@@ -174,6 +182,14 @@ export class TableWorld {
     return [...text.matchAll(/^image_swapper_resolve_requests_total\{[^}]*\} (\d+)$/gm)]
       .map(([, count]) => Number(count))
       .reduce((sum, count) => sum + count, 0);
+  }
+
+  /** The results of `check --online` about the cluster, with all permissions or with those of the service. */
+  async check(permissions: 'all' | 'service'): Promise<readonly CheckedPolicy[]> {
+    const flags = ['check', '--online', '--output', 'json', '--config', this.service.configFile];
+    const KUBECONFIG = permissions === 'all' ? this.plane.kubeconfig : this.kubeconfig;
+    const { stdout } = await runProgram(flags, { KUBECONFIG, HOME: this.plane.folder });
+    return (JSON.parse(stdout) as { readonly cluster: readonly CheckedPolicy[] }).cluster;
   }
 
   private get kubeconfig(): string {
