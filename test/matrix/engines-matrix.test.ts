@@ -91,5 +91,5 @@ async function outcomeOf(world: World, engine: Engine): Promise<string> {
 }
 
 function firstLine(message: string): string {
-  return (message.split('\n')[0] ?? '').replaceAll('|', '\\|').slice(0, 200);
+  return (message.split('\n')[0] ?? '').replaceAll('|', '\\|').slice(0, 80).trimEnd();
 }
