@@ -29,6 +29,14 @@ export interface BlobCopyOptions extends Pick<CopyOptions, 'source' | 'target'> 
   readonly targetContext: RequestContext;
 }
 
+interface UploadWay {
+  readonly check: BlobCheck;
+  /** A repository to mount the blob from. */
+  readonly from: string | undefined;
+  readonly report: ReportBlob;
+  readonly requiredCredentials?: () => void;
+}
+
 export type ReportBlob = (state: CopyProgress['state'], transferred: number) => void;
 
 /** Copies blobs from one repository to another, each once for all copies of a process. */
@@ -56,7 +64,7 @@ export class BlobCopy {
   }
 
   async #send(descriptor: Descriptor, check: BlobCheck, report: ReportBlob): Promise<CopiedBlob> {
-    const { source, target, ledger, sourceContext, targetContext } = this.#options;
+    const { target, ledger, signal, targetContext } = this.#options;
     const { repository } = target.reference;
     const { host } = target.client;
     const { digest, size } = descriptor;
@@ -80,8 +88,26 @@ export class BlobCopy {
     }
     // A registry that lost the bytes would mount them from where it still lists them.
     if (check !== 'ask') ledger.forget(host, digest);
+    const upload = (from: string | undefined, requiredCredentials?: () => void): Promise<CopiedBlob> =>
+      this.#upload(descriptor, { check, from, report, ...(requiredCredentials && { requiredCredentials }) });
+    if (check !== 'ask' || from !== undefined) return upload(from);
+    await ledger.waitForBlob(host, digest, this.#source, signal);
+    const mountable = this.#mountableFrom(digest);
+    if (mountable !== undefined) return upload(mountable);
+    return ledger.sendBlob(host, digest, this.#source, (requiredCredentials) => upload(undefined, requiredCredentials));
+  }
+
+  async #upload(descriptor: Descriptor, { check, from, report, requiredCredentials }: UploadWay): Promise<CopiedBlob> {
+    const { source, target, ledger, sourceContext, targetContext } = this.#options;
+    const { repository } = target.reference;
+    const { host } = target.client;
+    const { digest, size } = descriptor;
     let anonymous = true;
-    const reading = { ...sourceContext, onCredentials: () => (anonymous = false) };
+    const onCredentials = (): void => {
+      anonymous = false;
+      requiredCredentials?.();
+    };
+    const reading = { ...sourceContext, onCredentials };
     const outcome = await target.client
       .uploadBlob(
         repository,

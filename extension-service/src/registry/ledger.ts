@@ -8,6 +8,7 @@ import { TagCase } from './tag-case.js';
 import { untilAborted } from './transport/abort.js';
 
 const MAX_KNOWN = 20_000;
+const MAX_REGISTRIES = 1_000;
 
 export interface LedgerOptions {
   /**
@@ -32,6 +33,18 @@ interface KnownBlob extends BlobOrigin {
   readonly repository: string;
 }
 
+/** A blob whose bytes a copy is sending to a registry. */
+interface BlobSending {
+  /** `host/repository` of the source. */
+  readonly source: string;
+  /** Its source required credentials. */
+  isPrivate: boolean;
+  /** Resolves when it is sent, or has failed. */
+  sent: Promise<void>;
+  /** Also resolves when it was read with credentials. */
+  readonly decided: Promise<void>;
+}
+
 /** Coordinates the copies of one process: which one is sending an image or a blob, and where a blob already is. */
 export class BlobLedger {
   readonly referrers: CopiedReferrers;
@@ -44,8 +57,9 @@ export class BlobLedger {
   readonly selections = new BoundedMap<string, string>(MAX_KNOWN);
   readonly #flights = new Map<string, Promise<unknown>>();
   readonly #blobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN);
-  /** Registries whose last mount succeeded. */
-  readonly #mounting = new Set<string>();
+  /** Registries by whether their last mount succeeded. */
+  readonly #mounting = new BoundedMap<string, boolean>(MAX_REGISTRIES);
+  readonly #sending = new Map<string, BlobSending>();
   /** `host/repository@digest` of what was found in a target, and whose referrers were compared, in a single run. */
   readonly #found: BoundedMap<string, true> | undefined;
 
@@ -112,12 +126,55 @@ export class BlobLedger {
 
   /** Whether to try a mount without a HEAD: a rejected mount would send bytes that may already exist. */
   mounts(host: string): boolean {
-    return this.#mounting.has(host);
+    return this.#mounting.get(host) === true;
   }
 
   recordMount(host: string, succeeded: boolean): void {
-    if (succeeded) this.#mounting.add(host);
-    else this.#mounting.delete(host);
+    this.#mounting.set(host, succeeded);
+  }
+
+  /**
+   * Waits while another copy sends a blob to the registry, if it can be mounted afterwards for an image of `source`.
+   * Rejects with the abort's reason.
+   */
+  async waitForBlob(host: string, digest: string, source: string, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const sending = this.#sending.get(`${host} ${digest}`);
+      if (sending === undefined || this.#mounting.get(host) === false) return;
+      if (sending.source !== source && sending.isPrivate) return;
+      await untilAborted(sending.source === source ? sending.sent : sending.decided, signal);
+    }
+  }
+
+  /**
+   * Sends a blob to a registry. `send` calls its argument if the source requires credentials: copies of other sources
+   * then no longer wait, because they may not mount the blob.
+   */
+  async sendBlob<T>(
+    host: string,
+    digest: string,
+    source: string,
+    send: (requiredCredentials: () => void) => Promise<T>,
+  ): Promise<T> {
+    const key = `${host} ${digest}`;
+    let decide = (): void => undefined;
+    const decided = new Promise<void>((resolve) => (decide = resolve));
+    const sending: BlobSending = { source, isPrivate: false, decided, sent: decided };
+    const work = send(() => {
+      sending.isPrivate = true;
+      decide();
+    });
+    sending.sent = work.then(
+      () => undefined,
+      () => undefined,
+    );
+    if (!this.#sending.has(key)) this.#sending.set(key, sending);
+    try {
+      return await work;
+    } finally {
+      if (this.#sending.get(key) === sending) this.#sending.delete(key);
+      decide();
+    }
   }
 
   note(host: string, repository: string, digest: string, origin: BlobOrigin): void {
