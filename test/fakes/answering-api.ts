@@ -67,7 +67,7 @@ export async function startAnsweringApi(
 function responseOf(answer: ApiAnswer): readonly [status: number, body: object] {
   if (typeof answer === 'number') return responseOf({ status: answer, message: `fake ${answer}` });
   if ('status' in answer && typeof answer.status === 'number') {
-    const { status, message } = answer as ApiError;
+    const { status, message } = answer;
     return [status, { kind: 'Status', code: status, message }];
   }
   return [200, answer];

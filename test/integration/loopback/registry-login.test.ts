@@ -476,7 +476,7 @@ describe('the answer of a token server', () => {
     ...[307, 308].map((status): [number, Credentials] => [status, { identityToken: 'refresh-me' }]),
   ])('of a token server that redirects to itself by %i gets the login %j', async (status, credentials) => {
     const registry = await start(({ path, query, headers, body }, server) => {
-      if (path === '/token') return { status, headers: { location: `/token/?${query}` } };
+      if (path === '/token') return { status, headers: { location: `/token/?${String(query)}` } };
       const isLogin = headers.authorization === basic || body.includes('refresh_token=refresh-me');
       if (path === '/token/') return isLogin ? { status: 200, body: { token: 'good' } } : { status: 401 };
       return headers.authorization === 'Bearer good' ? manifest : refusal(bearer(server));

@@ -235,7 +235,7 @@ describe('three services with a queue in Redis', () => {
 
   it.each([
     ['is killed', () => redis.kill()],
-    ['hangs', () => redis.hang()],
+    ['hangs', () => Promise.resolve(redis.hang())],
   ])('continue when Redis %s, remain ready, and report it', async (_, end) => {
     const [one] = await Promise.all([start('a'), start('b')]);
     await until('both are connected', async () =>
