@@ -151,6 +151,27 @@ describe('one run that checks all of its images', () => {
   });
 });
 
+describe('a run that remembers an earlier one', () => {
+  it('sends one request per tag to each registry, and reads one list of referrers', async () => {
+    const { source, target, copy } = await pair();
+    const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'] });
+    loadImage(source, 'library/app', image, 'v1');
+    const interval = 86_400_000;
+    const first = new BlobLedger(Date.now, { isOneRun: true, earlier: { images: [], interval } });
+    const options = { presence: 'due', referrers: true } as const;
+    expect((await copy({ ...options, ledger: first })).outcome).toBe('copied');
+    const before = [source, target].map((registry) => registry.accessLog.length);
+    const earlier = { images: first.completeImages(), interval };
+    const second = new BlobLedger(Date.now, { isOneRun: true, earlier });
+    expect((await copy({ ...options, ledger: second })).outcome).toBe('present');
+    const asked = [source, target].map((registry, n) => registry.requests(() => true).slice(before[n]));
+    expect(asked).toEqual([
+      ['HEAD /v2/library/app/manifests/v1', `GET /v2/library/app/referrers/${image.digest}`],
+      [`HEAD /v2/${REPOSITORY}/manifests/v1`],
+    ]);
+  });
+});
+
 describe('a source without the referrers API', () => {
   it('is queried once when it has no such route', async () => {
     const { source, copy } = await pair({ source: { referrers: false } });
