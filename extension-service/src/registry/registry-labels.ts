@@ -1,6 +1,7 @@
 /** Public registries that most images come from; metrics use their names as labels even if they are not configured. */
 const PUBLIC_REGISTRIES: readonly string[] = [
   'docker.io',
+  'ecr-public.aws.com',
   'gcr.io',
   'ghcr.io',
   'mcr.microsoft.com',

@@ -10,6 +10,8 @@ export interface EcrHosts {
 
 /** Amazon's public registry. */
 export const publicHost = 'public.ecr.aws';
+/** The same registry over IPv4 and IPv6. */
+export const publicDualStackHost = 'ecr-public.aws.com';
 
 /** Which of the registry's hosts to use in image names; aliases are still recognized. */
 export type EcrEndpoint = 'standard' | 'fips' | 'dual-stack' | 'fips-dual-stack';

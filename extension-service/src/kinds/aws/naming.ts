@@ -2,7 +2,7 @@ import type { RegistryPlace } from '../../core/naming/target.js';
 import { withoutSlashes } from '../../core/naming/target.js';
 import type { RegistryNaming } from '../naming.js';
 import type { EcrEndpoint } from './naming-hosts.js';
-import { ecrHosts, publicHost } from './naming-hosts.js';
+import { ecrHosts, publicDualStackHost, publicHost } from './naming-hosts.js';
 
 /** Keys that locate a registry of Amazon ECR. */
 export interface EcrPlace {
@@ -24,7 +24,7 @@ export const awsNaming: RegistryNaming<EcrPlace> = {
     const { accountId, region, endpoint, prefix } = settings;
     const hosts =
       settings.public === true
-        ? { host: publicHost, aliases: [] }
+        ? { host: publicHost, aliases: [publicDualStackHost] }
         : ecrHosts({ accountId, region: region.toLowerCase(), ...(endpoint !== undefined && { endpoint }) });
     // Nodes that can pull the mirror can pull the whole registry of the account and region.
     return { ...hosts, path: withoutSlashes(prefix), ...ECR_REPOSITORIES, wholeRegistry: true };

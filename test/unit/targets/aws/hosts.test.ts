@@ -30,6 +30,9 @@ describe('the registries that a login of ECR may be sent to', () => {
     const aws = awsConfig({ public: true, accountId: '', region: '' });
     expect(ecrHost(aws)).toBe('public.ecr.aws');
     expect(ecrCovers(aws)('public.ecr.aws', 'nginx/nginx')).toBe(true);
+    // The dual-stack host of the same registry (amazon-ecr-credential-helper issue 1018).
+    expect(ecrCovers(aws)('ecr-public.aws.com', 'nginx/nginx')).toBe(true);
+    expect(ecrCovers(aws)('evil.ecr-public.aws.com', 'nginx/nginx')).toBe(false);
     expect(ecrCovers(aws)('123456789012.dkr.ecr.us-east-1.amazonaws.com', 'app')).toBe(false);
   });
 });
