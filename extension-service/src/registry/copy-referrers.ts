@@ -19,7 +19,7 @@ const MAX_DEPTH = 3;
 /** Maximum subjects to check in parallel. */
 const PARALLEL_SUBJECTS = 4;
 
-/** What the source says about a subject, in both forms. */
+/** The source's answers about a subject, in both forms. */
 interface Lookup {
   readonly list: Promise<ReferrersList | undefined>;
   readonly tags: readonly DigestTag[];

@@ -293,7 +293,7 @@ describe('a target at Docker Hub', () => {
     },
   );
 
-  it('is no problem as a source', () => {
+  it('may be a source', () => {
     const source = 'source: {registries: [{type: oci, oci: {registry: docker.io}}]}\n';
     const config = parse(`${source}target: {type: oci, oci: {registry: registry.example.com}}\n`);
     expect(warningsOf(config).join()).not.toContain('Docker Hub');
