@@ -1,5 +1,8 @@
+{{/* The chart's name; an alias in a parent chart that cannot be part of an object's name, such as imageSwapper, is converted. */}}
 {{- define "image-swapper.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- $chart := .Chart.Name }}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" $chart) }}{{ $chart = regexReplaceAll "[^a-z0-9]+" (kebabcase $chart) "-" | trimAll "-" }}{{ end }}
+{{- default $chart .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
 {{/* The name of the objects: the release's name if it contains the chart's name, else both names. */}}

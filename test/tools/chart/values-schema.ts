@@ -83,6 +83,11 @@ const OWN_TYPE = /(?:[sS]ecurityContext|[rR]esources|Probe|[aA]ffinity|Selector|
 /** Values of the k8s-image-swapper chart that our chart accepts but ignores. NOTES.txt lists them. */
 const UNUSED_KEYS = ['patch', 'dev', 'test', 'cacheVolume', 'podSecurityPolicy', 'kubeVersionOverride'];
 
+/** Keys that only a parent chart's `condition` reads: Helm passes them to this chart too. */
+const PARENT_KEYS: Readonly<Record<string, JsonSchema>> = {
+  enabled: { ...FLAG, description: 'Read by the condition of a parent chart; no effect here.' },
+};
+
 /** Content of values.schema.json, generated from values.yaml and the schema of the configuration. */
 export function valuesJsonSchema(valuesYaml: string): JsonSchema {
   const values = parse(valuesYaml) as Readonly<Record<string, unknown>>;
@@ -126,6 +131,7 @@ export function valuesJsonSchema(valuesYaml: string): JsonSchema {
     properties: {
       config: configJsonSchema(),
       ...schema.properties,
+      ...PARENT_KEYS,
       ...Object.fromEntries(
         UNUSED_KEYS.map((key) => [key, { description: 'Obsolete value of k8s-image-swapper; ignored.' }]),
       ),

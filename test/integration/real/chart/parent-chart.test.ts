@@ -1,0 +1,61 @@
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AWS } from '../../../tools/chart/cases.js';
+import { CHART, Helm } from '../../../tools/helm.js';
+import type { HelmMajor } from '../../../tools/helm.js';
+import { goToolsAvailable } from '../../../tools/tool.js';
+
+const available = await goToolsAvailable('the chart as a dependency of another chart');
+
+describe.skipIf(!available).each<HelmMajor>([3, 4])('the chart as a dependency of another chart, Helm %i', (major) => {
+  const parent = mkdtempSync(join(tmpdir(), 'image-swapper-parent-'));
+  let helm: Helm;
+  beforeAll(async () => {
+    helm = await Helm.create({}, major);
+    const dependency = (alias: string): object => ({
+      name: 'image-swapper',
+      version: '*',
+      repository: '',
+      alias,
+      condition: `${alias}.enabled`,
+    });
+    const chart = { apiVersion: 'v2', name: 'platform', version: '0.1.0' };
+    mkdirSync(join(parent, 'charts'));
+    cpSync(CHART, join(parent, 'charts', 'image-swapper'), { recursive: true });
+    writeFileSync(
+      join(parent, 'Chart.yaml'),
+      stringify({ ...chart, dependencies: [dependency('imageSwapper'), dependency('other_swapper')] }),
+    );
+  });
+  afterAll(() => rmSync(parent, { recursive: true, force: true }));
+
+  /** Names of the Deployments and Services. */
+  async function namesFor(values: object): Promise<string[]> {
+    const objects = await helm.objects({ chart: parent, release: 'platform', values });
+    return objects
+      .filter(({ kind }) => kind === 'Deployment' || kind === 'Service')
+      .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+      .sort();
+  }
+
+  it('is rendered only when its condition is true', async () => {
+    const on = { enabled: true, config: { target: AWS } };
+    expect(await namesFor({ imageSwapper: on, other_swapper: { ...on, enabled: false } })).toEqual([
+      'Deployment platform-image-swapper',
+      'Service platform-image-swapper',
+    ]);
+  });
+
+  it('has valid and different object names under aliases that are not DNS labels', async () => {
+    const on = { enabled: true, config: { target: AWS } };
+    expect(await namesFor({ imageSwapper: on, other_swapper: on })).toEqual([
+      'Deployment platform-image-swapper',
+      'Deployment platform-other-swapper',
+      'Service platform-image-swapper',
+      'Service platform-other-swapper',
+    ]);
+  });
+});
