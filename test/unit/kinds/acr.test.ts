@@ -4,7 +4,9 @@ import { isLegalRepository } from '../../../extension-service/src/core/naming/ta
 import { sourceOf, targetReference } from '../../../extension-service/src/core/naming/name.js';
 import { parseReference } from '../../../extension-service/src/core/image/reference.js';
 import { acrCovers } from '../../../extension-service/src/kinds/acr/hosts.js';
-import { audienceOf, identityOf } from '../../../extension-service/src/kinds/acr/identity.js';
+import { cloudOf, identityOf } from '../../../extension-service/src/kinds/acr/identity.js';
+import { entraProblem, exchangeProblem } from '../../../extension-service/src/kinds/acr/problems.js';
+import { RegistryError } from '../../../extension-service/src/registry/errors.js';
 import { expiryOf } from '../../../extension-service/src/kinds/acr/exchange.js';
 import { neededPrograms } from '../../../extension-service/src/background/programs/needed.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
@@ -133,11 +135,41 @@ describe('the login of an Azure registry', () => {
   });
 
   it.each([
-    ['contoso.azurecr.io', 'https://containerregistry.azure.net'],
-    ['contoso.azurecr.cn', 'https://management.chinacloudapi.cn'],
-    ['contoso.azurecr.us', 'https://management.usgovcloudapi.net'],
-  ])('requests %s from Entra with the audience %s', (host, expected) => {
-    expect(audienceOf(host)).toBe(expected);
+    ['contoso.azurecr.io', 'login.microsoftonline.com', 'https://containerregistry.azure.net'],
+    ['contoso.eastus2.geo.azurecr.io', 'login.microsoftonline.com', 'https://containerregistry.azure.net'],
+    ['contoso.azurecr.cn', 'login.chinacloudapi.cn', 'https://management.chinacloudapi.cn'],
+    ['contoso.azurecr.cn:443', 'login.chinacloudapi.cn', 'https://management.chinacloudapi.cn'],
+    ['contoso.azurecr.us', 'login.microsoftonline.us', 'https://management.usgovcloudapi.net'],
+    ['azurecr.us.example.com', 'login.microsoftonline.com', 'https://containerregistry.azure.net'],
+  ])('requests a token for %s at %s, with the audience %s', (registry, authority, audience) => {
+    expect(cloudOf(registry).audience).toBe(audience);
+    const env = { AZURE_TENANT_ID: 't', AZURE_CLIENT_ID: 'c', AZURE_FEDERATED_TOKEN_FILE: '/token' };
+    expect(identityOf({ registry, prefix: '' }, env)).toMatchObject({ authority: `https://${authority}/` });
+  });
+
+  const identity = { tenantId: TENANT, clientId: CLIENT, tokenFile: '/token' };
+
+  it('names the authority of the cloud if the tenant is unknown to another one', () => {
+    const error = new Error(`AADSTS90002: Tenant '${TENANT}' not found.`);
+    const at = (authority: string): string =>
+      entraProblem('contoso.azurecr.cn', { ...identity, authority }, error).message;
+    expect(at('https://login.microsoftonline.com/')).toContain(
+      'the cloud of contoso.azurecr.cn has the AZURE_AUTHORITY_HOST https://login.chinacloudapi.cn/',
+    );
+    expect(at('https://login.chinacloudapi.cn')).not.toContain('AZURE_AUTHORITY_HOST');
+  });
+
+  it.each([
+    ['DENIED', "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall", 'network rules'],
+    ['UNAUTHORIZED', 'authentication required', 'AcrPush'],
+  ])('distinguishes why the registry answers 403 %s', (code, text, advice) => {
+    const refused = new RegistryError('refused', {
+      ...{ kind: 'forbidden', host: 'contoso.azurecr.io', status: 403 },
+      diagnostics: [{ code, message: text }],
+    });
+    const { message } = exchangeProblem(refused, { ...identity, authority: 'https://login.microsoftonline.com/' });
+    expect(message.includes('network rules')).toBe(advice === 'network rules');
+    expect(message.includes('AcrPush')).toBe(advice === 'AcrPush');
   });
 
   it('expires with its token, whatever the token contains', () => {

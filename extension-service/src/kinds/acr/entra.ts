@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { RegistryError } from '../../registry/errors.js';
 import { untilAborted } from '../../registry/transport/abort.js';
 import type { Identity } from './identity.js';
-import { audienceOf } from './identity.js';
+import { cloudOf } from './identity.js';
 import { entraProblem } from './problems.js';
 
 /** Time limit for one token, including the library's own retries. */
@@ -28,7 +28,7 @@ export async function entraToken(host: string, identity: Identity): Promise<stri
       disableInstanceDiscovery: true,
     });
     const signal = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
-    const asked = credential.getToken(`${audienceOf(host)}/.default`, { abortSignal: signal });
+    const asked = credential.getToken(`${cloudOf(host).audience}/.default`, { abortSignal: signal });
     return (await untilAborted(asked, signal)).token;
   } catch (error) {
     throw entraProblem(host, identity, error);

@@ -13,11 +13,41 @@ export interface Identity {
   readonly authority: string;
 }
 
-const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com/';
+/** A cloud of Azure. */
+interface AzureCloud {
+  /** The base URL of Microsoft Entra. */
+  readonly authority: string;
+  /** The audience that a registry's Entra token must have. */
+  readonly audience: string;
+}
+
+/** The public cloud has an audience for registries. */
+const PUBLIC_CLOUD: AzureCloud = {
+  authority: 'https://login.microsoftonline.com/',
+  audience: 'https://containerregistry.azure.net',
+};
+
+/** The other clouds by the suffix of their registries; registries there use the resource manager's audience. */
+const OTHER_CLOUDS: Readonly<Record<string, AzureCloud>> = {
+  '.azurecr.cn': {
+    authority: 'https://login.chinacloudapi.cn/',
+    audience: 'https://management.chinacloudapi.cn',
+  },
+  '.azurecr.us': {
+    authority: 'https://login.microsoftonline.us/',
+    audience: 'https://management.usgovcloudapi.net',
+  },
+};
+
+/** The cloud of a registry's host, which may have a port. */
+export function cloudOf(host: string): AzureCloud {
+  const name = host.toLowerCase().replace(/:[0-9]+$/, '');
+  return Object.entries(OTHER_CLOUDS).find(([suffix]) => name.endsWith(suffix))?.[1] ?? PUBLIC_CLOUD;
+}
 
 /** The identity, or the missing settings. */
 export function identityOf(
-  { tenantId, clientId }: AcrConfig,
+  { registry, tenantId, clientId }: AcrConfig,
   env: Readonly<Record<string, string | undefined>>,
 ): Identity | { readonly missing: readonly string[] } {
   const tenant = tenantId ?? env['AZURE_TENANT_ID'] ?? '';
@@ -29,15 +59,7 @@ export function identityOf(
     ...(tokenFile === '' ? ['AZURE_FEDERATED_TOKEN_FILE'] : []),
   ];
   if (missing.length > 0) return { missing };
-  return { tenantId: tenant, clientId: client, tokenFile, authority: env['AZURE_AUTHORITY_HOST'] || PUBLIC_AUTHORITY };
-}
-
-/**
- * The audience that the registry's Entra token must have. Azure's public cloud has an audience for registries;
- * registries of the other clouds use their resource manager's.
- */
-export function audienceOf(host: string): string {
-  if (host.endsWith('.azurecr.cn')) return 'https://management.chinacloudapi.cn';
-  if (host.endsWith('.azurecr.us')) return 'https://management.usgovcloudapi.net';
-  return 'https://containerregistry.azure.net';
+  // The webhook of another cloud sets the variable; without the webhook, the registry's host tells its cloud.
+  const authority = env['AZURE_AUTHORITY_HOST'] || cloudOf(registry).authority;
+  return { tenantId: tenant, clientId: client, tokenFile, authority };
 }

@@ -1,6 +1,7 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
+import { cloudOf } from './identity.js';
 import type { Identity } from './identity.js';
 
 /** Advice for error codes of Microsoft Entra (learn.microsoft.com/entra/identity-platform/reference-error-codes). */
@@ -16,6 +17,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   AADSTS700024: 'the token of the ServiceAccount has expired: check that the kubelet renews the file',
 };
 
+/** `client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.` */
+const FIREWALL = /aka\.ms\/acr\/firewall|client with IP/i;
+
 /** Why Microsoft Entra issues no token. Contains no token: Entra's messages name identities but not their secrets. */
 export function entraProblem(host: string, identity: Identity, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
@@ -26,11 +30,14 @@ export function entraProblem(host: string, identity: Identity, error: unknown): 
   const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(text);
   const advice = ADVICE[unknownTenant ? 'AADSTS90002' : (code ?? '')];
   const kind: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
-  const more =
-    advice ?? (kind === 'unreachable' ? 'check the network, the proxy variables and AZURE_AUTHORITY_HOST' : '');
+  const own = cloudOf(host).authority;
+  const more = [
+    advice ?? (kind === 'unreachable' ? 'check the network, the proxy variables and AZURE_AUTHORITY_HOST' : ''),
+    hostOf(authority) === hostOf(own) ? '' : `the cloud of ${host} has the AZURE_AUTHORITY_HOST ${own}`,
+  ].filter((part) => part !== '');
   const message =
     `no Microsoft Entra token from ${hostOf(authority)} for tenant ${tenantId}, client ${clientId}: ` +
-    `${text}${more === '' ? '' : `; ${more}`}`;
+    [text, ...more].join('; ');
   return new RegistryError(message, { kind, host, cause: error });
 }
 
@@ -47,10 +54,12 @@ export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Id
   if (error.kind !== 'unauthorized' && error.kind !== 'forbidden' && error.kind !== 'invalid') return error;
   const { host, status, diagnostics } = error;
   const text = diagnostics.map(({ code, message }) => `${code} ${message}`).join('; ');
+  const advice = FIREWALL.test(text)
+    ? "the registry's network rules do not allow this address: add it, or use a private endpoint"
+    : "the registry's subscription must be in this tenant, and the identity must have a role on it, such as AcrPush";
   const message =
     `the registry refuses the Microsoft Entra token of tenant ${tenantId}, client ${clientId} (HTTP ${status ?? 0}` +
-    `${text === '' ? '' : `: ${text}`}); the registry's subscription must be in this tenant, and the identity must have a ` +
-    'role on it, such as AcrPush';
+    `${text === '' ? '' : `: ${text}`}); ${advice}`;
   return new RegistryError(message, {
     kind: 'unauthorized',
     host,
