@@ -45,6 +45,18 @@ describe('a repository name of Artifact Registry', () => {
     });
   });
 
+  it.each([
+    ['us', 'gcr.io', []],
+    ['us', 'us.gcr.io', []],
+    ['europe', 'eu.gcr.io', []],
+    ['asia', 'asia.gcr.io', []],
+    ['europe', 'gcr.io', ['target.gcp.location: the repository "gcr.io" is not in "europe": write us']],
+    ['us', 'k8s.gcr.io', [expect.stringContaining('"k8s.gcr.io" is not a valid repository name')]],
+  ])('checks the repository of a host of Container Registry: %s, %s', (location, repositoryId, expected) => {
+    const text = `target: {gcp: {location: ${location}, projectId: my-project, repositoryId: ${repositoryId}}}\n`;
+    expect(problemsOf(text).map((problem) => problem.replace(/^\d+:\d+: /, ''))).toEqual(expected);
+  });
+
   it('accepts no settings for a source, which is only read', () => {
     const source = (more: string): string =>
       `target: {type: oci, oci: {registry: r.example.com}}\nsource:\n  registries:\n    - type: gcp\n      gcp:\n        location: us\n        projectId: my-project\n        repositoryId: main\n${more}`;

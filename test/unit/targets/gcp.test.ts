@@ -54,6 +54,19 @@ describe("the registries that a login to Google's may be sent to", () => {
     expect(owns(HOST, 'example.com/team/mirrors/x')).toBe(false);
     expect(owns(HOST, 'example.com/team/mirror')).toBe(true);
   });
+
+  it.each([
+    ['gcr.io', 'example.com/team/app', true],
+    ['gcr.io:443', 'example.com/team/app', true],
+    ['us-docker.pkg.dev', 'example.com/team/gcr.io/app', true],
+    ['gcr.io', 'example.com/team2/app', false],
+    ['us.gcr.io', 'example.com/team/app', false],
+    ['us-docker.pkg.dev', 'example.com/team/app', false],
+  ])("for a repository that replaces Container Registry's: %s/%s: %s", (host, repository, expected) => {
+    const gcr = { ...gcp, location: 'us', repositoryId: 'gcr.io', serviceAccount: 'a@b.iam.gserviceaccount.com' };
+    expect(artifactRegistryOwns(gcr)(host, repository)).toBe(expected);
+    expect(artifactRegistryCovers(gcr, false)(host, repository)).toBe(expected);
+  });
 });
 
 describe('several logins', () => {

@@ -1,6 +1,6 @@
 import type { GcpConfig } from './config.js';
 import type { CloudLogin } from '../cloud.js';
-import { gcpNaming } from './naming.js';
+import { GCR_REPOSITORIES, gcpNaming, projectPath } from './naming.js';
 
 /** Artifact Registry in any location, and Container Registry, whose remaining hosts it serves. */
 const googleHost = /^(?:[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z0-9-]+\.)?gcr\.io)(?::443)?$/;
@@ -10,10 +10,13 @@ export function artifactRegistryPlace(gcp: GcpConfig): { readonly host: string; 
   return gcpNaming.place(gcp);
 }
 
-/** Whether the image's repository is in the configured one. */
+/** Whether the image's repository is in the configured one; that of gcr.io also has the names of gcr.io. */
 export function artifactRegistryOwns(gcp: GcpConfig): CloudLogin['covers'] {
-  const { host: own, path } = artifactRegistryPlace(gcp);
-  return (host, repository) => host.replace(/:443$/, '') === own && `${repository}/`.startsWith(`${path}/`);
+  const { repositoryId, projectId } = gcp;
+  const places = [artifactRegistryPlace(gcp)];
+  if (GCR_REPOSITORIES.has(repositoryId)) places.push({ host: repositoryId, path: projectPath(projectId) });
+  return (host, repository) =>
+    places.some((own) => host.replace(/:443$/, '') === own.host && `${repository}/`.startsWith(`${own.path}/`));
 }
 
 /**

@@ -10,14 +10,29 @@ export interface ArtifactRegistryPlace {
   readonly repositoryId: string;
 }
 
+/**
+ * Repositories that also answer at the host of Container Registry that they are named after, with the location that
+ * each must have (cloud.google.com/artifact-registry/docs/transition/gcr-repositories).
+ */
+export const GCR_REPOSITORIES: ReadonlyMap<string, string> = new Map([
+  ['gcr.io', 'us'],
+  ['us.gcr.io', 'us'],
+  ['eu.gcr.io', 'europe'],
+  ['asia.gcr.io', 'asia'],
+]);
+
+/** The project in image names: that of a domain, example.com:name, has a slash there. */
+export function projectPath(projectId: string): string {
+  return projectId.replace(':', '/');
+}
+
 export const gcpNaming: RegistryNaming<ArtifactRegistryPlace> = {
   keys: { host: 'location', path: 'repositoryId' },
   reads: { location: 'text', projectId: 'text', repositoryId: 'path' },
   place({ location, projectId, repositoryId }): RegistryPlace {
     return {
       host: `${location.toLowerCase()}-docker.pkg.dev`,
-      // A domain-scoped project, example.com:name, has a slash in image names.
-      path: [projectId.replace(':', '/'), ...(repositoryId === '' ? [] : [repositoryId])].join('/'),
+      path: [projectPath(projectId), ...(repositoryId === '' ? [] : [repositoryId])].join('/'),
       ...(repositoryId === '' && { needsPaths: true as const }),
       aliases: [],
       repositoryLimit: OCI_REPOSITORY_LIMIT,

@@ -1,11 +1,13 @@
 import type { GcpConfig } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import type { Parsed } from '../../schema/parsed.js';
+import { GCR_REPOSITORIES } from './naming.js';
 import { gcpLimits } from './repository-schema.js';
 import type { KeyPath, RuleScope } from '../../schema/rule-scope.js';
 
 /** Checks combinations of keys of one Artifact Registry repository. */
 export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
+  checkLocation(scope, gcp);
   checkKey(scope, gcp);
   const labels = gcp.repository?.labels?.map((label) => label?.key);
   checkUnique(scope, ['repository', 'labels'], labels, 'key', 'label', gcpLimits.labels);
@@ -15,6 +17,14 @@ export function gcpRules(scope: RuleScope, gcp: Parsed<GcpConfig>): void {
   if (scope.isWritten(['cleanupDryRun']) && !scope.isWritten(['cleanupPolicies'])) {
     scope.warn(['cleanupDryRun'], 'has no effect without cleanupPolicies');
   }
+}
+
+/** The repository of a host of Container Registry exists in one location only. */
+function checkLocation(scope: RuleScope, { repositoryId, location }: Parsed<GcpConfig>): void {
+  const expected = GCR_REPOSITORIES.get(repositoryId ?? '');
+  if (expected === undefined || location === undefined || location === expected) return;
+  const message = `the repository ${quoteInput(repositoryId ?? '')} is not in ${quoteInput(location)}`;
+  scope.error(['location'], message, `write ${expected}`);
 }
 
 /** Artifact Registry only accepts keys in the repository's own location. */

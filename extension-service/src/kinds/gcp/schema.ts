@@ -4,6 +4,8 @@ import { quoteInput } from '../../core/image/quote.js';
 import { hostFault } from '../../core/naming/host-fault.js';
 import { described } from '../../schema/field.js';
 import { flag, matching, patternField, text } from '../../schema/leaves.js';
+import type { Check } from '../../schema/leaves.js';
+import { GCR_REPOSITORIES } from './naming.js';
 import { cleanupPolicies, readers, repositorySettings } from './repository-schema.js';
 
 const locationAllowed = 'expected a region such as us-central1 or one of us, europe, asia';
@@ -18,7 +20,8 @@ const projectCheck = matching(
   projectAllowed,
 );
 
-const repositoryCheck = matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed);
+const nameCheck = matching(/^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/, 'repository name', repositoryAllowed);
+const repositoryCheck: Check = (value) => (GCR_REPOSITORIES.has(value) ? undefined : nameCheck(value));
 
 const place = {
   location: text({ about: 'Location of the repository.', allowed: locationAllowed }, (value) => {
