@@ -21,6 +21,7 @@ const KINDS: Readonly<Record<string, RegistryErrorKind>> = {
   AccessDenied: 'forbidden',
   AccessDeniedException: 'forbidden',
   UnauthorizedException: 'forbidden',
+  RegionDisabledException: 'forbidden',
   KmsException: 'forbidden',
   RepositoryLimitExceeded: 'refused',
   ThrottlingException: 'throttled',
@@ -67,7 +68,7 @@ export function awsProblem(host: string, action: string, resource: string, error
       ? 'the response is not from AWS: is there a proxy or login page in between?'
       : undefined;
   const text = unexpected ?? oneLine(messageOf(error));
-  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${advice(kind, name, text, action, resource)}`;
+  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${advice({ kind, name, text, whole: messageOf(error), action, resource })}`;
   return new RegistryError(message, {
     kind,
     host,
@@ -87,16 +88,26 @@ function kindOfNetworkError(error: unknown): RegistryErrorKind {
   return status >= 500 ? 'server' : 'invalid';
 }
 
-function advice(kind: RegistryErrorKind, name: string, text: string, action: string, resource: string): string {
+interface Failure {
+  readonly kind: RegistryErrorKind;
+  readonly name: string;
+  /** AWS's message, shortened. */
+  readonly text: string;
+  readonly whole: string;
+  readonly action: string;
+  readonly resource: string;
+}
+
+function advice(failure: Failure): string {
+  const { kind, name, text } = failure;
   if (name === 'RepositoryLimitExceeded') {
     return '; the account has reached an ECR quota: delete images that are not needed, or request a higher quota';
   }
   if (name === 'KmsException') return '; the identity needs kms:CreateGrant and kms:DescribeKey on the key';
+  if (name === 'RegionDisabledException') return '; activate STS for this region in the account settings of IAM';
   switch (kind) {
     case 'forbidden':
-      return action === 'sts:AssumeRole'
-        ? `; the role's trust policy must let this identity assume it, and the identity needs ${statement([action], resource)}`
-        : `; the identity's policy needs ${statement([action], resource)}`;
+      return `; ${accessAdvice(failure)}`;
     case 'unauthorized':
       return name === 'CredentialsProviderError'
         ? '; there are no AWS credentials: provide a Secret with keys (awsSecretName), a role for the ServiceAccount (IRSA), or an EKS Pod Identity association'
@@ -107,6 +118,30 @@ function advice(kind: RegistryErrorKind, name: string, text: string, action: str
     default:
       return '';
   }
+}
+
+/**
+ * IAM names the policy that decided
+ * (docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html): `because no session policy allows the …
+ * action`, `with an explicit deny in a service control policy`.
+ */
+const DENIED_BY = /with an explicit deny in an? ((?:[\w-]+ ){1,3}?(?:policy|boundary))/;
+const NOT_ALLOWED_BY = /because no ((?:[\w-]+ ){1,3}?(?:policy|boundary)) allows/;
+
+function accessAdvice({ whole, action, resource }: Failure): string {
+  const denied = DENIED_BY.exec(whole)?.[1];
+  if (denied !== undefined) return `the ${denied} denies it, and no other policy overrides that`;
+  const missing = NOT_ALLOWED_BY.exec(whole)?.[1];
+  if (action === 'sts:AssumeRole') {
+    return `the role's trust policy must let this identity assume it, and the identity needs ${statement([action], resource)}`;
+  }
+  if (missing === 'resource-based policy') {
+    const account = /^arn:[^:]*:ecr:[^:]*:([0-9]+):/.exec(resource)?.[1];
+    const where = account === undefined ? "the registry's account" : `account ${account}`;
+    return `the identity belongs to another account: set aws.role to a role of ${where} that has ${action}`;
+  }
+  if (missing !== undefined && missing !== 'identity-based policy') return `the ${missing} must also allow ${action}`;
+  return `the identity's policy needs ${statement([action], resource)}`;
 }
 
 /** One statement of an IAM policy. */

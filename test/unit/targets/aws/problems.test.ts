@@ -40,6 +40,55 @@ describe('the result of an AWS call', () => {
     );
   });
 
+  it.each<[string, string, string, boolean]>([
+    ['no policy of the identity', 'because no identity-based policy allows the ecr:CreateRepository action', '', true],
+    [
+      'a service control policy',
+      'with an explicit deny in a service control policy',
+      'the service control policy denies it, and no other policy overrides that',
+      false,
+    ],
+    [
+      'its own policy',
+      'with an explicit deny in an identity-based policy',
+      'the identity-based policy denies it',
+      false,
+    ],
+    [
+      'a permissions boundary',
+      'because no permissions boundary allows the ecr:CreateRepository action',
+      'the permissions boundary must also allow ecr:CreateRepository',
+      false,
+    ],
+    [
+      'the endpoint in the VPC',
+      'because no VPC endpoint policy allows the ecr:CreateRepository action',
+      'the VPC endpoint policy must also allow ecr:CreateRepository',
+      false,
+    ],
+    [
+      'the account of the registry',
+      'because no resource-based policy allows the ecr:CreateRepository action',
+      'set aws.role to a role of account 123456789012 that has ecr:CreateRepository',
+      false,
+    ],
+  ])('names the policy to change if the call was denied by %s', (_, reason, expected, hasStatement) => {
+    // IAM's message may be long, and its reason is at the end.
+    const user = `arn:aws:sts::222222222222:assumed-role/${'r'.repeat(64)}/${'s'.repeat(64)}`;
+    const text = `User: ${user} is not authorized to perform: ecr:CreateRepository on resource: ${arn}/${'x'.repeat(250)} ${reason}`;
+    const { message } = awsProblem(host, 'ecr:CreateRepository', arn, named('AccessDeniedException', text));
+    expect(message).toContain(expected);
+    expect(message.includes('"Effect":"Allow"')).toBe(hasStatement);
+  });
+
+  it('names the region in which STS is not active', () => {
+    const error = new AwsCallError('sts:AssumeRole', 'arn:aws:iam::1:role/r', named('RegionDisabledException'));
+    const { message, kind } = awsProblem(host, 'ecr:GetAuthorizationToken', '*', error);
+    expect(kind).toBe('forbidden');
+    expect(message).toContain('activate STS for this region');
+    expect(message).not.toContain('trust policy');
+  });
+
   it('names the role that could not be assumed, and not the call that needed it', () => {
     const role = 'arn:aws:iam::210987654321:role/mirror';
     const { message, kind } = awsProblem(
