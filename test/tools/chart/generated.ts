@@ -1,6 +1,7 @@
 import { enginesTemplate } from './engines.js';
 import { kindTemplates } from './kinds.js';
 import { policyTemplates } from './policies.js';
+import { sectionsTemplate } from './sections.js';
 import { withValuesTable } from './values-table.js';
 import { valuesJsonSchema } from './values-schema.js';
 
@@ -12,6 +13,7 @@ export function generatedChartFiles(read: (file: string) => string): ReadonlyMap
     ['README.md', withValuesTable(read('README.md'), values)],
     ['templates/_engines.tpl', enginesTemplate()],
     ['templates/_kinds.tpl', kindTemplates()],
+    ['templates/_sections.tpl', sectionsTemplate(values)],
     ...[...policyTemplates()].map(([name, text]) => [`templates/policies/${name}`, text] as const),
   ]);
 }

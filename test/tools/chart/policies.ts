@@ -95,6 +95,7 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
     `{{- $namespaces := without (include "image-swapper.excludedNamespaces" . | fromJsonArray) ${[...always].join(' ')} }}`,
     ...documents.map((yaml) => yaml.trimEnd()),
     '{{- end }}',
+    '{{- include "image-swapper.sections" . }}',
     `{{- if eq (include "image-swapper.renderedEngine" .) "${engine}" }}`,
     '{{- include "image-swapper.checkEngine" . }}',
     `{{- include "image-swapper.policies.${engine}" . }}`,

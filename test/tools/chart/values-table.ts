@@ -17,15 +17,22 @@ function table(text: string): string {
   return [START, '|---|---|---|', ...rows(contents, '')].join('\n');
 }
 
+/** Whether the value at this index of the mapping has a description; a section has none, but its values have. */
+export function hasDescription(map: YAMLMap, index: number): boolean {
+  return aboutAt(map, index) !== undefined;
+}
+
+function aboutAt(map: YAMLMap, index: number): string | undefined {
+  const key = map.items[index]?.key;
+  // The YAML parser attaches the comment before the first key to the mapping, not to the key.
+  return isScalar(key) ? aboutOf(key.commentBefore ?? (index === 0 ? map.commentBefore : undefined)) : undefined;
+}
+
 function* rows(map: YAMLMap, prefix: string): Generator<string> {
-  let first = true;
-  for (const pair of map.items) {
+  for (const [index, pair] of map.items.entries()) {
     if (!isPair(pair) || !isScalar(pair.key)) continue;
     const key = `${prefix}${String(pair.key.value)}`;
-    // The YAML parser attaches the comment before the first key to the mapping, not to the key.
-    const comment = pair.key.commentBefore ?? (first ? map.commentBefore : undefined);
-    first = false;
-    const about = aboutOf(comment);
+    const about = aboutAt(map, index);
     const { value } = pair as Pair<unknown, unknown>;
     if (about === undefined) {
       if (!isMap(value) || value.items.length === 0) throw new Error(`values.yaml says nothing about ${key}`);
