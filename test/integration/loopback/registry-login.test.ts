@@ -544,6 +544,22 @@ describe('a token that a registry no longer accepts', () => {
     expect(registry.tokens).toHaveLength(2);
   });
 
+  it.each([400, 401])('is replaced once if the registry answers %s without a challenge', async (status) => {
+    let generation = 1;
+    const message = 'Your Authorization Token is invalid.';
+    const registry = await start(({ path, headers }, server) => {
+      if (path === '/token') return { status: 200, body: { token: `t${generation}`, expires_in: 3600 } };
+      if (headers.authorization === undefined) return refusal(bearer(server));
+      if (headers.authorization === `Bearer t${generation}`) return manifest;
+      return { status, body: { errors: [{ code: 'DENIED', message }] } };
+    });
+    const reader = client([registry]);
+    await reader.getManifest('team/app', 'v1');
+    generation = 2;
+    expect(await reader.getManifest('team/app', 'v1')).toBeDefined();
+    expect(registry.tokens).toHaveLength(2);
+  });
+
   it('is never sent to another registry that names the same token server', async () => {
     const first = await start(({ path, headers }, server) => {
       if (path === '/token')

@@ -22,7 +22,16 @@ const fresh: LoginState = {
 const challenged = { challenged: true };
 
 function answered(status: number, more: Partial<LoginAnswer> = {}): LoginOutcome {
-  return { type: 'answered', status, challenged: true, bearer: false, changed: false, furtherScopes: false, ...more };
+  return {
+    type: 'answered',
+    status,
+    challenged: true,
+    bearer: false,
+    read: true,
+    changed: false,
+    furtherScopes: false,
+    ...more,
+  };
 }
 
 interface Row {
@@ -120,6 +129,24 @@ const rows: readonly Row[] = [
     action: 'renew-token',
     then: { status: 401, tokenRenewed: true },
   },
+  {
+    // ECR Public (aws/containers-roadmap issue 2835).
+    transition: 'renews a token that is refused',
+    state: challenged,
+    outcome: answered(400, { bearer: true }),
+    action: 'renew-token',
+    then: { status: 400, tokenRenewed: true },
+  },
+  ...[
+    { state: { ...challenged, tokenRenewed: true }, outcome: answered(400, { bearer: true }) },
+    { state: challenged, outcome: answered(400, { bearer: true, read: false }) },
+    { state: challenged, outcome: answered(400) },
+  ].map((row): Row => ({
+    ...row,
+    transition: 'returns every other answer',
+    action: 'return',
+    then: { status: 400 },
+  })),
   ...[401, 403].map((status): Row => ({
     transition: 'renews a login that the registry refuses',
     state: { ...challenged, tokenRenewed: true },

@@ -171,6 +171,8 @@ describe('classOf', () => {
     ['a gateway', 502, 'GET manifest', '', '502 Bad Gateway', 'server', undefined],
     ['anybody', 405, 'HEAD manifest', '', '', 'invalid', false],
     ['anybody', 408, 'PUT blob', '', '', 'invalid', true],
+    ['Azure', 424, 'GET manifest', '', "request to pull from source 'dhi.io/python' has failed", 'invalid', true],
+    ['Azure', 424, 'GET manifest', '', 'too many requests to source registry for cache rule', 'throttled', undefined],
   ])('reads %s: %i to %s, %s %s, as %s', (_, status, what, code, message, kind, retryable) => {
     const found = classOf(refusal(status, what, code, message));
     expect({ kind: found.kind, retryable: found.retryable }).toEqual({ kind, retryable });

@@ -133,6 +133,7 @@ class LoginRun {
       status,
       challenged: this.login.challenged,
       bearer: sent?.value?.startsWith('Bearer ') === true,
+      read: this.request.method === 'GET' || this.request.method === 'HEAD',
       changed: challenge?.changed === true,
       furtherScopes: challenge !== undefined && challenge.scopes.length > 0,
     };

@@ -33,6 +33,8 @@ export interface LoginAnswer {
   readonly challenged: boolean;
   /** The request contained a token. */
   readonly bearer: boolean;
+  /** The request changes nothing. */
+  readonly read: boolean;
   /** The answer requires another login than the known one. */
   readonly changed: boolean;
   /** The answer names scopes that were not requested for the token. */
@@ -91,6 +93,9 @@ export interface LoginTransition {
 const REFUSED: ReadonlySet<number> = new Set([401, 403]);
 const HIDDEN: ReadonlySet<number> = new Set([403, 404]);
 
+/** ECR Public answers 400, without a challenge, to a token that has expired. */
+const mayRefuseToken = ({ status }: LoginState, outcome: LoginOutcome): boolean =>
+  answer(outcome).bearer === true && (status === 401 || (status === 400 && answer(outcome).read === true));
 const isRefused = ({ status }: LoginState): boolean => status !== undefined && REFUSED.has(status);
 const learned = (outcome: LoginOutcome): boolean => 'challenged' in outcome && outcome.challenged;
 const answer = (outcome: LoginOutcome): Partial<LoginAnswer> => (outcome.type === 'answered' ? outcome : {});
@@ -159,7 +164,7 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
   {
     name: 'renews a token that is refused',
     on: 'answered',
-    when: ({ status, tokenRenewed }, outcome) => status === 401 && !tokenRenewed && answer(outcome).bearer === true,
+    when: (state, outcome) => !state.tokenRenewed && mayRefuseToken(state, outcome),
     action: 'renew-token',
     set: { tokenRenewed: true },
   },

@@ -60,7 +60,7 @@ export function classOf(refusal: Refusal): RefusalClass {
 const RATE = /toomanyrequests|too many requests|rate.?limit|throttl|slow ?down|quota metric|per (second|minute)/i;
 
 function throttled({ status, text }: ResponseFacts): RefusalClass | undefined {
-  const isRate = (status === 403 || status === 400) && RATE.test(text);
+  const isRate = (status === 403 || status === 400 || status === 424) && RATE.test(text);
   return status === 429 || isRate || text.includes('TOOMANYREQUESTS') ? { kind: 'throttled' } : undefined;
 }
 
@@ -167,8 +167,11 @@ function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Resp
   return has(/^MANIFEST_/) ? { kind: 'invalid' } : undefined;
 }
 
-/** Temporary failures of a connection, a server or a proxy: the request need not change. */
-const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 425, 460, 499]);
+/**
+ * Temporary failures of a connection, a server or a proxy: the request need not change. An Azure registry answers 424
+ * while the source of a cache rule fails.
+ */
+const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 424, 425, 460, 499]);
 
 function byStatus({ status, isWrite, diagnostics }: ResponseFacts): RefusalClass {
   if (status === 401) {
