@@ -86,6 +86,18 @@ app.kubernetes.io/component: service
 {{- end }}
 {{- end }}
 
+{{/* Pull secrets of this chart's own images, those of a parent chart (global) included: names, or mappings with a name. */}}
+{{- define "image-swapper.imagePullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (.Values.imagePullSecrets | default list) ((.Values.global | default dict).imagePullSecrets | default list) }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $secrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* DNS settings and the runtime of the Pods in this chart. */}}
 {{- define "image-swapper.podRuntime" -}}
 {{- with .Values.dnsPolicy }}

@@ -16,9 +16,8 @@ metadata:
     app.kubernetes.io/component: {{ .component }}
 spec:
   restartPolicy: Never
-  {{- with $values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
+  {{- with include "image-swapper.imagePullSecrets" .root }}
+  {{- . | trim | nindent 2 }}
   {{- end }}
   serviceAccountName: {{ .account }}
   {{- with include "image-swapper.podRuntime" .root }}

@@ -1,6 +1,6 @@
 {{- /* Written by "npm run generate" from values.yaml; do not edit. */ -}}
 {{- define "image-swapper.sections" -}}
-{{- if not .Values.global }}{{ $_ := set .Values "global" (fromJson `{"imageRegistry":""}`) }}{{ end }}
+{{- if not .Values.global }}{{ $_ := set .Values "global" (fromJson `{"imageRegistry":"","imagePullSecrets":[]}`) }}{{ end }}
 {{- if not .Values.image }}{{ $_ := set .Values "image" (fromJson `{"repository":"ghcr.io/image-swapper/image-swapper","tag":"","digest":"","pullPolicy":"IfNotPresent"}`) }}{{ end }}
 {{- if not .Values.serviceAccount }}{{ $_ := set .Values "serviceAccount" (fromJson `{"create":true,"annotations":{},"name":""}`) }}{{ end }}
 {{- if not .Values.rbac }}{{ $_ := set .Values "rbac" (fromJson `{"create":true}`) }}{{ end }}

@@ -14,6 +14,12 @@ const SECONDS = { type: 'integer', minimum: 1, maximum: 30 };
 const NUMBER_OR_TEXT = { type: ['integer', 'string'] };
 const TEXTS = { type: 'array', items: TEXT };
 const LABELS = { type: 'object', additionalProperties: { type: 'string' } };
+const SECRET_NAMES = {
+  type: 'array',
+  items: {
+    anyOf: [TEXT, { type: 'object', properties: { name: TEXT }, required: ['name'], additionalProperties: false }],
+  },
+};
 const choice = (...values: readonly unknown[]): JsonSchema => ({ enum: values });
 
 /**
@@ -37,6 +43,10 @@ const DOCUMENTED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   podAnnotations: LABELS,
   podLabels: LABELS,
   'deployment.annotations': LABELS,
+  'service.annotations': LABELS,
+  'serviceMonitor.labels': LABELS,
+  'prometheusRule.labels': LABELS,
+  'dashboard.annotations': LABELS,
   'policies.annotations': LABELS,
   'policies.engine': choice(...ENGINE_NAMES, 'none'),
   'policies.undecidable': choice('refuse', 'webhook'),
@@ -67,7 +77,13 @@ const DOCUMENTED_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   extraManifests: { type: 'array', items: { type: ['object', 'string'] } },
   extraManifestsTemplated: { type: 'array', items: { type: ['object', 'string'] } },
   // Umbrella charts put values for other charts here.
-  global: { type: 'object', properties: { imageRegistry: TEXT } },
+  global: { type: 'object', properties: { imageRegistry: TEXT, imagePullSecrets: SECRET_NAMES } },
+  imagePullSecrets: SECRET_NAMES,
+  nodeSelector: LABELS,
+  extraEnv: {
+    type: 'array',
+    items: { type: 'object', properties: { name: TEXT, value: { type: ['string', 'null'] } }, required: ['name'] },
+  },
   strategy: OPEN,
   revisionHistoryLimit: { anyOf: [COUNT, { type: 'null' }] },
   minReadySeconds: COUNT,

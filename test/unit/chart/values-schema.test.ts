@@ -35,6 +35,8 @@ describe('values.schema.json', () => {
     ['a label of the monitor', { serviceMonitor: { labels: { release: 'prometheus' } } }],
     ['a selector of namespaces', { webhook: { namespaceSelector: { matchExpressions: [] } } }],
     ['a probe that begins later', { livenessProbe: { initialDelaySeconds: 5 }, startupProbe: { successThreshold: 1 } }],
+    ['pull secrets by name', { imagePullSecrets: ['a', { name: 'b' }], global: { imagePullSecrets: ['c'] } }],
+    ['a variable from a Secret', { extraEnv: [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] }],
     ['a Job that stays', { prewarm: { ttlSecondsAfterFinished: null } }],
   ])('accepts values that Kubernetes accepts: %s', (_name, values) => {
     expect([isValid(over(defaults, values)), isValid.errors]).toEqual([true, null]);
@@ -43,6 +45,13 @@ describe('values.schema.json', () => {
   it.each([
     ['a value that is none', { replicas: 2 }],
     ['one in a mapping of the chart', { prewarm: { enable: true } }],
+    ['a pull secret without a name', { imagePullSecrets: [{ secret: 'a' }] }],
+    ['a node label that is not a text', { nodeSelector: { gpu: true } }],
+    ['a variable that is not a text', { extraEnv: [{ name: 'A', value: 1 }] }],
+    ['an annotation of the Service that is not a text', { service: { annotations: { internal: true } } }],
+    ['a label of the monitor that is not a text', { serviceMonitor: { labels: { release: 1 } } }],
+    ['a label of the rule that is not a text', { prometheusRule: { labels: { release: 1 } } }],
+    ['an annotation of the dashboard that is not a text', { dashboard: { annotations: { folder: 1 } } }],
     ['a label that is not a text', { dashboard: { labels: { grafana_dashboard: 1 } } }],
   ])('still refuses %s', (_name, values) => {
     expect(isValid(over(defaults, values))).toBe(false);

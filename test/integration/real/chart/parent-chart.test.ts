@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AWS } from '../../../tools/chart/cases.js';
-import { CHART, Helm } from '../../../tools/helm.js';
+import { CHART, Helm, objectOf } from '../../../tools/helm.js';
 import type { HelmMajor } from '../../../tools/helm.js';
 import { goToolsAvailable } from '../../../tools/tool.js';
 
@@ -47,6 +47,18 @@ describe.skipIf(!available).each<HelmMajor>([3, 4])('the chart as a dependency o
       'Deployment platform-image-swapper',
       'Service platform-image-swapper',
     ]);
+  });
+
+  it('uses the pull secrets of the parent chart too, as names or as mappings', async () => {
+    const values = { enabled: true, config: { target: AWS }, prewarm: { enabled: true } };
+    const imageSwapper = { ...values, imagePullSecrets: ['own', { name: 'shared' }] };
+    const global = { imagePullSecrets: ['shared', { name: 'parent' }] };
+    const other_swapper = { enabled: false };
+    const objects = await helm.objects({ chart: parent, values: { global, imageSwapper, other_swapper } });
+    const imagePullSecrets = [{ name: 'own' }, { name: 'shared' }, { name: 'parent' }];
+    for (const kind of ['Deployment', 'Job']) {
+      expect(objectOf(objects, kind)).toMatchObject({ spec: { template: { spec: { imagePullSecrets } } } });
+    }
   });
 
   it('has valid and different object names under aliases that are not DNS labels', async () => {
