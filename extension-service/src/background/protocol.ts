@@ -10,6 +10,7 @@ import type { TargetGarbage } from '../kubernetes/usage/garbage-task.js';
 import type { WatchReport } from '../kubernetes/workloads/watch-reports.js';
 import type { CopyRole } from '../mirror/copy-gate.js';
 import type { QueueReport } from '../shared-queue/shared-queue.js';
+import type { BlobChange } from '../registry/known-blobs.js';
 import type { RequestReport } from '../registry/request-tally.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
 import type { CopyOutcome, CopyProgress } from '../mirror/copier.js';
@@ -45,6 +46,8 @@ export interface BackgroundData {
   readonly config: Config;
   /** Source texts of clients, which the worker compiles when it needs them. */
   readonly programs: Programs;
+  /** The blobs that earlier workers of this process knew. */
+  readonly knownBlobs: readonly BlobChange[];
 }
 
 export type ToBackground =
@@ -92,6 +95,8 @@ export type FromBackground =
   | { readonly type: 'cluster'; readonly event: ClusterEvent }
   | { readonly type: 'stopped'; readonly id: number }
   | { readonly type: 'requests'; readonly report: RequestReport }
+  /** For the next worker. */
+  | { readonly type: 'known-blobs'; readonly changes: readonly BlobChange[] }
   | { readonly type: 'failed'; readonly id: number; readonly failure: CopyFailure }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
 

@@ -4,6 +4,7 @@ import { CopyFailedError } from '../registry/copy-failure.js';
 import { PROGRAMS } from './programs/programs.js';
 import type { RegistryLogin } from '../credentials/renewed-login.js';
 import { RegistryError } from '../registry/errors.js';
+import type { BlobChange } from '../registry/known-blobs.js';
 import type { OnRegistryRequest } from '../registry/request-log.js';
 import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
@@ -35,6 +36,8 @@ export interface BackgroundParts {
   readonly reviewToken: (token: string, audience: string) => Promise<string | undefined>;
   readonly checkAccess: CheckAccess;
   readonly cluster: ClusterPart;
+  /** As in KnownBlobs. */
+  readonly takeBlobChanges: () => readonly BlobChange[];
 }
 
 /** The worker's side in the cluster. */
@@ -76,8 +79,10 @@ export function runBackground(
   setInterval(() => {
     const report = tally.take();
     if (report !== undefined) send({ type: 'requests', report });
+    const changes = takeBlobChanges();
+    if (changes.length > 0) send({ type: 'known-blobs', changes });
   }, REPORT_INTERVAL_MS).unref();
-  const { copier, readSecret, reviewToken, checkAccess, cluster } = create(data, {
+  const { copier, readSecret, reviewToken, checkAccess, cluster, takeBlobChanges } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
     onClusterEvent: (event) => send({ type: 'cluster', event }),

@@ -7,6 +7,7 @@ import { ObservedPods } from '../kubernetes/observed-pods.js';
 import { reviewToken } from '../kubernetes/token-review.js';
 import { runBackground } from './run.js';
 import type { CheckAccess } from './run.js';
+import { KnownBlobs } from '../registry/known-blobs.js';
 import { RegistryCopier } from '../mirror/registry-copier.js';
 import { SharedCopier } from '../shared-queue/shared-copier.js';
 import { compileRules } from '../core/decide/rules.js';
@@ -26,7 +27,7 @@ const SECRET_LINES_OF_ALL = { burst: 1_000, perSecond: 10 };
 
 /** Wires the background worker: registries, and the cluster's secrets once they are needed. */
 export function startBackground(data: BackgroundData, env: Readonly<Record<string, string | undefined>>): void {
-  runBackground(data, ({ config }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
+  runBackground(data, ({ config, knownBlobs: earlier }, { log, onCloudEvent, onClusterEvent, onRequest }) => {
     const report = (problem: string): void => log('warn', problem);
     const lines = new LineBudget(SECRET_LINES, SECRET_LINES_OF_ALL);
     const secrets = new LazyPullSecrets({
@@ -53,8 +54,9 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
     const cluster = new ClusterSide(config, { env, log, garbage, checkAccess, emit: onClusterEvent });
     const connect = lazy(() => connectCluster(env));
     const shown = new ObservedPods({ watched: (job) => cluster.shows(job), connect, onProblem: report });
+    const knownBlobs = new KnownBlobs(earlier);
     const copier = new RegistryCopier(config, {
-      ...{ env, readSecret, report, cloud, onRequest, replicas },
+      ...{ env, readSecret, report, cloud, onRequest, replicas, knownBlobs },
       pullSecrets: secrets,
       isShown: (job) => shown.isShown(job),
       seenStore: clusterSeenStore(env),
@@ -87,6 +89,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       readSecret,
       cluster,
       checkAccess,
+      takeBlobChanges: () => knownBlobs.takeChanges(),
       reviewToken: (token, audience) => reviewToken(connect, token, audience),
     };
   });

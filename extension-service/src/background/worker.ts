@@ -8,8 +8,10 @@ import { unpack } from './programs/unpack.js';
 import type { LoginCredentials } from '../registry/types.js';
 import type { CloudEvent } from '../kinds/cloud.js';
 import type { Logger } from '../telemetry/log.js';
+import { MAX_KNOWN_BLOBS, type KnownBlob } from '../registry/known-blobs.js';
 import type { RequestReport } from '../registry/request-tally.js';
 import { BACKGROUND_PROGRAM } from './program.js';
+import { BoundedMap } from '../util/bounded-map.js';
 import { CopyFailedError } from '../registry/copy-failure.js';
 import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
@@ -57,6 +59,8 @@ export class BackgroundWorker implements Copier {
   /** Time of a monotonic clock. */
   private notBefore = 0;
   private restart: NodeJS.Timeout | undefined;
+  /** What the current and earlier workers know, for the next one. */
+  private readonly knownBlobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN_BLOBS);
 
   constructor(
     private config: Config,
@@ -215,6 +219,7 @@ export class BackgroundWorker implements Copier {
       role: 'background',
       config: this.config,
       programs: neededPrograms(this.config, PROGRAMS),
+      knownBlobs: [...this.knownBlobs],
     };
     const started = performance.now();
     this.starts += 1;
@@ -273,6 +278,13 @@ export class BackgroundWorker implements Copier {
     }
     if (message.type === 'requests') {
       this.events.onRequests?.(message.report);
+      return;
+    }
+    if (message.type === 'known-blobs') {
+      for (const [key, blob] of message.changes) {
+        if (blob === undefined) this.knownBlobs.delete(key);
+        else this.knownBlobs.set(key, blob);
+      }
       return;
     }
     const flight = this.pending.get(message.id);

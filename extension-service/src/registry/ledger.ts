@@ -3,6 +3,7 @@ import { CompleteImages } from './complete-images.js';
 import type { CompleteImage, EarlierRuns } from './complete-images.js';
 import { CopiedReferrers } from './copied-referrers.js';
 import { HeldTags } from './held-tags.js';
+import { KnownBlobs, type BlobOrigin } from './known-blobs.js';
 import { NewRepositories } from './new-repositories.js';
 import { TagCase } from './tag-case.js';
 import { untilAborted } from './transport/abort.js';
@@ -19,18 +20,8 @@ export interface LedgerOptions {
   readonly isOneRun?: boolean;
   /** Results of earlier runs of the command. */
   readonly earlier?: EarlierRuns;
-}
-
-/** The source of a blob in a target, and who could read it there. */
-export interface BlobOrigin {
-  /** `host/repository` of the source. */
-  readonly source: string;
-  /** It was read there without credentials, so anyone may have it. */
-  readonly anonymous: boolean;
-}
-
-interface KnownBlob extends BlobOrigin {
-  readonly repository: string;
+  /** @default none are known */
+  readonly knownBlobs?: KnownBlobs;
 }
 
 /** A blob whose bytes a copy is sending to a registry. */
@@ -56,7 +47,7 @@ export class BlobLedger {
   /** Digest of the index for a source's index and some of its platforms, by {@link selectionKey}. */
   readonly selections = new BoundedMap<string, string>(MAX_KNOWN);
   readonly #flights = new Map<string, Promise<unknown>>();
-  readonly #blobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN);
+  readonly #blobs: KnownBlobs;
   /** Registries by whether their last mount succeeded. */
   readonly #mounting = new BoundedMap<string, boolean>(MAX_REGISTRIES);
   readonly #sending = new Map<string, BlobSending>();
@@ -64,7 +55,11 @@ export class BlobLedger {
   readonly #found: BoundedMap<string, true> | undefined;
 
   /** @param now milliseconds since the epoch */
-  constructor(now: () => number = Date.now, { isOneRun = false, earlier }: LedgerOptions = {}) {
+  constructor(
+    now: () => number = Date.now,
+    { isOneRun = false, earlier, knownBlobs = new KnownBlobs() }: LedgerOptions = {},
+  ) {
+    this.#blobs = knownBlobs;
     this.#found = isOneRun ? new BoundedMap(MAX_KNOWN) : undefined;
     this.referrers = new CopiedReferrers(now);
     this.held = new HeldTags(now);
@@ -120,7 +115,7 @@ export class BlobLedger {
    * mounted: otherwise, knowing the digest of a private layer would be enough to get it.
    */
   mountableFrom(host: string, digest: string, source: string): string | undefined {
-    const known = this.#blobs.get(`${host} ${digest}`);
+    const known = this.#blobs.get(host, digest);
     return known !== undefined && (known.anonymous || known.source === source) ? known.repository : undefined;
   }
 
@@ -179,10 +174,9 @@ export class BlobLedger {
 
   note(host: string, repository: string, digest: string, origin: BlobOrigin): void {
     this.newRepositories.add(host, repository, digest);
-    const key = `${host} ${digest}`;
-    const known = this.#blobs.get(key);
+    const known = this.#blobs.get(host, digest);
     // A repository that everyone may mount from serves more copies than this one.
-    this.#blobs.set(key, known?.anonymous === true && !origin.anonymous ? known : { repository, ...origin });
+    if (known?.anonymous !== true || origin.anonymous) this.#blobs.set(host, digest, { repository, ...origin });
   }
 
   /** Whether this run has found a blob in a repository, or a manifest with everything under it. */
@@ -207,6 +201,6 @@ export class BlobLedger {
 
   /** Forgets a blob that the registry does not have, although it was recorded. */
   forget(host: string, digest: string): void {
-    this.#blobs.delete(`${host} ${digest}`);
+    this.#blobs.forget(host, digest);
   }
 }
