@@ -115,6 +115,19 @@ describe('problems with the AWS side of a target', () => {
     expect(warningsOf(loaded).join()).toContain('"123456789" has 9 digits');
   });
 
+  it.each([
+    ['eu-west-1', 'fips', 'AWS lists no FIPS hosts of ECR for region eu-west-1: use standard if there are none'],
+    ['cn-north-1', 'fips-dual-stack', 'for region cn-north-1: use dual-stack if there are none'],
+    ['us-west-2', 'fips', undefined],
+    ['us-gov-west-1', 'fips', undefined],
+    ['ca-central-1', 'fips-dual-stack', undefined],
+    ['eu-west-1', 'dual-stack', undefined],
+  ])('warns of FIPS hosts that do not exist: %s, %s', (region, endpoint, expected) => {
+    const text = `target: {aws: {accountId: "123456789012", region: ${region}, endpoint: ${endpoint}}}\n`;
+    const warnings = warningsOf(parse(text)).filter((warning) => warning.includes('FIPS'));
+    expect(warnings).toEqual(expected === undefined ? [] : [expect.stringContaining(expected)]);
+  });
+
   it('accepts everything at its limit', () => {
     const tags = Array.from({ length: 50 }, (_, i) => `{key: k${i}, value: v}`).join(', ');
     const text = options(`      tags: [${tags}]\n      lifecyclePolicy: '{"rules":[${rules(50)}]}'\n`);

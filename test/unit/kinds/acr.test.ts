@@ -160,6 +160,17 @@ describe('the login of an Azure registry', () => {
   });
 
   it.each([
+    ['AADSTS500011: The resource principal named https://x was not found in the tenant', 'must be of the cloud'],
+    ['AADSTS7000229: The client application is missing service principal in the tenant', 'no service principal'],
+    ['AADSTS70021: No matching federated identity record found', 'add a federated credential'],
+  ])('names the setting to change: %s', (text, advice) => {
+    const authority = 'https://login.microsoftonline.com/';
+    const { message, kind } = entraProblem('contoso.azurecr.io', { ...identity, authority }, new Error(text));
+    expect(kind).toBe('unauthorized');
+    expect(message).toContain(advice);
+  });
+
+  it.each([
     ['DENIED', "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall", 'network rules'],
     ['UNAUTHORIZED', 'authentication required', 'AcrPush'],
   ])('distinguishes why the registry answers 403 %s', (code, text, advice) => {

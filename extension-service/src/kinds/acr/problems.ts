@@ -9,6 +9,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   AADSTS90002: 'check acr.tenantId, or AZURE_TENANT_ID',
   AADSTS900023: 'check acr.tenantId, or AZURE_TENANT_ID',
   AADSTS700016: 'check acr.clientId (AZURE_CLIENT_ID): this identity does not exist in the tenant',
+  AADSTS7000229: 'check acr.tenantId and acr.clientId: this application has no service principal in the tenant',
+  AADSTS500011:
+    'the tenant does not know this audience: AZURE_AUTHORITY_HOST and acr.tenantId must be of the cloud of the registry',
   AADSTS70021: 'add a federated credential for this ServiceAccount to the identity',
   AADSTS700211: "the issuer of the federated credential must be the cluster's OIDC issuer",
   AADSTS700212: 'the audience of the federated credential must be api://AzureADTokenExchange',

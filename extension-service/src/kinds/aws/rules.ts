@@ -17,6 +17,9 @@ const partitions: readonly { readonly name: string; readonly regions: RegExp }[]
   { name: 'aws', regions: /^(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-/ },
 ];
 
+/** Where AWS has FIPS hosts (aws.amazon.com/compliance/fips); the SDK makes their names for every region. */
+const FIPS_REGIONS = /^(?:us|ca)-/;
+
 /** Checks combinations of keys of one `aws` mapping. */
 export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boolean): void {
   checkAccount(scope, aws);
@@ -69,6 +72,10 @@ function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<Aws
   }
   if (endpoint?.endsWith('dual-stack') === true && !hasDualStack(region)) {
     scope.error(['endpoint'], `region ${region} has no dual-stack hosts`, 'use standard or fips');
+  }
+  if (endpoint?.startsWith('fips') === true && !FIPS_REGIONS.test(region)) {
+    const usable = endpoint === 'fips' ? 'standard' : 'dual-stack';
+    scope.warn(['endpoint'], `AWS lists no FIPS hosts of ECR for region ${region}`, `use ${usable} if there are none`);
   }
   const arn = /^arn:(aws[a-z-]*):iam::/.exec(role ?? '');
   if (arn === null || arn[1] === partition.name) return;
