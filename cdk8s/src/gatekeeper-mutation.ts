@@ -3,7 +3,7 @@ import { Construct } from 'constructs';
 import { renderGatekeeper } from '../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { manifest, render } from './render.js';
+import { clusterScoped, manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface GatekeeperMutationProps extends PolicyProps {
@@ -47,8 +47,11 @@ export class GatekeeperMutation extends Construct {
   constructor(scope: Construct, id: string, props: GatekeeperMutationProps) {
     super(scope, id);
     const [provider, ...assigns] = render(scope, id, () => renderGatekeeper(props));
-    this.provider = new ApiObject(this, 'Provider', manifest(provider));
-    this.assigns = assigns.map((assign) => new ApiObject(this, assign.metadata.name, manifest(assign)));
+    this.provider = new ApiObject(this, 'Provider', manifest(this, 'Provider', provider));
+    this.assigns = assigns.map(
+      (assign) => new ApiObject(this, assign.metadata.name, manifest(this, assign.metadata.name, assign)),
+    );
+    for (const object of [this.provider, ...this.assigns]) clusterScoped(object);
     this.assigns.forEach((assign) => assign.addDependency(this.provider));
     warnOfTransport(this, { engine: 'gatekeeper', ...props });
   }

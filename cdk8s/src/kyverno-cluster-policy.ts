@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { manifest, render } from './render.js';
+import { clusterScoped, manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface KyvernoClusterPolicyProps extends PolicyProps {
@@ -57,7 +57,16 @@ export interface ConfigMapKey {
  */
 export class KyvernoClusterPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoClusterPolicyProps) {
-    super(scope, id, manifest(render(scope, id, () => renderKyvernoClusterPolicy(props))));
+    super(
+      scope,
+      id,
+      manifest(
+        scope,
+        id,
+        render(scope, id, () => renderKyvernoClusterPolicy(props)),
+      ),
+    );
+    clusterScoped(this);
     warnOfTransport(this, { engine: 'kyverno-clusterpolicy', ...props });
   }
 }

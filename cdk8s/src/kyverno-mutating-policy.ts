@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/engines/kyverno/mutating-policy.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { manifest, render } from './render.js';
+import { clusterScoped, manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface KyvernoMutatingPolicyProps extends PolicyProps {
@@ -45,7 +45,16 @@ export interface KyvernoMutatingPolicyProps extends PolicyProps {
  */
 export class KyvernoMutatingPolicy extends ApiObject {
   constructor(scope: Construct, id: string, props: KyvernoMutatingPolicyProps) {
-    super(scope, id, manifest(render(scope, id, () => renderKyvernoMutatingPolicy(props))));
+    super(
+      scope,
+      id,
+      manifest(
+        scope,
+        id,
+        render(scope, id, () => renderKyvernoMutatingPolicy(props)),
+      ),
+    );
+    clusterScoped(this);
     warnOfTransport(this, { engine: 'kyverno', ...props });
   }
 }

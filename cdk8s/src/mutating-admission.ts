@@ -3,7 +3,7 @@ import { Construct } from 'constructs';
 import { renderMutatingAdmission } from '../../extension-service/src/core/engines/mutating-admission-policy/admission-policy.js';
 import { staticTargets } from '../../extension-service/src/core/engines/mutating-admission-policy/static-target.js';
 import type { PolicyProps } from './policy-props.js';
-import { manifest, render } from './render.js';
+import { clusterScoped, manifest, render } from './render.js';
 import type { RenderedObject } from './render.js';
 
 export interface MutatingAdmissionProps extends Omit<PolicyProps, 'url' | 'timeoutSeconds'> {
@@ -36,6 +36,6 @@ export class MutatingAdmission extends Construct {
 /** The policy and its binding, each under its kind's name. */
 export function addObjects(scope: Construct, objects: readonly RenderedObject[]): void {
   for (const object of objects) {
-    new ApiObject(scope, object.kind, manifest(object));
+    clusterScoped(new ApiObject(scope, object.kind, manifest(scope, object.kind, object)));
   }
 }

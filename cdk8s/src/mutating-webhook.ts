@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderMutatingWebhook } from '../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { manifest, render } from './render.js';
+import { clusterScoped, manifest, render } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface MutatingWebhookProps extends PolicyProps {
@@ -51,7 +51,16 @@ export interface MutatingWebhookProps extends PolicyProps {
  */
 export class MutatingWebhook extends ApiObject {
   constructor(scope: Construct, id: string, props: MutatingWebhookProps) {
-    super(scope, id, manifest(render(scope, id, () => renderMutatingWebhook(props))));
+    super(
+      scope,
+      id,
+      manifest(
+        scope,
+        id,
+        render(scope, id, () => renderMutatingWebhook(props)),
+      ),
+    );
+    clusterScoped(this);
     warnOfTransport(this, { engine: 'webhook', ...props });
   }
 }

@@ -1,3 +1,4 @@
+import { ApiObject, Chart, JsonPatch } from 'cdk8s';
 import type { ApiObjectProps } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
@@ -36,8 +37,28 @@ export function render<Result>(
   }
 }
 
-/** The type that cdk8s accepts, which is open. */
-export function manifest(object: RenderedObject): ApiObjectProps {
+/**
+ * The object as cdk8s accepts it.
+ *
+ * @throws Error if the chart already has an object of this kind and name, which this one would replace in the cluster
+ */
+export function manifest(scope: Construct, id: string, object: RenderedObject): ApiObjectProps {
   const { name, labels = {}, annotations = {} } = object.metadata;
+  const twin = Chart.of(scope)
+    .node.findAll()
+    .find((other) => other instanceof ApiObject && other.kind === object.kind && other.name === name);
+  if (twin !== undefined) {
+    const path = [scope.node.path, id].filter((part) => part !== '').join('/');
+    throw new Error(
+      `${path}: props.name: ${twin.node.path} already renders a ${object.kind} named ${name}, which this one would replace; ` +
+        'give each its own name',
+    );
+  }
   return { ...object, metadata: { name, labels: { ...labels }, annotations: { ...annotations } } };
+}
+
+/** Removes the namespace that cdk8s gives every object of a chart with a namespace: all policies are cluster-scoped. */
+export function clusterScoped<Policy extends ApiObject>(policy: Policy): Policy {
+  if (policy.metadata.namespace !== undefined) policy.addJsonPatch(JsonPatch.remove('/metadata/namespace'));
+  return policy;
 }

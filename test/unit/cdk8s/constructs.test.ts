@@ -79,6 +79,31 @@ describe('constructs', () => {
     expect(() => new Construct(chart, 'policy', { ...props, ...bad })).toThrow(message);
   });
 
+  const ALL = [KyvernoMutatingPolicy, KyvernoClusterPolicy, GatekeeperMutation, MutatingWebhook];
+
+  it('have no namespace, which cluster-scoped objects cannot have, in a chart with a namespace', () => {
+    for (const Construct of ALL) {
+      const team = new Chart(Testing.app(), 'platform', { namespace: 'team' });
+      new Construct(team, 'policy', props);
+      for (const { metadata } of Testing.synth(team))
+        expect(Object.keys(metadata as object)).not.toContain('namespace');
+    }
+  });
+
+  it('refuse a second one with the same name in a chart, and accept it with another name or in another chart', () => {
+    for (const Construct of ALL) {
+      const app = Testing.app();
+      const [production, staging] = [new Chart(app, 'production'), new Chart(app, 'staging')];
+      new Construct(production, 'first', props);
+      expect(() => new Construct(production, 'second', props)).toThrow(
+        /^production\/second(?:\/Provider)?: props\.name: production\/first(?:\/Provider)? already renders a \w+ named image-swapper/,
+      );
+      new Construct(production, 'third', { ...props, name: 'other' });
+      new Construct(staging, 'first', props);
+      expect(Testing.synth(production)).not.toEqual([]);
+    }
+  });
+
   it('names targets that are missing', () => {
     for (const Construct of [KyvernoMutatingPolicy, KyvernoClusterPolicy, MutatingWebhook]) {
       const bad = { url: HTTPS } as unknown as typeof props;
