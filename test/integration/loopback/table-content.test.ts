@@ -203,7 +203,9 @@ it('keeps used images in the table while their registry gives no answer for more
       },
     });
     await fillTable(leader, ['new-tag'], digest);
-    expect([isInTable('used-tag'), isInTable('unchecked-tag')]).toEqual([true, false]);
+    // The same pass removes it from another object.
+    await until('the image without any answer left the table', () => !isInTable('unchecked-tag'));
+    expect(isInTable('used-tag')).toBe(true);
   } finally {
     vi.restoreAllMocks();
     await leader.stop();
