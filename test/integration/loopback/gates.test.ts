@@ -92,7 +92,13 @@ function world({ gate, inCluster = false, more = {} }: Asked) {
     now: () => clock,
     ...(inCluster && { seenStore: clusterSeenStore({ KUBECONFIG: join(folder, 'kubeconfig') }) }),
   });
-  closing.push(copier);
+  closing.push({
+    // A late write would reach the next test's cluster.
+    async close() {
+      await copier.settled();
+      copier.close();
+    },
+  });
   const rules = compileRules(config, namingTarget);
   const job = (asked: Partial<MirrorJob> = {}, name = 'app:1'): MirrorJob => {
     const container = { list: 'containers' as const, index: 0, name: '', image: `${source.host}/${name}`, object: {} };

@@ -546,7 +546,7 @@ describe('SIGTERM', () => {
 
   it('answers pending requests first', async () => {
     source.fault({ path: '/blobs/', action: { type: 'delay', milliseconds: 2_000 } });
-    await start({ imageCopyPolicy: 'immediate' });
+    await start({ imageCopyPolicy: 'immediate', imageCopyDeadline: '28s' });
     const answer = admit();
     await until('the copy runs', async () => (await mirrors())[0]?.state === 'running');
     const stopped = service.stop();
