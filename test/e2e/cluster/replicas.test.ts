@@ -132,12 +132,14 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       expect(wanted.map(({ repository }) => puller.pulled.get(repository))).toEqual(wanted.map(({ digest }) => digest));
       // Running copies were finished, so nothing was copied twice.
       expect([...tagPuts(target).values()]).toEqual(wanted.map(() => 1));
-      const { body } = await plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`);
-      const events = (body as { readonly items: readonly { readonly reason: string; readonly message: string }[] })
-        .items;
-      const messages = events.filter(({ reason }) => reason === 'Mirrored').map(({ message }) => message);
-      const silent = wanted.filter(({ reference }) => !messages.some((message) => message.includes(reference)));
-      expect(silent.map(({ reference }) => reference)).toEqual([]);
+      // The Event of the last image is written after its tag.
+      await until('each image has an Event', async () => {
+        const { body } = await plane.api.send('GET', `/api/v1/namespaces/${NAMESPACE}/events`);
+        const events = (body as { readonly items: readonly { readonly reason: string; readonly message: string }[] })
+          .items;
+        const messages = events.filter(({ reason }) => reason === 'Mirrored').map(({ message }) => message);
+        return wanted.every(({ reference }) => messages.some((message) => message.includes(reference)));
+      });
     } finally {
       await puller.stop();
       await replicas.stop();
