@@ -3,7 +3,7 @@ import type { OnRegistryRequest } from '../registry/request-log.js';
 /** Above this, a copy waits for answers more than it sends; registries in the same network answer faster. */
 const DISTANT_MS = 10;
 /** Answers of a registry before its distance counts: the first ones include connections and logins. */
-const MIN_ANSWERS = 8;
+const MIN_ANSWERS = 24;
 
 /**
  * Calls `onDistant` once, when the fastest answer of a registry took a round trip to a distant place. A registry that is

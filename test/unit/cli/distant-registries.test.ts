@@ -16,13 +16,17 @@ const answers = (count: number, host: string, milliseconds: number): (readonly [
 
 describe('a registry is distant', () => {
   it.each<[string, number, readonly (readonly [string, number | undefined])[]]>([
-    ['when its eight answers take a round trip', 1, answers(8, 'far', 20)],
+    ['when its 24 answers take a round trip', 1, answers(24, 'far', 20)],
     ['once, however many answers follow', 1, answers(40, 'far', 20)],
-    ['not before eight answers', 0, answers(7, 'far', 20)],
-    ['not when one of its answers is fast, as of a busy registry nearby', 0, [...answers(7, 'near', 300), ['near', 2]]],
-    ['not when it slows down later', 0, [...answers(8, 'near', 2), ...answers(40, 'near', 300)]],
-    ['although another one is near', 1, [...answers(20, 'near', 2), ...answers(8, 'far', 20)]],
-    ['by its answers alone, not by failed requests', 0, [...answers(7, 'far', 20), ['far', undefined]]],
+    ['not before 24 answers', 0, answers(23, 'far', 20)],
+    [
+      'not when one of its answers is fast, as of a busy registry nearby',
+      0,
+      [...answers(23, 'near', 300), ['near', 2]],
+    ],
+    ['not when it slows down later', 0, [...answers(24, 'near', 2), ...answers(40, 'near', 300)]],
+    ['although another one is near', 1, [...answers(20, 'near', 2), ...answers(24, 'far', 20)]],
+    ['by its answers alone, not by failed requests', 0, [...answers(23, 'far', 20), ['far', undefined]]],
   ])('%s', (_, expected, given) => {
     expect(distant(...given)).toBe(expected);
   });
