@@ -59,7 +59,7 @@ export class BackgroundWorker implements Copier {
   /** Time of a monotonic clock. */
   private notBefore = 0;
   private restart: NodeJS.Timeout | undefined;
-  /** What the current and earlier workers know, for the next one. */
+  /** Blobs that the current and earlier workers know, for the next one. */
   private readonly knownBlobs = new BoundedMap<string, KnownBlob>(MAX_KNOWN_BLOBS);
 
   constructor(

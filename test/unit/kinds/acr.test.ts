@@ -149,7 +149,7 @@ describe('the login of an Azure registry', () => {
 
   const identity = { tenantId: TENANT, clientId: CLIENT, tokenFile: '/token' };
 
-  it('names the authority of the cloud if the tenant is unknown to another one', () => {
+  it('names the login host of a cloud if the tenant is unknown to another one', () => {
     const error = new Error(`AADSTS90002: Tenant '${TENANT}' not found.`);
     const at = (authority: string): string =>
       entraProblem('contoso.azurecr.cn', { ...identity, authority }, error).message;
