@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoClusterPolicy } from '../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { clusterScoped, manifest, render } from './render.js';
+import { clusterScoped, renderedManifest } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface KyvernoClusterPolicyProps extends PolicyProps {
@@ -60,11 +60,7 @@ export class KyvernoClusterPolicy extends ApiObject {
     super(
       scope,
       id,
-      manifest(
-        scope,
-        id,
-        render(scope, id, () => renderKyvernoClusterPolicy(props)),
-      ),
+      renderedManifest(scope, id, () => renderKyvernoClusterPolicy(props)),
     );
     clusterScoped(this);
     warnOfTransport(this, { engine: 'kyverno-clusterpolicy', ...props });

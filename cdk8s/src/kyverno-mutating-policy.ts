@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderKyvernoMutatingPolicy } from '../../extension-service/src/core/engines/kyverno/mutating-policy.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { clusterScoped, manifest, render } from './render.js';
+import { clusterScoped, renderedManifest } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface KyvernoMutatingPolicyProps extends PolicyProps {
@@ -48,11 +48,7 @@ export class KyvernoMutatingPolicy extends ApiObject {
     super(
       scope,
       id,
-      manifest(
-        scope,
-        id,
-        render(scope, id, () => renderKyvernoMutatingPolicy(props)),
-      ),
+      renderedManifest(scope, id, () => renderKyvernoMutatingPolicy(props)),
     );
     clusterScoped(this);
     warnOfTransport(this, { engine: 'kyverno', ...props });

@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { renderMutatingWebhook } from '../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import type { PodProps } from './pod-props.js';
 import type { PolicyProps } from './policy-props.js';
-import { clusterScoped, manifest, render } from './render.js';
+import { clusterScoped, renderedManifest } from './render.js';
 import { warnOfTransport } from './warn.js';
 
 export interface MutatingWebhookProps extends PolicyProps {
@@ -54,11 +54,7 @@ export class MutatingWebhook extends ApiObject {
     super(
       scope,
       id,
-      manifest(
-        scope,
-        id,
-        render(scope, id, () => renderMutatingWebhook(props)),
-      ),
+      renderedManifest(scope, id, () => renderMutatingWebhook(props)),
     );
     clusterScoped(this);
     warnOfTransport(this, { engine: 'webhook', ...props });

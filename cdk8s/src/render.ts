@@ -57,6 +57,11 @@ export function manifest(scope: Construct, id: string, object: RenderedObject): 
   return { ...object, metadata: { name, labels: { ...labels }, annotations: { ...annotations } } };
 }
 
+/** Renders one object, as `render` and `manifest` do. */
+export function renderedManifest(scope: Construct, id: string, renderer: () => RenderedObject): ApiObjectProps {
+  return manifest(scope, id, render(scope, id, renderer));
+}
+
 /** Removes the namespace that cdk8s gives every object of a chart with a namespace: all policies are cluster-scoped. */
 export function clusterScoped<Policy extends ApiObject>(policy: Policy): Policy {
   if (policy.metadata.namespace !== undefined) policy.addJsonPatch(JsonPatch.remove('/metadata/namespace'));

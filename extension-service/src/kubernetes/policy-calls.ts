@@ -4,6 +4,7 @@ import type { CaBundleUse } from '../core/engines/engine.js';
 import { normalizeCertificates } from '../core/policies/pem.js';
 import { messageOf } from '../util/message-of.js';
 import { parseUrl } from '../util/parse-url.js';
+import { withoutBrackets } from '../util/without-brackets.js';
 import { statusOf } from './api-problem.js';
 import { describeApiFailure } from './api-failure.js';
 import type { ClusterAccess } from './api.js';
@@ -68,7 +69,7 @@ export async function checkCall(
 function endpointOf({ address, port }: PolicyCall): Endpoint | undefined {
   const url = parseUrl(address.includes('://') ? address : `https://${address}:${port ?? 443}`);
   if (url?.protocol !== 'https:') return undefined;
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  const host = withoutBrackets(url.hostname);
   const { name, namespace } = SERVICE.exec(host)?.groups ?? {};
   const service = name === undefined || namespace === undefined ? undefined : { name, namespace };
   return { host, port: url.port === '' ? 443 : Number(url.port), service };

@@ -351,9 +351,7 @@ export class TreeCopy {
 
   /** @returns whether any had to be sent */
   async #copyBlobs(descriptors: readonly Descriptor[], place: Place): Promise<boolean> {
-    const blobs = [
-      ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
-    ];
+    const blobs = ownBlobs(descriptors);
     try {
       this.budget.takeBlobs(blobs.reduce((sum, blob) => sum + blob.size, 0));
     } catch (error) {
@@ -386,9 +384,7 @@ export class TreeCopy {
    * @returns whether any was sent
    */
   async #sendAgain(descriptors: readonly Descriptor[], check: 'read' | 'send'): Promise<boolean> {
-    const blobs = [
-      ...new Map(descriptors.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
-    ];
+    const blobs = ownBlobs(descriptors);
     const sent = await this.#all(
       blobs.map((blob) => async () => {
         const { outcome } = await this.#copyBlob(blob, check);
@@ -465,6 +461,12 @@ export class TreeCopy {
       ...(cause !== undefined && { cause }),
     });
   }
+}
+
+/** The blobs that a registry stores, each once. */
+function ownBlobs(descriptors: readonly Descriptor[]): readonly Descriptor[] {
+  const own = descriptors.filter((blob) => !isForeign(blob));
+  return [...new Map(own.map((blob) => [blob.digest, blob])).values()];
 }
 
 type Report = (state: CopyProgress['state'], transferred: number) => void;

@@ -3,6 +3,8 @@ import { hideImageTable, showImageTable } from '../../../extension-service/src/b
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
 import type { Metrics } from '../../../extension-service/src/telemetry/metrics.js';
 
+const FIRST_WRITE = { entries: 7, length: 310, omittedForSpace: 2, unquotable: 1, writes: 2, lag: 4_250 };
+
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_790_000_000_000 });
 });
@@ -20,15 +22,7 @@ async function tableMetrics(metrics: Metrics): Promise<Record<string, number>> {
 it('shows the size, the age, the writes and the lag of the table in the API server', async () => {
   const metrics = createMetrics();
   const names = { adopted: [], added: ['a', 'b'], removed: [] };
-  showImageTable(metrics, {
-    entries: 7,
-    length: 310,
-    omittedForSpace: 2,
-    unquotable: 1,
-    writes: 2,
-    lag: 4_250,
-    ...names,
-  });
+  showImageTable(metrics, { ...FIRST_WRITE, ...names });
   vi.advanceTimersByTime(5_000);
   showImageTable(metrics, { entries: 9, length: 370, omittedForSpace: 0, unquotable: 1, writes: 1, lag: 90, ...names });
   expect(await tableMetrics(metrics)).toEqual({
@@ -44,15 +38,7 @@ it('shows the size, the age, the writes and the lag of the table in the API serv
 it('shows 0, and the writes so far, once another replica writes the table', async () => {
   const metrics = createMetrics();
   const names = { adopted: [], added: ['a'], removed: [] };
-  showImageTable(metrics, {
-    entries: 7,
-    length: 310,
-    omittedForSpace: 2,
-    unquotable: 1,
-    writes: 2,
-    lag: 4_250,
-    ...names,
-  });
+  showImageTable(metrics, { ...FIRST_WRITE, ...names });
   hideImageTable(metrics);
   const { table_writes_total: writes, ...others } = await tableMetrics(metrics);
   expect(writes).toBe(2);

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { parseUrl } from '../../util/parse-url.js';
+import { isDecodable, parseUrl } from '../../util/parse-url.js';
 import { cidrList, isAddressOrCidr, listContains } from './addresses.js';
 import { withoutBrackets } from '../../util/without-brackets.js';
 
@@ -33,19 +33,10 @@ function parseProxy(name: string, value: string): URL | undefined {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new Error(`${name} has scheme ${url.protocol.slice(0, -1)}: http and https proxies are supported`);
   }
-  if (!isPercentEncoded(url.username) || !isPercentEncoded(url.password)) {
+  if (!isDecodable(url.username, url.password)) {
     throw new Error(`${name} has a % in its user or password that is not percent-encoded: write %25`);
   }
   return url;
-}
-
-function isPercentEncoded(text: string): boolean {
-  try {
-    decodeURIComponent(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function parseNoProxy(value: string): (host: string, port: number) => boolean {
