@@ -65,6 +65,14 @@ describe('a gate', () => {
     await Promise.all(later);
   });
 
+  it('sends a request whose delay ends while the clock is read', async () => {
+    // Each reading is 30 ms later than the one before. The delay of 50 ms ends between the second and the third.
+    let time = 0;
+    const gate = new PaceGate(() => (time += 30));
+    for (let rejected = 0; rejected < 2; rejected++) (await gate.waitForTurn(undefined))('throttled');
+    (await gate.waitForTurn(undefined))('none');
+  });
+
   it('gives the turn of an aborted request to the next one', async () => {
     const gate = new PaceGate(clock());
     const first = await gate.waitForTurn(undefined);

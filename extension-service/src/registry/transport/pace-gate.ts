@@ -29,8 +29,8 @@ export class PaceGate {
   /** Resolves when the request may be sent. Rejects with the abort's reason. */
   async waitForTurn(signal: AbortSignal | undefined): Promise<ReportAnswer> {
     signal?.throwIfAborted();
-    while (this.#mustWait()) {
-      await this.#waitTurn(signal);
+    for (let delay = this.#delay(); delay > 0; delay = this.#delay()) {
+      await (delay === Infinity ? this.#nextAnswer(signal) : sleep(delay, signal));
       if (signal?.aborted !== true) continue;
       // The unused turn goes to another request.
       this.#wake();
@@ -58,14 +58,17 @@ export class PaceGate {
     return Math.min(this.#share, this.#pace === undefined ? Infinity : maxInFlight(this.#pace)) - this.#inFlight;
   }
 
-  #mustWait(): boolean {
-    return this.#room() <= 0 || (this.#pace !== undefined && this.now() < this.#notBefore);
+  /**
+   * Milliseconds until a request may be sent; `Infinity`: an answer must come first. The clock is read once. With a second
+   * reading, the delay could end between the two, and the request would wait for an answer that nobody expects.
+   */
+  #delay(): number {
+    if (this.#room() <= 0) return Infinity;
+    return this.#pace === undefined ? 0 : this.#notBefore - this.now();
   }
 
-  /** Waits for an answer, or until the delay between two requests is over. */
-  async #waitTurn(signal: AbortSignal | undefined): Promise<void> {
-    const pause = this.#notBefore - this.now();
-    if (this.#pace !== undefined && this.#room() > 0 && pause > 0) return sleep(pause, signal);
+  /** Resolves when another request ends and leaves its turn, or on an abort. */
+  async #nextAnswer(signal: AbortSignal | undefined): Promise<void> {
     await new Promise<void>((resolve) => {
       const stop = signal === undefined ? undefined : onAbort(signal, () => turn());
       const turn = (): void => {
