@@ -14,7 +14,7 @@ interface Question {
   readonly context: unknown;
 }
 
-/** A form that both results have in common. Go's panics count as errors, and messages are not compared. */
+/** A form that both results have in common. Failures of every kind count as errors, and messages are not compared. */
 type Answer =
   | { readonly kind: 'compile-error' | 'error'; readonly message: string }
   | { readonly kind: 'value'; readonly value: unknown };
@@ -115,8 +115,8 @@ function agrees(ours: Answer, go: GoAnswer): boolean {
 
 /**
  * Two mistakes of Go's parser that we refuse when the configuration loads: it ignores an error inside a bracket that
- * begins an operand (`[1`), and accepts calls of any expression (`(a)(b)`). Both expressions fail or panic at
- * evaluation.
+ * begins an operand (`[1`), and accepts calls of any expression (`(a)(b)`). Both expressions fail later, when they are
+ * evaluated.
  */
 const ACCEPTED_BY_MISTAKE = /unexpected '\('|expected (?:a number, ':' or )?'\]'$/;
 

@@ -268,7 +268,7 @@ describe('projections', () => {
     expect(valueOf(expression, { a: 'x' })).toBeNull();
   });
   it.each(['merge(a)[]', 'merge(a)[?b]', 'merge(a).*', 'contains(`[[]]`, `[]`)[]'])(
-    '%s: keeps a panic of Go as an error',
+    '%s: keeps an error that ends the evaluation',
     (expression) => {
       expect(evaluateOver(expression, { a: 'x' }).kind).toBe('error');
     },

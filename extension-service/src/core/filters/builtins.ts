@@ -1,13 +1,13 @@
 import { ofText, spendWork } from './work-budget.js';
-import { EvaluationError, EvaluationCrash } from './evaluation-error.js';
+import { EvaluationError, FatalEvaluationError } from './evaluation-error.js';
 import { toJson } from './json.js';
 import { parseNumber } from './numbers.js';
 import { compareStrings, describe, isArray, isObject, lengthOf, setField, typeOf } from './values.js';
 import type { JsonObject, TypeName, ExpressionReference } from './values.js';
 
 /**
- * The functions that need more than a line, with the quirks of go-jmespath's source; where that panics, these throw an
- * EvaluationPanic. None of them changes its arguments, because they belong to the Pod.
+ * The functions that need more than a line, with the quirks of go-jmespath's source. None of them changes its arguments,
+ * because they belong to the Pod.
  */
 
 type Values = readonly unknown[];
@@ -21,8 +21,8 @@ export function contains(where: string | Values, what: unknown): boolean {
   const composite = typeof what === 'object' && what !== null;
   for (const item of where) {
     if (composite && typeOf(item) === typeOf(what)) {
-      // Go panics here: it uses ==, which is not defined for maps and slices.
-      throw new EvaluationCrash(`contains() cannot look for ${describe(what)} among others`);
+      // As in Go, where == is not defined for maps and slices.
+      throw new FatalEvaluationError(`contains() cannot look for ${describe(what)} among others`);
     }
     if (item === what) {
       return true;
@@ -100,8 +100,7 @@ export function merge(...objects: Values): JsonObject {
   const merged: Record<string, unknown> = {};
   for (const object of objects) {
     if (!isObject(object)) {
-      // Go panics here: nothing checks the arguments of a variadic function.
-      throw new EvaluationCrash(`merge() needs objects, not ${describe(object)}`);
+      throw new FatalEvaluationError(`merge() needs objects, not ${describe(object)}`);
     }
     const names = Object.keys(object);
     spendWork(names.length);

@@ -1,6 +1,6 @@
 import type { ComparisonOperator, Node } from './ast.js';
 import { spendWork } from './work-budget.js';
-import { EvaluationError, EvaluationCrash } from './evaluation-error.js';
+import { EvaluationError, FatalEvaluationError } from './evaluation-error.js';
 import { FUNCTIONS, callFunction } from './functions.js';
 import { evaluateSlice } from './slice.js';
 import { ExpressionReference, isArray, isEqual, isFalse, isObject, readField, setField } from './values.js';
@@ -178,13 +178,13 @@ function compileValueProjection(source: Evaluate, element: Evaluate): Evaluate {
   };
 }
 
-/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, but not of `[*]`, and never a panic. */
+/** Go ignores an error on the left of `[]`, `[?…]` and `.*`, but not of `[*]`, and never a fatal one. */
 function nullOnError(evaluate: Evaluate): Evaluate {
   return (value) => {
     try {
       return evaluate(value);
     } catch (error) {
-      if (error instanceof EvaluationError && !(error instanceof EvaluationCrash)) {
+      if (error instanceof EvaluationError && !(error instanceof FatalEvaluationError)) {
         return null;
       }
       throw error;

@@ -6,10 +6,10 @@ export class EvaluationError extends Error {
   }
 }
 
-/** Thrown where go-jmespath panics. `[]`, `[?…]` and `.*` ignore an error on their left, but not a panic. */
-export class EvaluationCrash extends EvaluationError {
+/** An error that ends the whole evaluation. `[]`, `[?…]` and `.*` ignore other errors on their left, but not these. */
+export class FatalEvaluationError extends EvaluationError {
   constructor(message: string) {
     super(message);
-    this.name = 'EvaluationPanic';
+    this.name = 'FatalEvaluationError';
   }
 }

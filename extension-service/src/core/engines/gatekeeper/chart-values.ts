@@ -15,7 +15,7 @@ export interface GatekeeperChartValues {
   readonly mutatingWebhookFailurePolicy: 'Ignore';
   readonly mutatingWebhookReinvocationPolicy: 'IfNeeded';
   readonly mutatingWebhookExemptNamespacesLabels: { readonly 'kubernetes.io/metadata.name': readonly string[] };
-  /** At DEBUG, Gatekeeper 3.23 panics if an `Assign` uses `Ignore`, and the Pod is refused. */
+  /** Gatekeeper 3.23 may fail at the level DEBUG, and the Pod is then refused. */
   readonly logLevel: 'INFO';
 }
 

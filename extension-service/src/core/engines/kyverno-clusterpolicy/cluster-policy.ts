@@ -51,7 +51,7 @@ const CA = 'swapperCa';
  * A `ClusterPolicy` (kyverno.io/v1, Kyverno ≤ 1.19), for clusters without `MutatingPolicy`. One call for each Pod.
  *
  * The Pod is sent as `to_string(request)`: in an object, Kyverno would look for `{{ }}` and evaluate text of the Pod's
- * author. No `matchConditions`: Kyverno's command line crashes on them (1.19.1).
+ * author. No `matchConditions`: Kyverno's command line cannot test policies that have them (1.19.1).
  */
 export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions): KyvernoClusterPolicyObject {
   const resolved = resolvePolicyOptions(options, KYVERNO_DEFAULTS);
