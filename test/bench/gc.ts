@@ -30,6 +30,7 @@ interface Shape {
   readonly repositories: number;
   readonly platforms: readonly string[];
   readonly isSigned?: boolean;
+  readonly deletePlatforms?: boolean;
 }
 
 const SHAPES: readonly Shape[] = [
@@ -40,16 +41,23 @@ const SHAPES: readonly Shape[] = [
     platforms: ['linux/amd64', 'linux/arm64'],
   },
   { name: 'one platform and a signature, one repository', repositories: 1, platforms: ['linux/amd64'], isSigned: true },
+  {
+    name: 'index of two platforms, 1,000 repositories, `gc.deletePlatforms: false`',
+    repositories: 1_000,
+    platforms: ['linux/amd64', 'linux/arm64'],
+    deletePlatforms: false,
+  },
 ];
 
 async function measure(shape: Shape): Promise<(string | number)[]> {
   const registry = await FakeRegistry.start();
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-gc-'));
   try {
+    const { deletePlatforms = true } = shape;
     const { used, unused, manifests } = fill(registry, shape);
     const config = join(folder, 'gc.yaml');
     const target = { type: 'oci', oci: { registry: registry.host, prefix: 'mirror', insecure: true } };
-    await writeFile(config, stringify({ target, gc: { after: '720h', clusters: CLUSTERS } }));
+    await writeFile(config, stringify({ target, gc: { after: '720h', clusters: CLUSTERS, deletePlatforms } }));
     const started = performance.now();
     const child = spawn(process.execPath, [BUNDLE, 'gc', '--config', config, '-o', 'json'], {
       env: { PATH: process.env['PATH'] ?? '' },

@@ -31,10 +31,15 @@ interface Row {
   readonly bytes: number;
 }
 
-async function gc(
+async function gc(...args: readonly string[]): ReturnType<typeof gcWith> {
+  return gcWith({}, ...args);
+}
+
+async function gcWith(
+  keys: object,
   ...args: readonly string[]
 ): Promise<ProgramResult & { readonly rows: readonly Row[]; readonly stopped: string }> {
-  const config = await cli.config({ gc: { after: '720h', clusters: ['one', 'two'] } }, 'gc.yaml');
+  const config = await cli.config({ gc: { after: '720h', clusters: ['one', 'two'], ...keys } }, 'gc.yaml');
   const ended = await cli.swapper(['gc', '--config', config, '-o', 'json', ...args]);
   const result = ended.stdout === '' ? {} : (JSON.parse(ended.stdout) as { images?: Row[]; stopped?: object[] });
   return { ...ended, rows: result.images ?? [], stopped: JSON.stringify(result.stopped ?? []) };
@@ -134,6 +139,24 @@ describe('gc', () => {
       for (const { digest } of manifests)
         expect(cli.target.manifest(`mirror/docker.io/library/multi-${index}`, digest)).toBeUndefined();
     });
+  });
+
+  it('makes two requests per multi-platform image when the registry deletes platforms itself', async () => {
+    const uses: Record<string, number> = {};
+    const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
+    const images = Array.from({ length: 15 }, (_, seed) => buildImage({ platforms, seed, layersPerPlatform: 1 }));
+    images.forEach((image, index) => {
+      loadImage(cli.target, APP, image, `v${index}`);
+      uses[`${APP}:v${index}`] = 50;
+    });
+    putRecord('one', uses);
+    putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
+    const { rows } = await gcWith({ deletePlatforms: false });
+    expect(rows.map(({ state }) => state)).toEqual(images.map(() => 'deleted'));
+    expect(deletions().sort()).toEqual(images.map(({ digest }) => `DELETE /v2/${APP}/manifests/${digest}`).sort());
+    // Each image is read and deleted; the list of tags is read twice.
+    expect(cli.target.requests().filter((line) => line.includes(APP))).toHaveLength(2 * images.length + 2);
+    expect(cli.target.tags(APP)).toEqual([]);
   });
 
   it('reports that the registry or the account does not allow deletion', async () => {

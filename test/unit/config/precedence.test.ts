@@ -168,6 +168,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'gc.after': ['24h', '9600h'],
   'gc.cluster': ['a', 'b'],
   'gc.clusters': ['a,b', '[c]'],
+  'gc.deletePlatforms': ['false', 'true'],
   reconcile: ['{enabled: false}', '{interval: 5m}'],
   'reconcile.enabled': ['false', 'true'],
   'reconcile.interval': ['5m', '20m'],

@@ -171,6 +171,9 @@ export const gcSchema = z.strictObject({
     )
     .readonly()
     .default([]),
+  deletePlatforms: flag(
+    'Delete each platform of a multi-platform image, and not only its index. `false` for a registry that itself deletes the platforms of a deleted index.',
+  ).default(true),
 }) satisfies z.ZodType<GcConfig>;
 
 /** How images that are missing in targets are found. */

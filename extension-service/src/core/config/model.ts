@@ -49,6 +49,8 @@ export interface GcConfig {
   readonly cluster?: string;
   /** Clusters that must have recorded their uses before anything is deleted. */
   readonly clusters: readonly string[];
+  /** False: the registry itself deletes the platforms of a deleted index. */
+  readonly deletePlatforms: boolean;
 }
 
 /** Which pull secrets of Pods and their ServiceAccounts may be read. */

@@ -33,6 +33,8 @@ export interface GarbageOptions {
   readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
   /** Whether the registry deletes a manifest only if no tag points to it (Artifact Registry). */
   readonly tagsFirst?: boolean;
+  /** False if the registry itself deletes the platforms of a deleted index. */
+  readonly deletePlatforms?: boolean;
 }
 
 export interface GarbageRow {
@@ -183,13 +185,13 @@ async function plannedRow(options: GarbageOptions, decision: GarbageDecision): P
 }
 
 async function deleted(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
-  const { client, signal, remove, tagsFirst = false } = options;
+  const { client, signal, remove, tagsFirst = false, deletePlatforms = true } = options;
   const { repository, digest, tags, orphans } = decision;
   try {
     if (remove !== undefined) await remove(repository, [digest, ...orphans], signal);
     else {
       // An index is deleted before its platforms: registries keep a manifest that an index refers to.
-      const references = [...(tagsFirst ? tags : []), digest, ...orphans];
+      const references = [...(tagsFirst ? tags : []), digest, ...(deletePlatforms ? orphans : [])];
       for (const reference of references) await client.deleteManifest(repository, reference, { signal });
     }
     return rowOf(options, decision, 'deleted');

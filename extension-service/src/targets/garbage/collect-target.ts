@@ -25,6 +25,7 @@ export async function collectTarget(options: CollectOptions): Promise<GarbageRes
     settings: { after: config.gc.after, clusters: config.gc.clusters, now: now() },
     dryRun: config.dryRun,
     tagsFirst: target.type === 'gcp',
+    deletePlatforms: config.gc.deletePlatforms,
     ...(remove !== undefined && { remove }),
     ...(beforeDelete !== undefined && { beforeDelete }),
   });
