@@ -1,15 +1,31 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildImage } from '../../fakes/images.js';
+import { buildImage, loadImage } from '../../fakes/images.js';
 import { RealRegistry } from '../../fakes/real-registry.js';
+import { FakeRegistry } from '../../fakes/registry.js';
 import { RunningService } from '../../fakes/service.js';
 import { pushImage } from '../../bench/push-image.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { ControlPlane } from './control-plane.js';
+import { expectOk } from './kube-api.js';
 import type { ApiObject } from './kube-api.js';
 import { WATCHING, serviceAccount } from './service-account.js';
+import { metric } from '../../integration/loopback/world.js';
 import { untilWith } from '../../fakes/until.js';
+
+/** A script for Node's `--require`: all clocks except monotonic ones are ahead by the minutes in a file. */
+const MOVABLE_CLOCK = `
+const { readFileSync } = require('node:fs');
+const Real = Date;
+const now = Real.now;
+let ahead = 0;
+setInterval(() => { ahead = Number(readFileSync(process.env.MINUTES_AHEAD, 'utf8')) * 60_000; }, 100).unref();
+Real.now = () => now() + ahead;
+globalThis.Date = class extends Real {
+  constructor(...args) { if (args.length === 0) super(Real.now()); else super(...args); }
+};
+`;
 
 const available = await goToolsAvailable('the watch of workloads at a real API server');
 
@@ -39,14 +55,14 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
     return `${source.host}/${name}:1`;
   }
 
-  async function start(more = ''): Promise<RunningService> {
+  async function start(more = '', from = source.host, env = {}): Promise<RunningService> {
     const service = await RunningService.start({
       config: [
         `target: {type: oci, oci: {registry: '${target.host}', prefix: mirror, insecure: true}}`,
-        `source: {registries: [{type: oci, oci: {registry: '${source.host}', insecure: true}}]}`,
+        `source: {registries: [{type: oci, oci: {registry: '${from}', insecure: true}}]}`,
         more,
       ].join('\n'),
-      env: { KUBECONFIG: kubeconfig },
+      env: { KUBECONFIG: kubeconfig, ...env },
       plain: true,
     });
     services.push(service);
@@ -54,8 +70,8 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
   }
 
   /** Returns whether the target's API already lists the image. */
-  async function mirrored(name: string): Promise<boolean> {
-    const repository = `mirror/127.0.0.1_${source.port}/${name}`;
+  async function mirrored(name: string, from = source.host): Promise<boolean> {
+    const repository = `mirror/${from.replace(':', '_')}/${name}`;
     const response = await fetch(`http://${target.host}/v2/${repository}/manifests/1`, { method: 'HEAD' });
     return response.status === 200;
   }
@@ -98,7 +114,68 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
       await until(`the image of the ${kind}`, () => mirrored(name));
     }
   }, 90_000);
+
+  it('reports a tag that its source has lost as an Event of the workload, and keeps the copy', async () => {
+    await Promise.all(services.splice(0).map((service) => service.stop()));
+    const registry = await FakeRegistry.start();
+    try {
+      const image = buildImage({ seed: 1_000, platforms: ['linux/amd64'] });
+      loadImage(registry, 'lost', image, '1');
+      const { body } = expectOk(await plane.api.create(deploymentOf('lost', `${registry.host}/lost:1`)), 'create');
+      const { uid } = (body as { readonly metadata: { readonly uid: string } }).metadata;
+      const [script, minutes] = [join(plane.folder, 'clock.cjs'), join(plane.folder, 'minutes-ahead')];
+      await writeFile(script, MOVABLE_CLOCK);
+      await writeFile(minutes, '0');
+      const env = { NODE_OPTIONS: `--require=${script}`, MINUTES_AHEAD: minutes };
+      const service = await start('mirror: {refresh: {interval: 30m}}', registry.host, env);
+      await until('the copy', () => mirrored('lost', registry.host));
+      registry.deleteManifest('lost', '1');
+      registry.deleteManifest('lost', image.digest);
+
+      const lookups = (): number => registry.requests(({ path }) => path.endsWith('/lost/manifests/1')).length;
+      const vanished = (): Promise<readonly LostEvent[]> => eventsOf(uid, 'SourceVanished');
+      for (const ahead of [31, 62, 93]) {
+        expect(await vanished()).toEqual([]);
+        const before = lookups();
+        await writeFile(minutes, String(ahead));
+        await until(`a lookup after ${ahead} minutes`, () => Promise.resolve(lookups() > before));
+      }
+      await until('the Event', async () => (await vanished()).length > 0);
+      expect(await vanished()).toEqual([
+        expect.objectContaining({
+          type: 'Warning',
+          involvedObject: expect.objectContaining({ kind: 'Deployment', namespace: 'team-a', name: 'lost', uid }) as object,
+          message: expect.stringMatching(
+            new RegExp(`^${registry.host}/lost:1 has been gone from its registry since .*; ${target.host}/.* is kept: `),
+          ) as string,
+        }),
+      ]);
+      await until('the metric', async () => (await metric(service, 'image_swapper_vanished_sources')) === 1);
+      expect(await mirrored('lost', registry.host)).toBe(true);
+    } finally {
+      await registry.close();
+    }
+  }, 120_000);
+
+  async function eventsOf(uid: string, reason: string): Promise<readonly LostEvent[]> {
+    const selector = encodeURIComponent(`involvedObject.uid=${uid},reason=${reason}`);
+    const path = `/api/v1/namespaces/team-a/events?fieldSelector=${selector}`;
+    const { body } = expectOk(await plane.api.send('GET', path), 'list Events');
+    return (body as { readonly items: readonly LostEvent[] }).items;
+  }
 });
+
+interface LostEvent {
+  readonly type: string;
+  readonly message: string;
+  readonly involvedObject: object;
+}
+
+function deploymentOf(name: string, image: string): ApiObject {
+  const template = { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'app', image }] } };
+  const spec = { ...selecting(template), replicas: 0 };
+  return { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace: 'team-a' }, spec };
+}
 
 function selecting(template: object): object {
   const { metadata } = template as { readonly metadata: { readonly labels: object } };
