@@ -144,9 +144,16 @@ describe.skipIf(!available)('the watch of workloads at a real API server', () =>
       expect(await vanished()).toEqual([
         expect.objectContaining({
           type: 'Warning',
-          involvedObject: expect.objectContaining({ kind: 'Deployment', namespace: 'team-a', name: 'lost', uid }) as object,
+          involvedObject: expect.objectContaining({
+            kind: 'Deployment',
+            namespace: 'team-a',
+            name: 'lost',
+            uid,
+          }) as object,
           message: expect.stringMatching(
-            new RegExp(`^${registry.host}/lost:1 has been gone from its registry since .*; ${target.host}/.* is kept: `),
+            new RegExp(
+              `^${registry.host}/lost:1 has been gone from its registry since .*; ${target.host}/.* is kept: `,
+            ),
           ) as string,
         }),
       ]);
