@@ -227,17 +227,20 @@ describe('long lists of referrers', () => {
     for (const { digest } of all) expect(target.manifest(TARGET, digest)).toBeDefined();
   });
 
-  it.each<[string, (digest: string) => string]>([
+  it.each<[string, (digest: string) => string, string?]>([
     ['below a path of a front', (digest) => `/front/v2/x/referrers/${digest}`],
     ['with an escaped digest', (digest) => `/v2/${SOURCE}/referrers/${digest.replace(':', '%3A')}`],
     ['at another host', (digest) => `https://registry.example/v2/${SOURCE}/referrers/${digest}`],
     ['as a query alone', () => ''],
-  ])('are read to their last page by a Link %s', async (_, path) => {
+    ['without angle brackets', (digest) => `/v2/${SOURCE}/referrers/${digest}`, ''],
+    ['to another host, without angle brackets', (digest) => `https://registry.example/x/referrers/${digest}`, ''],
+  ])('are read to their last page by a Link %s', async (_, path, brackets = '<>') => {
     const { source, target, copy } = await pair({ source: { referrersPage: 1 } });
     const image = buildImage();
     loadImage(source, SOURCE, image, 'v1');
     const all = [1, 2].map((count) => attach(source, topOf(image), BUNDLE, `bundle ${count}`));
-    const value = `<${path(topOf(image).digest)}?after=1>; rel="next"`;
+    const [open = '', close = ''] = brackets;
+    const value = `${open}${path(topOf(image).digest)}?after=1${close}; rel="next"`;
     source.fault({ path: /\/referrers\//, times: 1, action: { type: 'header', name: 'link', value } });
     expect((await copy({ referrers: true })).warnings).toEqual([]);
     for (const { digest } of all) expect(target.manifest(TARGET, digest)).toBeDefined();
