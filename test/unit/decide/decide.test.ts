@@ -224,6 +224,17 @@ describe('a Pod that a swap would break', () => {
     ['of NiFiKop', owned('nifi.konpyutaika.com/v1', 'NifiCluster'), 'operator'],
     ['of Aerospike, by its label', { labels: { 'aerospike.com/cr': 'a' } }, 'operator'],
     ["of Zalando's operator, by its label", { labels: { application: 'spilo' } }, 'operator'],
+    ['of the Operator Lifecycle Manager', owned('operators.coreos.com/v1alpha1', 'CatalogSource'), 'operator'],
+    ['of the Jenkins operator', owned('jenkins.io/v1alpha2', 'Jenkins'), 'operator'],
+    ['of Koperator', owned('kafka.banzaicloud.io/v1beta1', 'KafkaCluster'), 'operator'],
+    ['of KubeBlocks', owned('workloads.kubeblocks.io/v1', 'InstanceSet'), 'operator'],
+    ['of Longhorn, by its label', { labels: { app: 'longhorn-manager' } }, 'operator'],
+    [
+      'of Percona Server for MongoDB, by its label',
+      { labels: { 'app.kubernetes.io/managed-by': 'percona-server-mongodb-operator' } },
+      'operator',
+    ],
+    ['of another application that a chart manages', { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }, swapped],
     ['of another value of that label', { labels: { application: 'shop' } }, swapped],
     ['of another kind of the group', owned('postgresql.cnpg.io/v1', 'Pooler'), swapped],
     ['of a group with the name at its start', owned('postgresql.cnpg.io.example.com/v1', 'Cluster'), swapped],
@@ -246,6 +257,17 @@ describe('a Pod that a swap would break', () => {
       detail: expect.stringContaining('Shop of example.com') as string,
     });
     expect(short(decide(rules, input(podOf(['nginx'], owned('postgresql.cnpg.io/v1', 'Cluster'))))[0])).toBe(swapped);
+  });
+
+  it("keeps Istio's placeholder for its proxy, and no other name like it", () => {
+    const mirrored = (image: string) => `mirror.test/docker.io/library/${image}`;
+    const pod = podOf(['auto', 'auto:1', 'automatic', 'docker.io/library/auto']);
+    expect(decide(rulesOf(), input(pod)).map(short)).toEqual([
+      'placeholder',
+      mirrored('auto:1'),
+      mirrored('automatic:latest'),
+      mirrored('auto:latest'),
+    ]);
   });
 
   it('keeps containers and volumes that are never pulled', () => {

@@ -83,6 +83,6 @@ export const sourceSchema = z.strictObject({
   ),
   operators: described(
     z.array(operator).readonly(),
-    'Operators that replace a Pod whose image differs from what they requested. Their Pods are not changed. `[]`: no exceptions.',
+    'Operators that compare the images of their Pods with what they requested. Their Pods are not changed. `[]`: no exceptions.',
   ).default(DEFAULT_OPERATORS),
 }) satisfies z.ZodType<SourceConfig>;

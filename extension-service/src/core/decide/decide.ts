@@ -7,6 +7,7 @@ import { imagePlace, takesUpdates } from './image-places.js';
 import { missingPlatform, namedPlatforms } from './named-platforms.js';
 import type { NamedPlatforms } from './named-platforms.js';
 import { operatorOf } from './operators.js';
+import { PLACEHOLDER_IMAGES } from './placeholders.js';
 import { refusalOf, targetReference } from '../naming/name.js';
 import type { TargetReference } from '../naming/name.js';
 import type { JsonObject, PodContainer } from './pod.js';
@@ -36,6 +37,7 @@ export type KeepReason =
   | 'operator'
   | 'never-pulled'
   | 'platform'
+  | 'placeholder'
   | 'too-large'
   | 'filtered'
   | 'invalid-image'
@@ -133,6 +135,9 @@ function onPlatforms(mirror: Mirror, named: NamedPlatforms): ContainerDecision {
 
 /** Decides one image, of which only the name and the given context are known. */
 export function decideContainer(rules: Rules, obj: JsonObject, container: PodContainer): ContainerDecision {
+  if (PLACEHOLDER_IMAGES.includes(container.image)) {
+    return keep(container, 'placeholder', `${container.image} is not an image: Istio's injector replaces it`);
+  }
   let source: Reference;
   try {
     source = parseReference(container.image);
@@ -188,7 +193,7 @@ function keepWholePod(rules: Rules, pod: JsonObject): Omit<KeepDecision, 'contai
     return { ...base, reason: 'opted-out', detail: 'the Pod is marked image-swapper.io/skip: "true"' };
   const operator = operatorOf(rules.operators, pod);
   if (operator !== undefined) {
-    const detail = `it belongs to a ${operator.kind} of ${operator.apiGroup}, whose operator replaces Pods with a different image (source.operators)`;
+    const detail = `it belongs to a ${operator.kind} of ${operator.apiGroup}, whose operator compares the images of its Pods with those that it requested (source.operators)`;
     return { ...base, reason: 'operator', detail };
   }
   return undefined;

@@ -76,6 +76,7 @@ const BEFORE_FILTERS: readonly string[] = [
   'volumes-off',
   'operator',
   'never-pulled',
+  'placeholder',
   'too-large',
   'invalid-image',
   'in-target',

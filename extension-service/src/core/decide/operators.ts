@@ -3,18 +3,36 @@ import { isObject, podLabels } from './pod.js';
 import type { Json, JsonObject } from './pod.js';
 
 /**
- * Operators that compare the images of their Pods with what they ordered, and keep replacing a Pod whose image differs.
+ * Operators that compare the images of their Pods with what they ordered. Most keep replacing a Pod whose image differs.
  * - CloudNativePG: cloudnative-pg/cloudnative-pg issues 4138, 6344, 10418, 10872.
  * - Aerospike: aerospike/aerospike-kubernetes-operator issue 402. A StatefulSet owns the Pods, so a label identifies
  * them.
  * - Zalando's PostgreSQL operator: zalando/postgres-operator issues 2436, 2453, 2622. A StatefulSet owns the Pods.
  * - NiFiKop before 1.14: konpyutaika/nifikop issue 541.
+ * - Operator Lifecycle Manager (OpenShift): operator-framework/operator-lifecycle-manager issues 2004, 2986.
+ * - Jenkins: jenkinsci/kubernetes-operator issue 733 (`compareContainers`).
+ * - Koperator: adobe/koperator pull request 269.
+ * - KubeBlocks: apecloud/kubeblocks issue 9267. It writes the original image back, which restarts the container.
+ * - Longhorn: longhorn/longhorn issue 9638. Its manager waits for Pods of another image to end, and never starts. A
+ * DaemonSet owns the Pods.
+ * - Percona Server for MongoDB: percona/percona-server-mongodb-operator issue 2208. It finds its backup agents by image,
+ * so backups fail. A StatefulSet owns the Pods.
  */
 export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
   { apiGroup: 'postgresql.cnpg.io', kind: 'Cluster' },
   { apiGroup: 'asdb.aerospike.com', kind: 'AerospikeCluster', label: 'aerospike.com/cr' },
   { apiGroup: 'acid.zalan.do', kind: 'postgresql', label: 'application=spilo' },
   { apiGroup: 'nifi.konpyutaika.com', kind: 'NifiCluster' },
+  { apiGroup: 'operators.coreos.com', kind: 'CatalogSource' },
+  { apiGroup: 'jenkins.io', kind: 'Jenkins' },
+  { apiGroup: 'kafka.banzaicloud.io', kind: 'KafkaCluster' },
+  { apiGroup: 'workloads.kubeblocks.io', kind: 'InstanceSet' },
+  { apiGroup: 'longhorn.io', kind: 'Node', label: 'app=longhorn-manager' },
+  {
+    apiGroup: 'psmdb.percona.com',
+    kind: 'PerconaServerMongoDB',
+    label: 'app.kubernetes.io/managed-by=percona-server-mongodb-operator',
+  },
 ];
 
 /** The first of the operators that a Pod belongs to, by an owner reference or by its label. */

@@ -32,6 +32,12 @@ describe('a MutatingAdmissionPolicy', () => {
     ]);
   });
 
+  it("leaves Istio's placeholder alone, whose name it would otherwise compute", () => {
+    const [policy] = renderMutatingAdmission({ targets });
+    const places = policy.spec.variables.find(({ name }) => name === 'places');
+    expect(places?.expression).toContain('!(c.image in ["", "auto"])');
+  });
+
   it('has no binding and no effect in a dry run', () => {
     expect(forConfig({ dryRun: false }).map(({ kind }) => kind)).toContain('MutatingAdmissionPolicyBinding');
     expect(forConfig({ dryRun: true }).map(({ kind }) => kind)).not.toContain('MutatingAdmissionPolicyBinding');

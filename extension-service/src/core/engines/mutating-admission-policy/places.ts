@@ -2,6 +2,7 @@ import { SKIP_CONTAINERS_KEY } from '../../decide/pod.js';
 import { takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
 import { MAX_CONTAINERS } from '../../decide/decide.js';
+import { PLACEHOLDER_IMAGES } from '../../decide/placeholders.js';
 import { celString } from '../../policies/literals.js';
 import type { CelCondition } from '../../policies/objects.js';
 import {
@@ -46,11 +47,13 @@ export function placeVariables(
       name: 'places',
       expression: [
         `variables.leftAlone || size(variables.all) > ${MAX_CONTAINERS} ? [] : variables.all.filter(c,`,
-        `  c.image != "" && c.optedOut == ""${skipped === '' ? '' : `\n   ${skipped}`})`,
+        `  !(c.image in [${UNSWAPPED_IMAGES}]) && c.optedOut == ""${skipped === '' ? '' : `\n   ${skipped}`})`,
       ].join('\n'),
     },
   ];
 }
+
+const UNSWAPPED_IMAGES = ['', ...PLACEHOLDER_IMAGES].map((image) => celString(image, 'image')).join(', ');
 
 /** The kubelet has already started it from its own manifest; the API object only mirrors it. */
 const STATIC_POD = '(has(object.metadata.annotations) && "kubernetes.io/config.mirror" in object.metadata.annotations)';
