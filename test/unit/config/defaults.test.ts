@@ -97,7 +97,7 @@ describe('a configuration with only a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(83);
+    expect(origins.size).toBe(85);
   });
 
   it.each([

@@ -228,6 +228,7 @@ describe('a Pod that a swap would break', () => {
     ['of the Jenkins operator', owned('jenkins.io/v1alpha2', 'Jenkins'), 'operator'],
     ['of Koperator', owned('kafka.banzaicloud.io/v1beta1', 'KafkaCluster'), 'operator'],
     ['of KubeBlocks', owned('workloads.kubeblocks.io/v1', 'InstanceSet'), 'operator'],
+    ['of KubeVirt', owned('kubevirt.io/v1', 'VirtualMachineInstance'), 'operator'],
     ['of Longhorn, by its label', { labels: { app: 'longhorn-manager' } }, 'operator'],
     [
       'of Percona Server for MongoDB, by its label',

@@ -12,7 +12,9 @@ import type { Json, JsonObject } from './pod.js';
  * - Operator Lifecycle Manager (OpenShift): operator-framework/operator-lifecycle-manager issues 2004, 2986.
  * - Jenkins: jenkinsci/kubernetes-operator issue 733 (`compareContainers`).
  * - Koperator: adobe/koperator pull request 269.
- * - KubeBlocks: apecloud/kubeblocks issue 9267. It writes the original image back, which restarts the container.
+ * - KubeBlocks: apecloud/kubeblocks issues 7723, 9267. It writes the original image back, which restarts the container.
+ * - KubeVirt: marks a virtual machine as outdated whose virt-launcher has another image than it would choose, and live
+ * migrates it again and again (harvester/harvester issue 9656; `setLauncherContainerInfo`).
  * - Longhorn: longhorn/longhorn issue 9638. Its manager waits for Pods of another image to end, and never starts. A
  * DaemonSet owns the Pods.
  * - Percona Server for MongoDB: percona/percona-server-mongodb-operator issue 2208. It finds its backup agents by image,
@@ -27,6 +29,7 @@ export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
   { apiGroup: 'jenkins.io', kind: 'Jenkins' },
   { apiGroup: 'kafka.banzaicloud.io', kind: 'KafkaCluster' },
   { apiGroup: 'workloads.kubeblocks.io', kind: 'InstanceSet' },
+  { apiGroup: 'kubevirt.io', kind: 'VirtualMachineInstance' },
   { apiGroup: 'longhorn.io', kind: 'Node', label: 'app=longhorn-manager' },
   {
     apiGroup: 'psmdb.percona.com',
