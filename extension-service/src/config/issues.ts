@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { quoteInput } from '../core/image/quote.js';
 import { fieldAt } from '../schema/field.js';
 import type { Field, LeafField } from '../schema/field.js';

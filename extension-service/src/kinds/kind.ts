@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { CredentialSources } from '../credentials/config-credentials.js';
 import type { Keychain, RegistryEndpoint } from '../registry/types.js';
 import type { Parsed } from '../schema/parsed.js';

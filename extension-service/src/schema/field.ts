@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 // zod would compile a function for each schema, which costs more time and memory than one parse. It reads the setting
 // when a schema is created, and every schema imports this file.

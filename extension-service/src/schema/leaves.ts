@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { InvalidPlatformError, formatPlatform, parsePlatform } from '../core/image/platform.js';
 import { quoteInput } from '../core/image/quote.js';
 import { formatDuration, parseDuration } from '../core/config/duration.js';

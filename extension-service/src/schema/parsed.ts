@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A value without the keys that its schema rejects. List entries keep their indexes. */
 export type Parsed<T> = T extends readonly (infer Item)[]

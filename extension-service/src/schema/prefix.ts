@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { isRepository } from '../core/image/reference.js';
 import { quoteInput } from '../core/image/quote.js';
 import { patternField } from './leaves.js';

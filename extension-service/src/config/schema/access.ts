@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AuthConfig, ServerConfig } from '../../core/config/model.js';
 import { SERVED_ROUTES } from '../../core/engines/access.js';
 import { described } from '../../schema/field.js';

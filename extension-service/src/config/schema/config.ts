@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { DEFAULT_DEADLINE_MS } from '../../core/engines/waiting.js';
 import type { Config } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { longestDuration } from '../../core/config/duration.js';
 import type { GateConfig, GateVerifyConfig, GateWebhookConfig, SignerIdentity } from '../../core/config/model.js';
 import { described } from '../../schema/field.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RegistryConfig, TargetConfig } from '../../core/config/model.js';
 import type { RegistryKind } from '../../kinds/kind.js';
 import { REGISTRY_KINDS, REGISTRY_TYPES } from '../../kinds/kinds.js';

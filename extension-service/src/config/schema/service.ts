@@ -1,6 +1,6 @@
 import { ENGINE_NAMES } from '../../core/engines/names.js';
 import { ESCAPE_ADVICE, isDecodable, parseUrl } from '../../util/parse-url.js';
-import { z } from 'zod';
+import * as z from 'zod';
 import type {
   ClientCertificateConfig,
   Config,

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SourceConfig } from '../../core/config/model.js';
 import { DEFAULT_OPERATORS } from '../../core/decide/operators.js';
 import { quoteInput } from '../../core/image/quote.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { quoteInput } from '../../core/image/quote.js';
 import { hostFault } from '../../core/naming/host-fault.js';
 import { text } from '../../schema/leaves.js';

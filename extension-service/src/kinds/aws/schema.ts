@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AwsConfig, EcrOptions } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { described } from '../../schema/field.js';

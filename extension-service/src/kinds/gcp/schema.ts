@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { GcpConfig } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
 import { hostFault } from '../../core/naming/host-fault.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CredentialsConfig } from '../../credentials/config-credentials.js';
 import type { ClientCertificateConfig, OciConfig } from './config.js';
 import { hostFault, REGISTRY_ALLOWED } from '../../core/naming/host-fault.js';
