@@ -52,6 +52,8 @@ export type FaultAction =
   | { readonly type: 'coding'; readonly coding: 'gzip' | 'deflate' | 'br' }
   /** Rewrites the Location of an upload. */
   | { readonly type: 'location'; readonly rewrite: (location: URL) => string }
+  /** Sends the correct response with another status. */
+  | { readonly type: 'other-status'; readonly status: number }
   | { readonly type: 'omit-header'; readonly name: string }
   | {
       readonly type: 'header';
@@ -197,7 +199,7 @@ export async function sendAnswer(
   if (fault?.type === 'truncate') delete headers['content-length'];
   if (fault?.type === 'omit-header') delete headers[fault.name.toLowerCase()];
   if (fault?.type === 'header') headers[fault.name.toLowerCase()] = fault.value;
-  response.writeHead(options.status, headers);
+  response.writeHead(fault?.type === 'other-status' ? fault.status : options.status, headers);
   if (fault?.type === 'header') fault.onSent?.();
   if (options.headOnly) {
     response.end();

@@ -271,7 +271,7 @@ export class FakeRegistry {
       entry.bytesOut = socket.bytesWritten - before;
     });
     const { method, path } = entry;
-    if (this.#auth !== undefined && path !== '/token') {
+    if (this.#auth !== undefined && path.startsWith('/v2')) {
       const verdict = this.#auth.check(request, this.origin, neededAccess(method, path, url.searchParams));
       if (!verdict.ok) {
         request.resume();

@@ -97,7 +97,7 @@ function ask(client: RegistryClient): Promise<unknown> {
     case 2:
       return client.getReferrers('team/app', digest, '');
     case 3:
-      return client.headBlob('team/app', digest);
+      return client.headBlob('team/app', { digest });
     case 4:
       return client.getBlob('team/app', descriptor).then(({ stream }) => stream.destroy());
     case 5:

@@ -76,7 +76,7 @@ export class BlobCopy {
       // distribution does not list a repository that has blobs and no manifest, as after an interrupted copy.
       const isWorthChecking = isNewRepository === undefined || size >= MIN_CHECKED_BYTES;
       const isAsked = isWorthChecking && (from === undefined || !ledger.mounts(host));
-      if (isAsked && (await target.client.headBlob(repository, digest, targetContext))) {
+      if (isAsked && (await target.client.headBlob(repository, descriptor, targetContext))) {
         ledger.note(host, repository, digest, { source: this.#source, anonymous: false });
         ledger.noteFound(host, repository, digest);
         return { outcome: 'present', proven: false };
@@ -150,7 +150,8 @@ function inSteps(size: number, report: ReportBlob): (total: number) => void {
 
 /** The source has the manifest, so the image's name is right: its registry has lost a blob. */
 function missingBlobError(error: unknown): unknown {
-  if (!(error instanceof RegistryError) || error.kind !== 'absent') return error;
+  // The failure of another blob ends this one with the same error.
+  if (!(error instanceof RegistryError) || error.kind !== 'absent' || error.advised) return error;
   const advice = 'the source has the manifest of the image and not this blob: push the image again there';
   return error.as({ kind: 'absent', advice });
 }

@@ -43,15 +43,20 @@ async function readFrom(
     headers: isWhole ? {} : range,
     use,
     scopes: pull(repository),
-    accept: isWhole ? [200] : [200, 206, 416],
+    // A proxy may answer 203, or 206 for a whole blob or the beginning of it.
+    accept: isWhole ? [200, 203, 206] : [200, 203, 206, 416],
   });
   const contentRange = header(response, 'content-range');
   // Some caches answer 200 with a part of the blob.
-  const isPart = !isWhole && response.statusCode !== 416 && (response.statusCode === 206 || contentRange !== undefined);
+  const isPart = response.statusCode === 206 || (!isWhole && response.statusCode !== 416 && contentRange !== undefined);
   const skip = isPart ? skippedBytes(contentRange, from, descriptor) : from;
   // A Range of a compressed body counts compressed bytes.
   const isUsable =
     skip !== undefined && response.statusCode !== 416 && !(isPart && 'content-encoding' in response.headers);
+  if (!isUsable && isWhole) {
+    response.destroy();
+    throw invalid(asked, 'answered a part of the blob that was not requested');
+  }
   if (!isUsable) {
     if (response.statusCode === 416) discard(response);
     else response.destroy();

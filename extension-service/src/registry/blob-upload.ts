@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { BlobSource, type BlobStream } from './blob-source.js';
 import { canBeDigest, statedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
@@ -5,7 +6,7 @@ import { sendPush } from './send-push.js';
 import { trySinglePost, type KeptBlob } from './single-post.js';
 import { withoutRetry, RetriesExhaustedError } from './retries-exhausted-error.js';
 import { repositoryPath } from './paths.js';
-import { invalid, refusePage } from './transport/answers.js';
+import { invalid, refusePage, type RequestInfo } from './transport/answers.js';
 import { discard } from './transport/discard.js';
 import { withRetry } from './transport/retry.js';
 import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
@@ -149,7 +150,8 @@ export class BlobUploader {
         method: 'POST',
         target: `${repositoryPath(this.#options.session.host, repository, 'blobs', 'uploads')}/${query}`,
         scopes: [...push(repository), ...(mount === undefined ? [] : pull(mount.from))],
-        accept: mount === undefined ? [202] : [201, 202],
+        // 202 by the specification; containerd and docker take the others too.
+        accept: mount === undefined ? [200, 201, 202, 204] : [201, 202],
       });
       discard(response);
       if (mount === undefined || response.statusCode !== 201) return beginSession(response, asked);
@@ -215,7 +217,7 @@ export class BlobUploader {
     if (source === undefined || source.sent === size) return 'uploaded';
     const { sent } = source;
     source.close();
-    if (await this.#options.hasBlob(repository, digest, options)) return 'mounted';
+    if (await this.#options.hasBlob(repository, { digest, size }, options)) return 'mounted';
     throw invalid(asked, `accepted the upload after ${sent} of ${size} bytes, and does not have the blob`);
   }
 
@@ -250,14 +252,12 @@ export class BlobUploader {
           },
           body: source.body(end),
           scopes: push(repository),
-          accept: [202, 201, 204],
+          accept: [200, 201, 202, 204],
         });
+        if (response.statusCode === 200) refusePage(response, asked);
         discard(response);
         location = locationOf(response, asked) ?? location;
-        const received = receivedBytes(response) ?? end;
-        // The answer may come before the end of the chunk.
-        if (received <= sent || received > source.sent)
-          throw invalid(asked, `received ${received} of ${source.sent} bytes of the upload`);
+        const received = this.#acceptedBytes(response, asked, { sent, end, source });
         if (received < end) await source.rewind(received);
         sent = received;
         fruitlessAttempts = 0;
@@ -281,6 +281,22 @@ export class BlobUploader {
       source.acknowledge(sent);
     }
     return location;
+  }
+
+  /**
+   * How many bytes a registry has after a chunk. Some send a Range that cannot be true: always `0-0`, the end as an
+   * exclusive one, or the chunk alone. The status then counts, and the digest at the end of the upload decides.
+   */
+  #acceptedBytes(
+    response: IncomingMessage,
+    asked: RequestInfo,
+    { sent, end, source }: { readonly sent: number; readonly end: number; readonly source: BlobSource },
+  ): number {
+    const received = receivedBytes(response) ?? end;
+    if (received > sent && received <= source.sent) return received;
+    // The answer may come before the end of the chunk.
+    if (source.sent === end) return end;
+    throw invalid(asked, `received ${received} of ${source.sent} bytes of the upload`);
   }
 
   /** How many bytes of an upload the registry has; undefined if it has lost the upload, or does not report this. */
@@ -345,4 +361,14 @@ const MAX_CHEAP_BYTES = 16 * 1024 * 1024;
 /** Sent bytes of a chunked upload to keep: the amount that the sockets of both ends hold when a connection ends. */
 const KEPT_BYTES = 12 * 1024 * 1024;
 
-const NO_MOUNT: ReadonlySet<string> = new Set(['unauthorized', 'forbidden', 'invalid', 'absent', 'missing', 'policy']);
+/** A registry that rejects a mount, or fails because of it, may accept the bytes. */
+const NO_MOUNT: ReadonlySet<string> = new Set([
+  'unauthorized',
+  'forbidden',
+  'invalid',
+  'absent',
+  'missing',
+  'policy',
+  'unsupported',
+  'server',
+]);

@@ -71,6 +71,8 @@ export class RegistryClient {
   readonly #options: RegistryClientOptions;
   readonly #uploader: BlobUploader;
   readonly #heads: ManifestHeads;
+  /** Blobs (`repository@digest`) that the registry has with another size. */
+  readonly #damaged = new Set<string>();
   /** Until when the registry counts as one without the referrers API; milliseconds since the epoch. */
   #withoutReferrers = 0;
 
@@ -79,7 +81,7 @@ export class RegistryClient {
     this.#heads = new ManifestHeads(options.session.host);
     this.#uploader = new BlobUploader({
       ...options,
-      hasBlob: (repository, digest, context) => this.headBlob(repository, digest, context),
+      hasBlob: (repository, blob, context) => this.headBlob(repository, blob, context),
     });
   }
 
@@ -157,7 +159,8 @@ export class RegistryClient {
       headers: { accept: MANIFEST_ACCEPT },
       scopes: pull(repository),
       mayBeHidden: true,
-      accept: [200],
+      // The bytes are verified: a proxy may answer 203, or 206 for all of them.
+      accept: [200, 203, 206],
     });
     const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
     return verifyManifest(bytes, reference, response, asked);
@@ -224,9 +227,14 @@ export class RegistryClient {
 
   /**
    * Whether the blob exists. Also false if the registry does not answer: after a rejected HEAD the blob is sent. A
-   * redirect to another origin means that it exists: stores sign such URLs for GET, and answer HEAD with 403.
+   * redirect to another origin means that it exists: stores sign such URLs for GET, and answer HEAD with 403. A blob of
+   * another size than `size` is damaged, and is sent again.
    */
-  async headBlob(repository: string, digest: string, context?: RequestContext): Promise<boolean> {
+  async headBlob(
+    repository: string,
+    { digest, size }: Pick<Descriptor, 'digest'> & Partial<Descriptor>,
+    context?: RequestContext,
+  ): Promise<boolean> {
     const request: SessionRequest = {
       method: 'HEAD',
       target: this.#path(repository, 'blobs', digest),
@@ -238,11 +246,17 @@ export class RegistryClient {
         const { response, asked } = await this.#send(context, request);
         discard(response);
         const status = response.statusCode ?? 0;
-        if (!REDIRECTS.includes(status)) return status === 200;
-        if (redirectsToStorage(header(response, 'location'), asked)) return true;
-        const followed = await this.#send(context, { ...request, accept: [200, 404] });
-        discard(followed.response);
-        return followed.response.statusCode === 200;
+        const isRedirect = REDIRECTS.includes(status);
+        if (isRedirect && redirectsToStorage(header(response, 'location'), asked)) return true;
+        const followed = isRedirect ? await this.#send(context, { ...request, accept: [200, 404] }) : { response };
+        if (isRedirect) discard(followed.response);
+        if (followed.response.statusCode !== 200) return false;
+        const stated = statedSize(followed.response);
+        if (size === undefined || stated === undefined || stated === size) return true;
+        // Some answer every HEAD with the length 0.
+        if (stated === 0 && (await this.canReadBlob(repository, { mediaType: '', digest, size }, context))) return true;
+        this.#damaged.add(`${repository}@${digest}`);
+        return false;
       });
     } catch (error) {
       if (error instanceof RegistryError && error.status !== undefined && error.kind !== 'throttled') return false;
@@ -252,13 +266,13 @@ export class RegistryClient {
 
   /** Whether the registry returns the first byte of a blob: it may list a blob that it has lost. */
   async canReadBlob(repository: string, { digest, size }: Descriptor, context?: RequestContext): Promise<boolean> {
-    if (size === 0) return this.headBlob(repository, digest, context);
+    if (size === 0) return this.headBlob(repository, { digest, size }, context);
     const first = { range: 'bytes=0-0' };
     try {
       // A registry without ranges may reject the header, or send everything, of which one piece is read.
       return (
-        (await this.#canReadByte(repository, digest, first, context)) ??
-        (await this.#canReadByte(repository, digest, {}, context)) ??
+        (await this.#canReadByte(repository, { digest, size }, first, context)) ??
+        (await this.#canReadByte(repository, { digest, size }, {}, context)) ??
         false
       );
     } catch (error) {
@@ -272,7 +286,7 @@ export class RegistryClient {
   /** Undefined for a range that the registry does not return. */
   async #canReadByte(
     repository: string,
-    digest: string,
+    { digest, size }: Pick<Descriptor, 'digest' | 'size'>,
     headers: Readonly<Record<string, string>>,
     context: RequestContext | undefined,
   ): Promise<boolean | undefined> {
@@ -287,6 +301,11 @@ export class RegistryClient {
       if (response.statusCode === 404 || response.statusCode === 416) {
         discard(response);
         return response.statusCode === 416 ? undefined : false;
+      }
+      if ((wholeSize(response) ?? size) !== size) {
+        response.destroy();
+        this.#damaged.add(`${repository}@${digest}`);
+        return false;
       }
       return hasFirstByte(response, context?.signal);
     });
@@ -315,7 +334,11 @@ export class RegistryClient {
     open: () => Promise<BlobStream>,
     options: UploadOptions = {},
   ): Promise<'mounted' | 'uploaded'> {
-    return this.#uploader.upload(repository, descriptor, open, options);
+    const outcome = await this.#uploader.upload(repository, descriptor, open, options);
+    const key = `${repository}@${descriptor.digest}`;
+    if (!this.#damaged.delete(key) || (await this.headBlob(repository, descriptor, options))) return outcome;
+    const text = `${repository}: the registry keeps ${descriptor.digest} with another size, and ignores a new upload: delete the blob there`;
+    throw new RegistryError(text, { kind: 'server', host: this.host });
   }
 
   /** Starts an upload and cancels it, to test whether the credentials may push without leaving anything behind. */
@@ -372,7 +395,7 @@ export class RegistryClient {
       headers: { 'content-type': manifest.mediaType },
       body: manifest.bytes,
       scopes: push(repository),
-      accept: [200, 201, 202],
+      accept: [200, 201, 202, 204],
     });
     if (response.statusCode === 200) refusePage(response, asked);
     discard(response);
@@ -451,12 +474,27 @@ export class RegistryClient {
 const MAX_TAG_PAGES = 1_000;
 
 /** 303 leads to a web page (GHCR), which is not requested. */
-const NO_REFERRERS_API: readonly number[] = [200, 303, 400, 404, 405, 406, 501];
+const NO_REFERRERS_API: readonly number[] = [200, 204, 303, 400, 404, 405, 406, 410, 501];
 
 /** A permanent negative answer; 403 and unusual ones are worth a warning. */
 function isRefusal({ kind, status, retryable }: RegistryError): boolean {
   if (retryable || kind === 'unauthorized' || kind === 'unreachable') return false;
   return status !== undefined || kind === 'invalid' || kind === 'refused';
+}
+
+/** The size of a blob in the answer to HEAD; undefined if it is not stated, or is that of a coded body. */
+function statedSize(response: IncomingMessage): number | undefined {
+  const length = header(response, 'content-length');
+  if (length === undefined || 'content-encoding' in response.headers) return undefined;
+  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
+}
+
+/** The size of the whole blob in the answer to GET, if it is stated. */
+function wholeSize(response: IncomingMessage): number | undefined {
+  const range = header(response, 'content-range');
+  const [, total] = /\/(\d{1,15})\s*$/.exec(range ?? '') ?? [];
+  if (total !== undefined) return Number(total);
+  return response.statusCode === 206 || range !== undefined ? undefined : statedSize(response);
 }
 
 /** Whether a body has a first byte; the rest of it is not read. */

@@ -67,6 +67,15 @@ interface Read {
   readonly parsed: ParsedManifest;
 }
 
+/** The source's tag does not refer to the image any more that it had before; `top` is its image now. */
+class MovedTagError extends Error {
+  override readonly name = 'MovedTagError';
+
+  constructor(readonly top: Read) {
+    super('the tag has moved');
+  }
+}
+
 interface CopiedRoot {
   readonly digest: string;
   readonly mediaType: string;
@@ -92,12 +101,29 @@ class ImageCopy {
   }
 
   async run(): Promise<CopyResult> {
-    const { source, platforms = 'all' } = this.#options;
+    const { source } = this.#options;
     const { repository, digest } = source.reference;
     this.#published.rejectFoldedTag();
     const name = referenceName(source.reference);
     const head = digest ?? (await this.#headSource(repository, name));
-    const top = once(() => this.#read(repository, head ?? name));
+    try {
+      return await this.#runFrom(
+        head,
+        once(() => (digest === undefined ? this.#readTagged(repository, name, head) : this.#read(repository, digest))),
+      );
+    } catch (error) {
+      if (!(error instanceof MovedTagError)) throw error;
+      const { top } = error;
+      return this.#runFrom(
+        top.manifest.digest,
+        once(() => Promise.resolve(top)),
+      );
+    }
+  }
+
+  async #runFrom(head: string | undefined, top: () => Promise<Read>): Promise<CopyResult> {
+    const { source, platforms = 'all' } = this.#options;
+    const { digest } = source.reference;
     const sourceDigest = head ?? (await top()).manifest.digest;
     if (digest !== undefined || platforms === 'all')
       return this.#copyOnce(sourceDigest, sourceDigest, top, async () => this.#copy(await top(), false));
@@ -115,6 +141,22 @@ class ImageCopy {
   async #read(repository: string, reference: string): Promise<Read> {
     const manifest = await this.#options.source.client.getManifest(repository, reference, this.#tree.sourceContext);
     return { manifest, parsed: this.#tree.parse(manifest) };
+  }
+
+  /**
+   * Reads the image of a tag by the digest that HEAD has reported. If the source does not have that digest, the tag is
+   * read itself: some proxies know only the digests that were requested by tag, and a tag may have moved.
+   */
+  async #readTagged(repository: string, tag: string, head: string | undefined): Promise<Read> {
+    if (head === undefined) return this.#read(repository, tag);
+    try {
+      return await this.#read(repository, head);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.kind !== 'absent') throw error;
+      const top = await this.#read(repository, tag);
+      if (top.manifest.digest === head) return top;
+      throw new MovedTagError(top);
+    }
   }
 
   async check(digest: string): Promise<CopyResult> {

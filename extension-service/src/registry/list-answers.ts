@@ -5,6 +5,7 @@ import { nextLink } from './link-header.js';
 import { descriptorsIn, MANIFEST_LIMIT } from './manifest.js';
 import { invalid, type RequestInfo } from './transport/answers.js';
 import type { Descriptor } from './types.js';
+import { isRecord } from '../util/is-record.js';
 
 export type ReferrersPage =
   | {
@@ -41,9 +42,9 @@ export function referrersPage(bytes: Buffer, link: string | undefined, url: URL)
   } catch {
     return { kind: 'none' };
   }
-  const isList =
-    typeof json === 'object' && json !== null && Array.isArray((json as { manifests?: unknown }).manifests);
-  if (!isList) return { kind: 'none' };
+  const manifests = isRecord(json) ? json['manifests'] : undefined;
+  // A nil list of Go is null.
+  if (manifests !== null && !Array.isArray(manifests)) return { kind: 'none' };
   const named = nextLink(link);
   return {
     kind: 'page',

@@ -14,9 +14,13 @@ export function isMissingContent(error: unknown): error is RegistryError {
   );
 }
 
-/** Whether the registry may see the content shortly. distribution rejects foreign layers with 500. */
+/**
+ * Whether the registry may see the content, or the repository that the layers were sent to, shortly. distribution rejects
+ * foreign layers with 500.
+ */
 export function isLagging(error: unknown): boolean {
-  return isMissingContent(error) && (error.status ?? 0) < 500;
+  if (!(error instanceof RegistryError) || error.kind !== 'missing' || (error.status ?? 0) >= 500) return false;
+  return error.diagnostics.some(({ code }) => code === 'NAME_UNKNOWN') || isMissingContent(error);
 }
 
 /** Adds the reasons for a rejection that the manifest itself shows: foreign layers, a media type. */

@@ -126,7 +126,7 @@ class Plan {
     const { repository } = target.reference;
     return presence === 'bytes'
       ? target.client.canReadBlob(repository, blob, this.context)
-      : target.client.headBlob(repository, blob.digest, this.context);
+      : target.client.headBlob(repository, blob, this.context);
   }
 
   #addBlobs(blobs: readonly Descriptor[]): void {

@@ -106,11 +106,11 @@ async function post(
 async function isThere(
   { hasBlob }: UploaderOptions,
   repository: string,
-  { digest }: Descriptor,
+  descriptor: Descriptor,
   upload: UploadOptions,
 ): Promise<boolean> {
   try {
-    return await hasBlob(repository, digest, upload);
+    return await hasBlob(repository, descriptor, upload);
   } catch (error) {
     if (error instanceof RegistryError) return false;
     throw error;

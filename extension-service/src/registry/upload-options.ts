@@ -1,7 +1,7 @@
 import type { PushOptions } from './send-push.js';
 import type { SinglePosts } from './single-posts.js';
 import type { RetryPolicy, RetryTools } from './transport/retry.js';
-import type { RequestContext } from './types.js';
+import type { Descriptor, RequestContext } from './types.js';
 
 /** How to push one blob. */
 export interface UploadOptions extends RequestContext {
@@ -19,5 +19,9 @@ export interface UploaderOptions extends PushOptions {
   /** Shared by all clients of a registry. */
   readonly singlePosts: SinglePosts;
   /** Asks the registry whether it has a blob. */
-  readonly hasBlob: (repository: string, digest: string, context: RequestContext) => Promise<boolean>;
+  readonly hasBlob: (
+    repository: string,
+    blob: Pick<Descriptor, 'digest' | 'size'>,
+    context: RequestContext,
+  ) => Promise<boolean>;
 }

@@ -25,7 +25,7 @@ export function beginSession(response: IncomingMessage, asked: RequestInfo): Upl
  */
 export function locationOf(response: IncomingMessage, asked: RequestInfo): URL | undefined {
   const text = header(response, 'location');
-  if (text === undefined) return undefined;
+  if (text === undefined || text.trim() === '') return undefined;
   const location = parseUrl(text, asked.url);
   if (location === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
   location.hash = '';
@@ -63,17 +63,21 @@ const LOST_UPLOAD_CODES: ReadonlySet<string> = new Set([
 const LOST_UPLOAD_TEXT =
   /\bupload\b.*\b(unknown|not found|invalid|expired|does not exist)|(unknown|invalid|no such) upload/i;
 
+const LOST_UPLOAD_STATUSES: ReadonlySet<number> = new Set([400, 404, 409, 410, 422]);
+
 /**
  * Whether a registry rejected bytes because it has lost the upload that it started, as replicas without shared state
  * do. Another upload may succeed.
  */
 export function isLostUpload(error: unknown): error is RegistryError {
   if (!(error instanceof RegistryError) || error.status === undefined) return false;
-  const { status, diagnostics } = error;
+  const { status, diagnostics, kind } = error;
   if (status === 416) return true;
-  if (status !== 404 && status !== 400 && status !== 409 && status !== 410) return false;
+  if ((kind !== 'invalid' && kind !== 'missing') || !LOST_UPLOAD_STATUSES.has(status)) return false;
   if (LOST_UPLOAD_TEXT.test(error.responseText)) return true;
+  // A conflict is with another request to the same upload, such as one that a proxy repeated.
+  if (status === 409) return true;
   return diagnostics.length === 0
-    ? status !== 400 && status !== 409
+    ? status === 404 || status === 410
     : diagnostics.some(({ code }) => LOST_UPLOAD_CODES.has(code));
 }

@@ -50,7 +50,9 @@ it('keeps the connections of a burst of requests for the next one', async () => 
   try {
     const client = factory.client(registry.host, { resolve: () => Promise.resolve([]) });
     for (let burst = 0; burst < 5; burst += 1) {
-      await Promise.all(Array.from({ length: maxSockets }, () => client.headBlob('app', `sha256:${'a'.repeat(64)}`)));
+      await Promise.all(
+        Array.from({ length: maxSockets }, () => client.headBlob('app', { digest: `sha256:${'a'.repeat(64)}` })),
+      );
     }
     const connections = new Set(registry.accessLog.map(({ connection }) => connection));
     expect(registry.accessLog).toHaveLength(5 * maxSockets);

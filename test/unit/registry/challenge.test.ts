@@ -64,6 +64,14 @@ describe('parseChallenges', () => {
       'Bearer realm="https://a/t",scope="repository:a:pull",scope="repository:b:pull"',
       [['bearer', { realm: 'https://a/t', scope: 'repository:a:pull repository:b:pull' }]],
     ],
+    [
+      'nothing between two challenges',
+      'Basic realm="r" Bearer realm="https://a/t",service="s"',
+      [
+        ['basic', { realm: 'r' }],
+        ['bearer', { realm: 'https://a/t', service: 's' }],
+      ],
+    ],
     ['an empty header', '', []],
     ['nonsense', '"""===,,,', []],
     ['an open quote', 'Bearer realm="https://a', [['bearer', {}]]],

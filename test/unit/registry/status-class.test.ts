@@ -19,6 +19,13 @@ function refusal(status: number, what: keyof typeof PATHS, code: string, message
 
 describe('classOf', () => {
   it.each<[string, number, keyof typeof PATHS, string, string, string, boolean | undefined]>([
+    // Storages behind redirects.
+    ['S3', 403, 'GET blob', 'AccessDenied', 'Request has expired', 'server', true],
+    ['S3', 403, 'GET blob', 'AccessDenied', 'Access Denied', 'forbidden', undefined],
+    ['S3', 403, 'PUT blob', 'AccessDenied', 'Request has expired', 'forbidden', undefined],
+    ['S3', 400, 'GET blob', 'ExpiredToken', 'The provided token has expired.', 'server', true],
+    ['S3', 400, 'PUT blob', 'RequestTimeout', 'Your socket connection was not read from', 'server', true],
+    ['AWS', 400, 'GET manifest', 'ThrottlingException', 'Rate exceeded', 'throttled', undefined],
     // Quotas.
     [
       'ECR',

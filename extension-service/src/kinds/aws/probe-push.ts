@@ -24,7 +24,7 @@ export async function probePushActions({
   const upload = `blobs/uploads/${randomUUID()}`;
   const calls: Record<string, () => Promise<unknown>> = {
     'ecr:BatchGetImage': () => client.headManifest(repository, 'latest', { signal }),
-    'ecr:BatchCheckLayerAvailability': () => client.headBlob(repository, ABSENT_DIGEST, { signal }),
+    'ecr:BatchCheckLayerAvailability': () => client.headBlob(repository, { digest: ABSENT_DIGEST }, { signal }),
     'ecr:InitiateLayerUpload': () => client.probePush(repository, { signal }),
     'ecr:UploadLayerPart': () => client.probeWrite(repository, 'PATCH', upload, { signal }),
     'ecr:CompleteLayerUpload': () =>

@@ -96,7 +96,7 @@ export class LayoutStore implements ImageStore {
     return { kind: 'page', descriptors: (await this.#subjects()).get(digest) ?? [], bytes: 0 };
   }
 
-  async headBlob(_repository: string, digest: string): Promise<boolean> {
+  async headBlob(_repository: string, { digest }: Pick<Descriptor, 'digest'>): Promise<boolean> {
     return this.files.has(digest);
   }
 

@@ -117,6 +117,13 @@ export function networkError(error: unknown, asked: RequestInfo, signal?: AbortS
     return new RegistryError('the host name does not exist', { ...details, kind: 'unreachable', retryable: false });
   }
   // OpenSSL's own text contains memory addresses.
-  const text = code.startsWith('ERR_SSL_') || alert !== undefined ? 'the TLS connection failed' : message;
+  const isTls = code.startsWith('ERR_SSL_') || alert !== undefined;
+  const text = isTls ? 'the TLS connection failed' : message === '' ? textOfEach(error) : message;
   return new RegistryError(code === '' ? text : `${code}: ${text}`, { ...details, kind: 'unreachable' });
+}
+
+/** Node's error for several addresses of a name has no message of its own. */
+function textOfEach(error: unknown): string {
+  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
+  return errors.map((each) => (each instanceof Error ? each.message : String(each))).join('; ');
 }

@@ -8,6 +8,8 @@ export interface Challenge {
 const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
 const PARAMETER = /\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
 
+const NEXT_CHALLENGE = /\s+[A-Za-z][A-Za-z0-9-]*\s+[A-Za-z_]+\s*=/y;
+
 /**
  * A header may contain several challenges, quoted parameters may contain commas (scopes do), and Node joins repeated
  * headers with a comma. Some registries put a semicolon between parameters, or each scope in a separate parameter. An
@@ -33,8 +35,8 @@ export function parseChallenges(header: string): Challenge[] {
       else if (name === 'scope') parameters.set(name, `${before} ${value}`);
     }
     challenges.push({ scheme: scheme[0].toLowerCase(), parameters });
-    // A token68 (`Negotiate YII=`) is not useful here.
-    at = skip(header, at, /[^,]*/y);
+    // Some servers put nothing between two challenges. A token68 (`Negotiate YII=`) is not useful here.
+    if (take(header, at, NEXT_CHALLENGE) === undefined) at = skip(header, at, /[^,]*/y);
   }
   return challenges;
 }

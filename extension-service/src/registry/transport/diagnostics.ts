@@ -16,12 +16,22 @@ export function parseDiagnostics(body: string): Diagnostic[] {
   try {
     json = parseBoundedJson(body, body.length);
   } catch {
-    return [];
+    return xmlDiagnostics(body);
   }
   if (!isRecord(json)) return [];
-  const { errors } = json;
-  const listed = Array.isArray(errors) ? errors.slice(0, MAX_DIAGNOSTICS).flatMap(diagnosticOf) : [];
+  const { errors, error } = json;
+  // Some send one entry without a list, or call it `error`.
+  const entries = Array.isArray(errors) ? errors : [errors, error].filter(isRecord);
+  const listed = entries.slice(0, MAX_DIAGNOSTICS).flatMap(diagnosticOf);
   return listed.length > 0 ? listed : otherDiagnostics(json);
+}
+
+/** The error of a storage that a registry redirects to: S3, Google Cloud Storage, Azure Blob Storage. */
+function xmlDiagnostics(body: string): Diagnostic[] {
+  if (!/^\s*<(\?xml\b[^>]*>\s*<)?Error>/.test(body)) return [];
+  const read = (name: string): string => clip(new RegExp(`<${name}>([^<]{1,2000})</${name}>`).exec(body)?.[1]);
+  const [code, message] = [read('Code'), read('Message').trim()];
+  return code === '' && message === '' ? [] : [{ code, message }];
 }
 
 function diagnosticOf(entry: unknown): Diagnostic[] {
@@ -30,7 +40,9 @@ function diagnosticOf(entry: unknown): Diagnostic[] {
   const { code, message, detail } = entry;
   // zot names the media type that it rejects.
   const mediaType = isRecord(detail) ? clip(detail['mediaType']) : '';
-  return [{ code: inCapitals(clip(code)), message: clip(message), ...(mediaType !== '' && { mediaType }) }];
+  const text = [message, detail].map(clip).find((part) => part !== '') ?? '';
+  const known = { code: inCapitals(clip(code)), message: text };
+  return known.code === '' && text === '' ? [] : [{ ...known, ...(mediaType !== '' && { mediaType }) }];
 }
 
 /** The spec's codes are in upper case; some registries send lower case. */
@@ -38,12 +50,15 @@ function inCapitals(code: string): string {
   return /^[a-z]+(?:_[a-z]+)*$/.test(code) ? code.toUpperCase() : code;
 }
 
-/** Docker Hub writes `details`, GitLab and AWS `message`, FastAPI `detail`; `error` alone is text, not a code. */
+/**
+ * Docker Hub writes `details`, GitLab `message`, AWS `message` and the code as `__type`, FastAPI `detail`; `error` alone is
+ * text, not a code.
+ */
 function otherDiagnostics(json: Readonly<Record<string, unknown>>): Diagnostic[] {
   const description = clip(json['error_description']);
   if (description !== '') return diagnostic(clip(json['error']), description);
   const text = ['message', 'details', 'detail', 'error', 'errors'].map((name) => clip(json[name])).find(Boolean);
-  return diagnostic('', text ?? '');
+  return diagnostic(clip(json['__type']), text ?? '');
 }
 
 function diagnostic(code: string, message: string): Diagnostic[] {

@@ -73,6 +73,12 @@ const DEFAULT_MAX_SOCKETS = 16;
  */
 const MAX_HEADER_BYTES = 256 * 1024;
 
+/**
+ * How long to try one address of a name while there are others. Node gives up each attempt before it begins the next
+ * one, by default after 250 ms: a distant registry behind a slow network would never be reached (nodejs/node#54359).
+ */
+const ADDRESS_TIMEOUT_MS = 1_500;
+
 /** Bytes that a socket may buffer before its writer has to pause: a larger buffer causes fewer pauses per blob. */
 const SOCKET_BUFFER_BYTES = 256 * 1024;
 /** The same over TLS, where each buffered byte also exists encrypted, and waiting pieces are copied into one. */
@@ -243,7 +249,7 @@ export class Http {
         maxFreeSockets: maxSockets,
         timeout: 30_000,
       };
-      const direct = { ...pool, onread: READ_BUFFERS };
+      const direct = { ...pool, onread: READ_BUFFERS, autoSelectFamilyAttemptTimeout: ADDRESS_TIMEOUT_MS };
       if (!secure) agent = proxy?.protocol === 'https:' ? new https.Agent(direct) : new http.Agent(direct);
       else if (proxy === undefined) agent = new https.Agent({ ...direct, ...this.#trust(tls) });
       else agent = new ConnectAgent({ ...pool, ...this.#trust(tls), proxy: proxy.href });

@@ -195,6 +195,10 @@ class LoginRun {
     if ((response.statusCode ?? 0) < 400 && this.#tries !== undefined) {
       this.login.accepted.accept(this.#key, this.#tries);
     }
+    const isRead = this.request.method === 'GET' || this.request.method === 'HEAD';
+    const { statusCode = 0 } = response;
+    if (isRead && statusCode < 300 && this.#authorization?.value === undefined)
+      this.login.noteOpen(this.request.scopes);
     return response;
   }
 

@@ -76,6 +76,9 @@ export class Login {
   /** Repositories for which the token server has refused to allow pushes. */
   readonly #pullOnly = new Map<string, true>();
 
+  /** Repositories that anyone may read without a token: some registries answer 401 for a tag that does not exist. */
+  readonly #open = new Map<string, true>();
+
   constructor(readonly options: LoginOptions) {}
 
   /** Whether a challenge is known. */
@@ -127,10 +130,17 @@ export class Login {
     try {
       return { ...(await this.#tokenFor(known, bearer, scopes, credentials, context)), challenge };
     } catch (error) {
+      if (!(error instanceof RegistryError) || !LOGIN_FAILURES.has(error.kind)) throw error;
+      const isOpen = credentials === undefined && this.#open.has(repositoryOfScopes(scopes));
       // If both are offered, the token server is one of two ways.
-      if (basic === undefined || !(error instanceof RegistryError) || !LOGIN_FAILURES.has(error.kind)) throw error;
+      if (basic === undefined && !isOpen) throw error;
       return withoutToken;
     }
+  }
+
+  /** A read without a login has succeeded. */
+  noteOpen(scopes: readonly Scope[]): void {
+    remember(this.#open, repositoryOfScopes(scopes), true);
   }
 
   dropToken({ token }: Authorization): void {

@@ -38,6 +38,14 @@ export interface SessionOptions {
   readonly onRequest?: OnRegistryRequest;
 }
 
+/**
+ * Whether a request is one of the distribution API. A storage under the registry's own name accepts either a signed URL
+ * or a login: a read gets none unless it asks for one, as docker does it. Locations of uploads may have any path.
+ */
+function isApi({ pathname }: URL, { method }: SessionRequest): boolean {
+  return pathname.includes('/v2/') || (method !== 'GET' && method !== 'HEAD');
+}
+
 /** Maximum logins of one session. A registry may redirect to any number of hosts. */
 const MAX_LOGINS = 100;
 
@@ -119,7 +127,7 @@ export class Session {
     const registry = this.#registryAt(url, base);
     const policy = redirectPolicy ?? (registry.isOwn ? guard.policyFor(this.host) : guard.redirectPolicy(this.#peer));
     const scopes = registry.isOwn ? request.scopes : scopesAt(url, request.scopes);
-    return sendWithLogin(this.#loginAt(registry, policy), url, { ...request, scopes }, context);
+    return sendWithLogin(this.#loginAt(registry, policy, isApi(url, request)), url, { ...request, scopes }, context);
   }
 
   #registryAt(url: URL, base: URL): OriginRegistry {
@@ -127,10 +135,10 @@ export class Session {
     return registryAt(url, base, { endpoint, keychain, elsewhere, endpointOf });
   }
 
-  #loginAt(registry: OriginRegistry, policy: AddressPolicy): Login {
+  #loginAt(registry: OriginRegistry, policy: AddressPolicy, api: boolean): Login {
     const { guard, tokens, now, hidesFromAnonymous } = this.#options;
     const { host, origin, keychain, tls, verified, isOwn, tokenHosts } = registry;
-    const key = `${origin.origin} ${policy.key}`;
+    const key = `${origin.origin} ${api} ${policy.key}`;
     const known = this.#logins.get(key);
     if (known !== undefined) return known;
     const login = new Login({

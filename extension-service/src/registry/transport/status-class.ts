@@ -28,6 +28,7 @@ interface ResponseFacts extends Refusal {
 /** A status has many causes, so codes and words are checked first. The first matching rule decides. */
 const RULES: readonly ((facts: ResponseFacts) => RefusalClass | undefined)[] = [
   throttled,
+  storage,
   clientCertificate,
   tooLarge,
   quota,
@@ -62,6 +63,18 @@ const RATE = /toomanyrequests|too many requests|rate.?limit|throttl|slow ?down|q
 function throttled({ status, text }: ResponseFacts): RefusalClass | undefined {
   const isRate = (status === 403 || status === 400 || status === 424) && RATE.test(text);
   return status === 429 || isRate || text.includes('TOOMANYREQUESTS') ? { kind: 'throttled' } : undefined;
+}
+
+/** Temporary failures of S3 and compatible storages, whose status is 400 or 403 for some of them. */
+const STORAGE_CODES =
+  /^(RequestTimeout|InternalError|OperationAborted|ServiceUnavailable|ServerBusy|OperationTimedOut|ExpiredToken|RequestTimeTooSkewed)$/;
+const EXPIRED = /request has expired|signature (has )?expired|url (has )?expired|token has expired/i;
+
+/** The next request gets another signed URL from the registry. */
+function storage({ status, text, isWrite, diagnostics }: ResponseFacts): RefusalClass | undefined {
+  const isTemporary = diagnostics.some(({ code }) => STORAGE_CODES.test(code));
+  const isExpired = !isWrite && status === 403 && EXPIRED.test(text);
+  return isTemporary || isExpired ? { kind: 'server', retryable: true } : undefined;
 }
 
 function clientCertificate({ status, text }: ResponseFacts): RefusalClass | undefined {

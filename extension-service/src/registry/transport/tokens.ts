@@ -103,7 +103,7 @@ export class TokenSource {
     let body: Buffer | undefined;
     if (credentials !== undefined && 'identityToken' in credentials) {
       method = 'POST';
-      headers['content-type'] = 'application/x-www-form-urlencoded';
+      headers['content-type'] = FORM;
       const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'image-swapper' });
       rememberSecret(credentials.identityToken);
       form.set('refresh_token', credentials.identityToken);
@@ -125,6 +125,24 @@ export class TokenSource {
       discard(response);
       asked = { ...asked, url: next };
       response = await this.#send(asked, headers, body, origin, signal);
+    }
+    const hasNoGet = method === 'GET' && NO_GET.has(response.statusCode ?? 0);
+    if (hasNoGet && credentials !== undefined && 'username' in credentials) {
+      const url = new URL(realm);
+      const posted = await this.#send(
+        { ...asked, method: 'POST', url },
+        { ...withoutLogin(headers), 'content-type': FORM },
+        passwordForm(service, scopes, credentials),
+        origin,
+        signal,
+      );
+      // The answer to GET says more about a server that has neither.
+      if (NO_GET.has(posted.statusCode ?? 0)) discard(posted);
+      else {
+        discard(response);
+        asked = { ...asked, method: 'POST', url };
+        response = posted;
+      }
     }
     const { statusCode = 0 } = response;
     // Some answer 201 for a new token.
@@ -165,6 +183,27 @@ export class TokenSource {
     if (this.#cache.size < MAX_TOKENS) return;
     for (const key of [...this.#cache.keys()].slice(0, MAX_TOKENS / 2)) this.#cache.delete(key);
   }
+}
+
+const FORM = 'application/x-www-form-urlencoded';
+/** How a server answers that only has the POST of the oauth2 spec, which containerd sends first. */
+const NO_GET: ReadonlySet<number> = new Set([404, 405, 501]);
+
+/** distribution's oauth2 spec, `grant_type=password`. */
+function passwordForm(
+  service: string | undefined,
+  scopes: readonly string[],
+  { username, password }: { readonly username: string; readonly password: string },
+): Buffer {
+  rememberSecret(password);
+  const form = new URLSearchParams({ grant_type: 'password', client_id: 'image-swapper', username, password });
+  if (service !== undefined) form.set('service', service);
+  form.set('scope', scopes.join(' '));
+  return Buffer.from(form.toString());
+}
+
+function withoutLogin(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name !== 'authorization'));
 }
 
 /** With the registry's origin: a token for one registry's login is not sent to another one. */

@@ -1,0 +1,240 @@
+import { describe, expect, it } from 'vitest';
+import { buildImage, loadImage } from '../../fakes/images.js';
+import type { FakeRegistryOptions, FaultAction, FaultRule } from '../../fakes/registry.js';
+import { expectComplete, pair, type Pair } from './copy-pair.js';
+
+/** Answers of registries and their storages that users have reported to the projects of other clients. */
+
+const image = buildImage({ layerSize: 20_000 });
+const [blob = image.blobs[0]] = image.blobs;
+const SOURCE = 'library/app';
+const TARGET = 'mirror/library/app';
+const DIGEST = `/manifests/${image.digest}`;
+
+const status = (code: number, body?: string, headers: Readonly<Record<string, string>> = {}): FaultAction => ({
+  type: 'status',
+  status: code,
+  headers,
+  ...(body !== undefined && { body }),
+});
+const errors = (code: string): string => JSON.stringify({ errors: [{ code, message: 'unknown' }] });
+const otherStatus = (code: number): FaultAction => ({ type: 'other-status', status: code });
+const head = (length: number): FaultAction => status(200, '', { 'content-length': String(length) });
+
+async function copied(parts: Pair, built = image): Promise<void> {
+  await parts.copy({ referrers: true });
+  expectComplete(parts.target, TARGET, built);
+  expect(parts.target.manifest(TARGET, 'v1')?.digest).toBe(built.digest);
+}
+
+async function loaded(options: Parameters<typeof pair>[0] = {}): Promise<Pair> {
+  const parts = await pair(options);
+  loadImage(parts.source, SOURCE, image, 'v1');
+  return parts;
+}
+
+describe('a tag whose digest the source does not return', () => {
+  it('is read by its name: caches know only what was requested by tag', async () => {
+    const parts = await loaded();
+    parts.source.fault({ method: 'GET', path: DIGEST, action: status(404, errors('MANIFEST_UNKNOWN')) });
+    await copied(parts);
+  });
+
+  it('because the tag has moved meanwhile is copied as it is now', async () => {
+    const parts = await loaded();
+    const { source, target, copy } = parts;
+    const now = buildImage({ seed: 2 });
+    loadImage(source, SOURCE, now);
+    source.fault({
+      method: 'GET',
+      path: DIGEST,
+      action: () => {
+        loadImage(source, SOURCE, now, 'v1');
+        return status(404, errors('MANIFEST_UNKNOWN'));
+      },
+    });
+    expect(await copy()).toMatchObject({ digest: now.digest, sourceDigest: now.digest, outcome: 'copied' });
+    expectComplete(target, TARGET, now);
+    expect(target.manifest(TARGET, image.digest)).toBeUndefined();
+  });
+
+  it('is absent for a reference by digest', async () => {
+    const { source, copy } = await loaded();
+    source.deleteManifest(SOURCE, image.digest);
+    await expect(copy({ from: { digest: image.digest } })).rejects.toMatchObject({ kind: 'absent' });
+  });
+});
+
+describe('a blob of the target with another size', () => {
+  /** The target has another image, so that its blobs are checked. */
+  async function damaged(rules: (digest: string) => readonly FaultRule[]): Promise<Pair> {
+    const parts = await loaded();
+    loadImage(parts.target, TARGET, buildImage({ seed: 3 }), 'other');
+    for (const content of image.blobs) {
+      parts.target.putBlob(TARGET, content);
+      for (const rule of rules(content.digest)) parts.target.fault(rule);
+    }
+    return parts;
+  }
+  const puts = ({ target }: Pair): number =>
+    target.requests(({ method, path }) => method === 'PUT' && path.includes('/blobs/')).length;
+
+  it.each([0, 777])('of %i bytes is sent again', async (length) => {
+    const parts = await damaged((digest) => [
+      { method: 'HEAD', path: digest, times: 1, action: head(length) },
+      { method: 'GET', path: digest, times: 1, action: status(200, '') },
+    ]);
+    await copied(parts);
+    expect(puts(parts)).toBe(image.blobs.length);
+  });
+
+  it('only according to HEAD is not sent', async () => {
+    const parts = await damaged((digest) => [{ method: 'HEAD', path: digest, action: head(0) }]);
+    await copied(parts);
+    expect(puts(parts)).toBe(0);
+  });
+
+  it('that stays so fails the copy without a tag', async () => {
+    const { target, copy } = await damaged((digest) => [{ method: 'HEAD', path: digest, action: head(777) }]);
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'server',
+      message: expect.stringContaining('with another size, and ignores a new upload: delete the blob there') as string,
+    });
+    expect(target.manifest(TARGET, 'v1')).toBeUndefined();
+  });
+});
+
+describe('a target', () => {
+  const uploads = '/blobs/uploads/';
+  it.each<[string, FaultRule]>([
+    ...[200, 201, 204].map((code): [string, FaultRule] => [
+      `starts uploads with ${code}`,
+      { method: 'POST', path: uploads, action: otherStatus(code) },
+    ]),
+    ...[200, 202, 204].map((code): [string, FaultRule] => [
+      `answers manifests with ${code}`,
+      { method: 'PUT', path: '/manifests/', action: otherStatus(code) },
+    ]),
+    ['has a conflict in an upload', { method: 'PUT', path: uploads, times: 1, action: status(409, '') }],
+    ['received other bytes', { method: 'PUT', path: uploads, times: 1, action: status(422, errors('DIGEST_INVALID')) }],
+    [
+      'lets the connection to its storage expire',
+      {
+        method: 'PUT',
+        path: uploads,
+        times: 1,
+        action: status(400, '<?xml version="1.0"?><Error><Code>RequestTimeout</Code></Error>'),
+      },
+    ],
+    [
+      'does not see the repository yet',
+      { method: 'PUT', path: '/manifests/', times: 1, action: status(404, errors('NAME_UNKNOWN')) },
+    ],
+  ])('that %s gets the image', async (_, rule) => {
+    const parts = await loaded();
+    parts.target.fault(rule);
+    await copied(parts);
+  });
+
+  it.each([500, 503, 415])('that answers mounts with %i gets the bytes', async (code) => {
+    const parts = await loaded({ same: true });
+    parts.target.fault({ method: 'POST', query: /mount=/, action: status(code) });
+    await copied(parts);
+  });
+
+  it.each<[string, (chunk: number) => FaultAction]>([
+    ['is always 0-0', () => ({ type: 'header', name: 'range', value: '0-0' })],
+    ['is always 0--1', () => ({ type: 'header', name: 'range', value: '0--1' })],
+    ['is exclusive', (chunk) => ({ type: 'header', name: 'range', value: `0-${chunk * 8_000}` })],
+    ['comes with status 200', () => otherStatus(200)],
+    ['comes with status 204', () => otherStatus(204)],
+  ])('whose Range after a chunk %s gets all chunks', async (_, action) => {
+    const single = buildImage({ layerSize: 20_000, platforms: ['linux/amd64'], layersPerPlatform: 1 });
+    const parts = await pair({ uploadChunk: 8_000 });
+    loadImage(parts.source, SOURCE, single, 'v1');
+    let chunk = 0;
+    parts.target.fault({ method: 'PATCH', action: () => action((chunk += 1)) });
+    await copied(parts, single);
+    expect(chunk).toBe(3);
+  });
+});
+
+describe('a source', () => {
+  const partOf = (from: number, to: number): FaultAction =>
+    ({
+      type: 'status',
+      status: 206,
+      headers: { 'content-range': `bytes ${from}-${to - 1}/${blob?.size ?? 0}` },
+      body: Buffer.concat([...(blob?.chunks(from, to) ?? [])]),
+    }) as unknown as FaultAction;
+
+  it.each<[string, FaultRule]>([
+    ['manifests with 203', { method: 'GET', path: '/manifests/', action: otherStatus(203) }],
+    ['manifests with 206', { method: 'GET', path: '/manifests/', action: otherStatus(206) }],
+    ['layers with 203', { method: 'GET', path: '/blobs/', action: otherStatus(203) }],
+    ['a whole layer as a part', { method: 'GET', path: blob?.digest ?? '', action: partOf(0, blob?.size ?? 0) }],
+    ['the first part of a layer', { method: 'GET', path: blob?.digest ?? '', times: 1, action: partOf(0, 9_000) }],
+    [
+      'an expired URL of its storage once',
+      {
+        method: 'GET',
+        path: '/blobs/',
+        times: 1,
+        action: status(403, '<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'),
+      },
+    ],
+    ['referrers as null', { path: '/referrers/', action: status(200, '{"schemaVersion":2,"manifests":null}') }],
+    ['referrers with 204', { path: '/referrers/', action: status(204, '') }],
+  ])('that answers %s is copied', async (_, rule) => {
+    const parts = await loaded();
+    parts.source.fault(rule);
+    await copied(parts);
+  });
+
+  it('whose part begins elsewhere is not copied', async () => {
+    const { source, target, copy } = await loaded();
+    source.fault({ method: 'GET', path: blob?.digest ?? '', action: partOf(5, blob?.size ?? 0) });
+    await expect(copy()).rejects.toMatchObject({ kind: 'invalid' });
+    expect(target.manifest(TARGET, 'v1')).toBeUndefined();
+  });
+
+  it('that redirects layers to its own name gets no login with their signed URLs', async () => {
+    const source: FakeRegistryOptions = { auth: { type: 'bearer', users: { user: 'secret' } } };
+    const parts = await loaded({ source });
+    for (const content of image.blobs) {
+      const location = `/storage/${content.digest}?X-Amz-Signature=signed`;
+      parts.source.fault({ path: `/blobs/${content.digest}`, action: status(307, '', { location }) });
+      const body = Buffer.concat([...content.chunks(0, content.size)]) as unknown as string;
+      parts.source.fault({ path: `/storage/${content.digest}`, action: status(200, body) });
+    }
+    await copied(parts);
+    const stored = parts.source.accessLog.filter(({ path }) => path.startsWith('/storage/'));
+    expect(stored).toHaveLength(image.blobs.length);
+    expect(stored.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
+  });
+
+  it('that anyone may read is copied although it refuses tags of signatures with 401', async () => {
+    const parts = await loaded();
+    const challenge = { 'www-authenticate': 'Bearer realm="/token",service="s"' };
+    parts.source.fault({ path: /\/manifests\/sha256-/, action: status(401, errors('UNAUTHORIZED'), challenge) });
+    parts.source.fault({ path: '/token', action: status(401) });
+    await copied(parts);
+  });
+
+  it('that has lost a layer is reported once', async () => {
+    const { source, copy } = await loaded();
+    source.fault({ method: 'GET', path: '/blobs/', action: status(404, '') });
+    const error: unknown = await copy().catch((reason: unknown) => reason);
+    expect(String(error).match(/push the image again/g)).toHaveLength(1);
+  });
+});
+
+describe('a token server that only accepts POST', () => {
+  it.each([404, 405])('and answers %i to GET gives tokens', async (code) => {
+    const parts = await loaded({ source: { auth: { type: 'bearer', users: { user: 'secret' } } } });
+    parts.source.fault({ method: 'GET', path: '/token', action: status(code) });
+    await copied(parts);
+    const posts = parts.source.accessLog.filter(({ method, path }) => method === 'POST' && path === '/token');
+    expect(posts.map(({ status: answer, authorization }) => [answer, authorization])).toEqual([[200, undefined]]);
+  });
+});
