@@ -54,7 +54,7 @@ export const ENGINE_CONSTRUCTS: Readonly<
     };
     addObjects(
       new Construct(scope, id),
-      engineNamed('mutatingadmissionpolicy', undecidable).render({ ...props, call }),
+      engineNamed('mutatingadmissionpolicy', { undecidable }).render({ ...props, call }),
     );
   },
 };

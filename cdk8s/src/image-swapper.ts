@@ -125,7 +125,7 @@ export class ImageSwapper extends Construct {
       return resolveChoices(props, config.policies == null ? {} : mapping(config.policies, 'config.policies'));
     });
     const { url, name, failClosed = false, undecidable, origins } = choices;
-    const engine = engineNamed(choices.engine, undecidable);
+    const engine = engineNamed(choices.engine, { undecidable });
     const checked = <Result>(renderer: () => Result): Result =>
       render(scope, id, renderer, { filters: 'config.source.filters', source: 'config.source', ...origins });
     const transport = checked(() =>

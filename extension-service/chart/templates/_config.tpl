@@ -97,6 +97,7 @@ the policies.
   "excludedNamespaces" (include "image-swapper.excludedNamespaces" . | fromJsonArray) }}
 {{- $undecidable := include "image-swapper.undecidable" . }}
 {{- if ne $undecidable "refuse" }}{{ $_ := set $own "undecidable" $undecidable }}{{ end }}
+{{- if include "image-swapper.table" . }}{{ $_ := set $own "table" true }}{{ end }}
 {{- with include "image-swapper.caFile" . }}{{ $_ := set $own "caFile" . }}{{ end }}
 {{- mergeOverwrite (dig "policies" dict (.Values.config | default dict) | default dict | deepCopy) $own | toYaml }}
 {{- end }}

@@ -42,6 +42,104 @@
     }
   ]
 }, {
+  "name": "kyverno/table",
+  "title": "Kyverno",
+  "namespaces": [
+    "kyverno"
+  ],
+  "calls": true,
+  "route": "kyverno",
+  "proves": [
+    "secret"
+  ],
+  "calledByApiServer": false,
+  "plainHttp": true,
+  "httpsOnly": false,
+  "usualTimeout": 3,
+  "imagesOnly": false,
+  "startsCopies": true,
+  "carriesAuthority": false,
+  "trustsItsStoreOnly": true,
+  "needsAuthority": false,
+  "readsConfigMap": false,
+  "authorityIsInjected": false,
+  "authorityCarrier": "Kyverno's trust store",
+  "api": "policies.kyverno.io/v1/MutatingPolicy",
+  "install": "Kyverno 1.19 or newer (helm repo add kyverno https://kyverno.github.io/kyverno && helm install kyverno kyverno/kyverno -n kyverno --create-namespace), or, with an older one, --set policies.engine=kyverno-clusterpolicy",
+  "requires": "image-swapper.requireKyverno",
+  "webhookValues": false,
+  "kinds": [
+    {
+      "group": "image-swapper.io",
+      "apiVersion": "image-swapper.io/v1alpha1",
+      "kind": "ImageTable",
+      "resource": "imagetables",
+      "names": [
+        "{{ $name }}-0",
+        "{{ $name }}-1",
+        "{{ $name }}-2",
+        "{{ $name }}-3",
+        "{{ $name }}-4",
+        "{{ $name }}-5",
+        "{{ $name }}-6",
+        "{{ $name }}-7",
+        "{{ $name }}-8",
+        "{{ $name }}-9",
+        "{{ $name }}-10",
+        "{{ $name }}-11",
+        "{{ $name }}-12",
+        "{{ $name }}-13",
+        "{{ $name }}-14",
+        "{{ $name }}-15",
+        "{{ $name }}-16",
+        "{{ $name }}-17",
+        "{{ $name }}-18",
+        "{{ $name }}-19",
+        "{{ $name }}-20",
+        "{{ $name }}-21",
+        "{{ $name }}-22",
+        "{{ $name }}-23",
+        "{{ $name }}-24",
+        "{{ $name }}-25",
+        "{{ $name }}-26",
+        "{{ $name }}-27",
+        "{{ $name }}-28",
+        "{{ $name }}-29",
+        "{{ $name }}-30",
+        "{{ $name }}-31",
+        "{{ $name }}-32",
+        "{{ $name }}-33",
+        "{{ $name }}-34",
+        "{{ $name }}-35",
+        "{{ $name }}-36",
+        "{{ $name }}-37",
+        "{{ $name }}-38",
+        "{{ $name }}-39"
+      ],
+      "authority": false
+    },
+    {
+      "group": "kyverno.io",
+      "apiVersion": "kyverno.io/v2",
+      "kind": "GlobalContextEntry",
+      "resource": "globalcontextentries",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": false
+    },
+    {
+      "group": "policies.kyverno.io",
+      "apiVersion": "policies.kyverno.io/v1",
+      "kind": "MutatingPolicy",
+      "resource": "mutatingpolicies",
+      "names": [
+        "{{ $name }}"
+      ],
+      "authority": false
+    }
+  ]
+}, {
   "name": "kyverno-clusterpolicy",
   "title": "Kyverno",
   "namespaces": [
@@ -298,12 +396,12 @@
 
 {{/*
 The same of the engine in use, as JSON; {} for none. With policies.undecidable webhook, the engine that also calls the
-service has this name and "/webhook".
+service has this name and "/webhook"; with policies.table, the engine that reads a table has this name and "/table".
 */}}
 {{- define "image-swapper.engineFacts" -}}
 {{- $engine := include "image-swapper.engine" . }}
 {{- $facts := dict }}
-{{- $called := printf "%s/%s" $engine (include "image-swapper.undecidable" .) }}
+{{- $called := printf "%s/%s" $engine (ternary "table" (include "image-swapper.undecidable" .) (eq (include "image-swapper.table" .) "true")) }}
 {{- range include "image-swapper.engines" . | fromJsonArray }}{{ if or (eq .name $called) (and (eq .name $engine) (not $facts)) }}{{ $facts = . }}{{ end }}{{ end }}
 {{- $facts | toJson }}
 {{- end }}

@@ -1,10 +1,14 @@
-{{/* Engine, undecidable, manage and failClosed: `config.policies` if it sets the key, else the chart's `policies`. */}}
+{{/* Engine, undecidable, table, manage and failClosed: `config.policies` if it sets the key, else the chart's `policies`. */}}
 {{- define "image-swapper.engine" -}}
 {{- dig "policies" "engine" .Values.policies.engine (.Values.config | default dict) }}
 {{- end }}
 
 {{- define "image-swapper.undecidable" -}}
 {{- dig "policies" "undecidable" .Values.policies.undecidable (.Values.config | default dict) }}
+{{- end }}
+
+{{- define "image-swapper.table" -}}
+{{- if dig "policies" "table" .Values.policies.table (.Values.config | default dict) }}true{{ end }}
 {{- end }}
 
 {{- define "image-swapper.manage" -}}
@@ -123,6 +127,10 @@ renders and to those that the service manages.
 {{- if not $isHttps }}{{ fail (printf "policies.url: %s calls only https" $engine) }}{{ end }}
 {{- end }}
 {{- include "image-swapper.requireAuthority" . }}
+{{- if include "image-swapper.table" . }}
+{{- if not (hasSuffix "/table" $facts.name) }}{{ fail (printf "policies.table: is true, but policies.engine is %s, whose policies cannot read a table of images: leave it out, or set policies.engine=kyverno" $engine) }}{{ end }}
+{{- if not (include "image-swapper.manage" .) }}{{ fail "policies.table: requires policies.manage=true: the service writes the table" }}{{ end }}
+{{- end }}
 {{- if and $facts.maxTimeout (gt (include "image-swapper.timeout" . | int) (int $facts.maxTimeout)) }}{{ fail (printf "policies.timeoutSeconds: the maximum is %d with %s, %s" (int $facts.maxTimeout) $engine $facts.whyMaxTimeout) }}{{ end }}
 {{- if $facts.imagesOnly }}{{ include "image-swapper.checkExpressions" . }}{{ end }}
 {{- if and $facts.name (not $facts.startsCopies) }}

@@ -112,5 +112,10 @@ list of containers.
 {{- range $facts.kinds }}{{ $kinds = append $kinds (set . "current" (has .kind $current)) }}{{ end }}
 {{- end }}
 {{- end }}
+{{- range (include "image-swapper.engineFacts" . | fromJson).kinds }}
+{{- $kind := .kind }}{{ $known := false }}
+{{- range $kinds }}{{ if eq .kind $kind }}{{ $known = true }}{{ end }}{{ end }}
+{{- if not $known }}{{ $kinds = append $kinds (set . "current" true) }}{{ end }}
+{{- end }}
 {{- $kinds | toYaml }}
 {{- end }}

@@ -4,7 +4,7 @@
 {{- if not .Values.image }}{{ $_ := set .Values "image" (fromJson `{"repository":"ghcr.io/image-swapper/image-swapper","tag":"","digest":"","pullPolicy":"IfNotPresent"}`) }}{{ end }}
 {{- if not .Values.serviceAccount }}{{ $_ := set .Values "serviceAccount" (fromJson `{"create":true,"annotations":{},"name":""}`) }}{{ end }}
 {{- if not .Values.rbac }}{{ $_ := set .Values "rbac" (fromJson `{"create":true}`) }}{{ end }}
-{{- if not .Values.policies }}{{ $_ := set .Values "policies" (fromJson `{"engine":"kyverno","undecidable":"refuse","failClosed":false,"manage":false,"url":"","timeoutSeconds":null,"excludedNamespaces":[],"annotations":{},"ephemeralContainers":false}`) }}{{ end }}
+{{- if not .Values.policies }}{{ $_ := set .Values "policies" (fromJson `{"engine":"kyverno","undecidable":"refuse","table":false,"failClosed":false,"manage":false,"url":"","timeoutSeconds":null,"excludedNamespaces":[],"annotations":{},"ephemeralContainers":false}`) }}{{ end }}
 {{- if not .Values.tls }}{{ $_ := set .Values "tls" (fromJson `{"mode":"selfSigned","existingSecret":"","caBundle":"","caConfigMap":{"name":"","key":"ca.crt"}}`) }}{{ end }}
 {{- if not .Values.certmanager }}{{ $_ := set .Values "certmanager" (fromJson `{"enabled":false,"issuerKind":"Issuer","issuerName":""}`) }}{{ end }}
 {{- if not .Values.webhook }}{{ $_ := set .Values "webhook" (fromJson `{"failurePolicy":"Ignore","reinvocationPolicy":"IfNeeded","timeoutSeconds":null,"namespaceSelector":{},"objectSelector":{}}`) }}{{ end }}

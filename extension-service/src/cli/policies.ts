@@ -14,7 +14,7 @@ import { defaultUrl, transportWarnings } from '../core/engines/transport.js';
 import { connectCluster } from '../kubernetes/api.js';
 import { deleteManaged } from '../kubernetes/managed-policies/delete-managed.js';
 import { FIELD_MANAGER, LEASE_ANNOTATION, MANAGED_BY } from '../kubernetes/managed-policies/owner.js';
-import { POLICY_KINDS, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
+import { kindsFor, PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import type { CommandContext, ConfigFlags } from './context.js';
 import { load, loadIfPresent } from './context.js';
 import { engineValues } from './engine-values.js';
@@ -111,7 +111,7 @@ export function renderPolicies(
   { engine, url = config.policies.url, failClosed = config.policies.failClosed }: ChosenFlags,
   { caBundle, caConfigMap }: CaChoice,
 ): readonly PolicyObject[] {
-  const authority = engineNamed(engine, config.policies.undecidable).transport?.ca;
+  const authority = engineNamed(engine, config.policies).transport?.ca;
   if (caBundle !== undefined && authority?.refusal !== undefined) {
     throw new CliError(EXIT.usage, `--ca-file cannot be used in ${authority.refusal}`);
   }
@@ -158,7 +158,7 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
   if (problems.length > 0) throw new CliError(EXIT.infrastructure, problems.join('\n'));
   if (objects.length > 0) return;
   const nothing = `nothing to delete: namespace ${namespace} has no service with managed policies`;
-  const others = await otherInstances(live, config.policies.name);
+  const others = await otherInstances(live, config.policies);
   // In a Pod the namespace is certain, and policies of other installs must not fail an uninstall.
   const isCertain = given === undefined && (context.env['KUBECONFIG'] ?? '') === '';
   if (others.length === 0 || isCertain) {
@@ -170,10 +170,10 @@ async function deletePolicies(context: CommandContext, config: Config, given: st
 }
 
 /** `NAMESPACE/LEASE (KIND NAME, …)` of every install that manages policies in the cluster. */
-async function otherInstances(live: PolicyObjects, policyName: string): Promise<readonly string[]> {
+async function otherInstances(live: PolicyObjects, policies: Config['policies']): Promise<readonly string[]> {
   const found = new Map<string, string[]>();
-  for (const kind of POLICY_KINDS) {
-    for (const { metadata } of await live.managedObjects(kind, { [MANAGED_BY]: FIELD_MANAGER }, policyName)) {
+  for (const kind of kindsFor(policies)) {
+    for (const { metadata } of await live.managedObjects(kind, { [MANAGED_BY]: FIELD_MANAGER }, policies.name)) {
       const lease = metadata.annotations?.[LEASE_ANNOTATION] ?? 'unknown';
       found.set(lease, [...(found.get(lease) ?? []), `${kind.kind} ${metadata.name}`]);
     }

@@ -23,19 +23,21 @@ export async function checkPolicies(
   return [...comparePolicies(found, config), ...unserved, ...missingPolicies(found, config), ...calls];
 }
 
-/** An engine that is part of the API server cannot be installed, unlike the others. */
+/** Kinds that cannot be installed with the engine: those of the API server, and our own. */
 async function unservedKinds(
   cluster: ClusterAccess,
   objects: PolicyObjects,
   { policies }: Config,
 ): Promise<readonly ComparedPolicy[]> {
   const engine = engineOf(policies);
-  if (engine?.decides.alone !== true) return [];
+  const needed = (engine?.kinds ?? []).filter(({ install }) => install !== undefined || engine?.decides.alone === true);
   const kinds = await Promise.all(
-    engine.kinds.map(async (kind) => ((await objects.isServed(kindOf(kind))) === false ? [kind] : [])),
+    needed.map(async (kind) => ((await objects.isServed(kindOf(kind))) === false ? [kind] : [])),
   );
   const [first] = kinds.flat();
   if (first === undefined) return [];
+  if (engine?.decides.alone !== true)
+    return kinds.flat().map((kind) => ({ policy: kind.kind, ok: false, message: notServed(kind) }));
   const version = await kubernetesVersion(cluster);
   const which = version === undefined ? '' : ` (Kubernetes ${version})`;
   return [{ policy: first.kind, ok: false, message: notServed(first).replace('the cluster', `the cluster${which}`) }];

@@ -4,7 +4,7 @@ import { policyHash } from '../core/engines/config-hashes.js';
 import { engineOfKind } from '../core/engines/engines.js';
 import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
 import type { LivePolicy, PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
-import { POLICY_KINDS } from './managed-policies/policy-objects.js';
+import { kindsFor } from './managed-policies/policy-objects.js';
 import { messageOf } from '../util/message-of.js';
 import { namingTarget } from '../kinds/registry-naming.js';
 
@@ -35,7 +35,7 @@ export function findPolicies(
   { policies }: Config,
 ): Promise<readonly FoundPolicies[]> {
   return Promise.all(
-    POLICY_KINDS.map(async (kind): Promise<FoundPolicies> => {
+    comparedKinds(policies).map(async (kind): Promise<FoundPolicies> => {
       try {
         return { kind, live: await objects.withLabels(kind, LABELS, policies.name) };
       } catch (error) {
@@ -43,6 +43,11 @@ export function findPolicies(
       }
     }),
   );
+}
+
+/** Without the table's objects, which depend on the targets' contents. */
+function comparedKinds(policies: Config['policies']): readonly PolicyKind[] {
+  return kindsFor(policies).filter(({ consecutive }) => consecutive !== true);
 }
 
 /** Compares the policies in the cluster with those that the configuration needs, by their hash. */

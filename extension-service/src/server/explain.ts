@@ -38,7 +38,7 @@ export interface ExplainedContainer extends Explanation {
   readonly copy?: CopyStatus;
   /** With `source.accessCheck`: whether the Pod may read the image at its source. */
   readonly access?: SourceAccess;
-  /** With the engine mutatingadmissionpolicy: whether the API server's table has the image. */
+  /** With the engine mutatingadmissionpolicy, or `policies.table`: whether the API server's table has the image. */
   readonly table?: TableState;
   /** With `policies.undecidable: webhook`: the service decides the Pod, because the API server cannot. */
   readonly decidedBy?: 'webhook';
@@ -141,7 +141,8 @@ async function checkTarget(
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const isPresent = existence.state === 'present';
   const table = dependencies.findInTable?.(reference.text);
-  const isFound = isCalled || table === undefined ? isPresent : table.state === 'present';
+  const isTableFinal = !isCalled && engineOf(config.policies)?.decides.alone === true;
+  const isFound = !isTableFinal || table === undefined ? isPresent : table.state === 'present';
   const wouldSwap = target.swapPolicy === 'always' || isFound;
   const access =
     wouldSwap && config.source.accessCheck !== 'none'

@@ -40,6 +40,8 @@ const PLURALS: Readonly<Record<string, string>> = {
   MutatingPolicy: 'mutatingpolicies',
   ClusterPolicy: 'clusterpolicies',
   ImageValidatingPolicy: 'imagevalidatingpolicies',
+  ImageTable: 'imagetables',
+  GlobalContextEntry: 'globalcontextentries',
   Provider: 'providers',
   Assign: 'assign',
 };

@@ -25,6 +25,17 @@ export class AppliedObjects {
     this.paths.add(path);
   }
 
+  /** Deletes every object below the path, as when the definition of their kind is deleted. */
+  stopServing(path: string): void {
+    this.paths.delete(path);
+    for (const one of this.objects.keys()) if (one.startsWith(path)) this.objects.delete(one);
+  }
+
+  /** Puts an object there without a write, as another client does. */
+  put(path: string, object: object): void {
+    this.objects.set(path, object);
+  }
+
   /** Whether the object at this path exists. */
   has(path: string): boolean {
     return this.objects.has(path);

@@ -64,6 +64,7 @@ export const CASES: readonly ChartCase[] = [
   },
   { name: 'fail-closed', values: { config, policies: { failClosed: true }, replicaCount: 3 } },
   { name: 'managed-kyverno', values: { config, policies: { manage: true } } },
+  { name: 'managed-kyverno-table', values: { config, policies: { manage: true, table: true } } },
   {
     name: 'managed-kyverno-clusterpolicy',
     values: { config, policies: { manage: true, engine: 'kyverno-clusterpolicy' } },

@@ -11,8 +11,12 @@ const NAME = 'zzname';
  */
 export function enginesTemplate(): string {
   const engines = ENGINE_NAMES.flatMap((name) => {
-    const { withWebhook } = ENGINES[name];
-    return [ENGINES[name], ...(withWebhook === undefined ? [] : [{ ...withWebhook, name: `${name}/webhook` }])];
+    const { withWebhook, withTable } = ENGINES[name];
+    return [
+      ENGINES[name],
+      ...(withWebhook === undefined ? [] : [{ ...withWebhook, name: `${name}/webhook` }]),
+      ...(withTable === undefined ? [] : [{ ...withTable, name: `${name}/table` }]),
+    ];
   }).map((engine) => JSON.stringify(factsOf(engine), undefined, 2));
   return [
     '{{- /* Written by "npm run generate" from extension-service/src/core/engines; do not edit. */ -}}',
@@ -24,12 +28,12 @@ export function enginesTemplate(): string {
     '',
     '{{/*',
     'The same of the engine in use, as JSON; {} for none. With policies.undecidable webhook, the engine that also calls the',
-    'service has this name and "/webhook".',
+    'service has this name and "/webhook"; with policies.table, the engine that reads a table has this name and "/table".',
     '*/}}',
     '{{- define "image-swapper.engineFacts" -}}',
     '{{- $engine := include "image-swapper.engine" . }}',
     '{{- $facts := dict }}',
-    '{{- $called := printf "%s/%s" $engine (include "image-swapper.undecidable" .) }}',
+    '{{- $called := printf "%s/%s" $engine (ternary "table" (include "image-swapper.undecidable" .) (eq (include "image-swapper.table" .) "true")) }}',
     '{{- range include "image-swapper.engines" . | fromJsonArray }}{{ if or (eq .name $called) (and (eq .name $engine) (not $facts)) }}{{ $facts = . }}{{ end }}{{ end }}',
     '{{- $facts | toJson }}',
     '{{- end }}',

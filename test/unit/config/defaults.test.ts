@@ -61,6 +61,7 @@ describe('a configuration with only a target', () => {
         manage: false,
         engine: 'kyverno',
         undecidable: 'refuse',
+        table: false,
         name: 'image-swapper',
         failClosed: false,
         excludedNamespaces: [],
@@ -97,7 +98,7 @@ describe('a configuration with only a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(85);
+    expect(origins.size).toBe(86);
   });
 
   it.each([

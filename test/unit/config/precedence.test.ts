@@ -211,6 +211,7 @@ const SAMPLES: Readonly<Record<string, readonly [string, string]>> = {
   'policies.manage': ['true', 'false'],
   'policies.engine': ['webhook', 'none'],
   'policies.undecidable': ['refuse', 'webhook'],
+  'policies.table': ['true', 'false'],
   'policies.name': ['a', 'b'],
   'policies.url': ['https://a.test', 'http://b.test:8081'],
   'policies.caFile': ['/a.pem', '/b.pem'],
@@ -225,6 +226,7 @@ function baseOf(key: string): string {
   if (key === 'gc.enabled') return 'target: {oci: {registry: z.test}}\ngc: {cluster: z, clusters: [z]}\n';
   if (key === 'policies.undecidable')
     return 'target: {oci: {registry: z.test}}\npolicies: {engine: mutatingadmissionpolicy, manage: true}\n';
+  if (key === 'policies.table') return 'target: {oci: {registry: z.test}}\npolicies: {manage: true}\n';
   if (key === 'tls.mode') return 'target: {oci: {registry: z.test}}\ntls: {dnsNames: [z.svc]}\n';
   if (key === 'source.directTarget') return 'target: {oci: {registry: z.test}}\npolicies: {failClosed: true}\n';
   if (['target.acr', 'target.aws', 'target.gcp'].includes(key)) return '{}\n';

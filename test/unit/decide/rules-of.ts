@@ -71,6 +71,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       manage: false,
       engine: 'kyverno',
       undecidable: 'refuse',
+      table: false,
       name: 'image-swapper',
       failClosed: false,
       excludedNamespaces: [],

@@ -1,5 +1,5 @@
 import type { Engine } from '../../core/engines/engine.js';
-import { engineOf } from '../../core/engines/engines.js';
+import { engineOf, enginesThat } from '../../core/engines/engines.js';
 import { waitsForCopy } from '../../core/engines/waiting.js';
 import { InvalidPolicyOptionError } from '../../core/policies/problem.js';
 import { formatPath } from '../tree.js';
@@ -16,6 +16,7 @@ export function checkEngine(context: RuleContext): void {
   const engine = engineOf(context.config.policies);
   if (engine === undefined) return;
   checkUndecidable(context, engine);
+  checkTable(context, engine);
   checkManaged(context, engine);
   if (!engine.decides.startsCopies) checkCopies(context, engine);
   checkFilters(context, engine);
@@ -33,6 +34,47 @@ function checkUndecidable(context: RuleContext, { name, title, decides }: Engine
     decides.sees === 'images' ? `${title} sends only image names` : 'its requests already show the service every Pod';
   const problem = `is webhook, but policies.engine is ${name}: ${why}`;
   context.error(['policies', 'undecidable'], problem, 'leave it out, or set policies.engine: mutatingadmissionpolicy');
+}
+
+/** The table of an engine that can also ask the service. */
+function checkTable(context: RuleContext, { name, withTable, table }: Engine): void {
+  const { policies, source, reconcile } = context.config;
+  if (policies?.table !== true) return;
+  const path = ['policies', 'table'];
+  if (withTable === undefined && table === undefined) {
+    const readers = enginesThat((engine) => engine.withTable !== undefined).join(', ');
+    const problem = `is true, but policies.engine is ${name}, whose policies cannot read a table of images`;
+    context.error(path, problem, `leave it out, or set policies.engine: ${readers}`);
+    return;
+  }
+  if (table !== 'objects') {
+    context.error(path, `is true, but policies.engine is ${name}, which always has a table`, 'leave it out');
+    return;
+  }
+  if (policies.manage !== true) {
+    const problem = 'is true, but policies.manage is false: nothing would write the table';
+    context.error(path, problem, 'set policies.manage: true');
+  }
+  if (reconcile?.enabled === false) {
+    const problem = 'is true, but reconcile.enabled is false: the table would stay empty';
+    context.error(path, problem, 'set reconcile.enabled: true');
+  }
+  if (source?.directTarget === 'refuse') {
+    const problem = 'is true, but source.directTarget is refuse: the service must see every Pod';
+    context.error(path, problem, 'set source.directTarget: keep');
+  }
+  for (const [at, policy] of statedCopyPolicies(context)) {
+    if (policy !== 'none' && policy !== 'force') continue;
+    const why =
+      policy === 'none'
+        ? 'the table holds only images that the service copies'
+        : 'the service checks every image again';
+    context.warn(
+      at,
+      `is ${policy}, so Pods of this target call the service despite policies.table: ${why}`,
+      'set delayed',
+    );
+  }
 }
 
 /** Fields in addition to images, for an engine that only writes images. */

@@ -260,6 +260,9 @@ export const enginePoliciesSchema = z.strictObject({
     ['refuse', 'webhook'],
     'For `mutatingadmissionpolicy`: `refuse` rejects filters and `match` expressions that the API server cannot decide. `webhook` lets the service decide the Pods that they may concern, through a webhook.',
   ).default('refuse'),
+  table: flag(
+    'For `kyverno`: Kyverno swaps Pods from a table of the images in the targets, and calls the service only for other Pods. Requires `manage` and the CustomResourceDefinition `imagetables.image-swapper.io`.',
+  ).default(false),
   name: text(
     { about: 'Name of the policy or Provider.', allowed: 'expected the name of a policy' },
     matching(

@@ -124,6 +124,8 @@ export interface PoliciesConfig {
   readonly engine: PolicyEngine;
   /** What happens to a filter or `match` that the API server cannot decide without the service. */
   readonly undecidable: 'refuse' | 'webhook';
+  /** Kyverno decides Pods with a table of images that the leader maintains, and calls the service for all others. */
+  readonly table: boolean;
   /** Name of the policy, or of the Provider. */
   readonly name: string;
   /** The base URL at which the engine reaches the service. */

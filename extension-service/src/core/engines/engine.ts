@@ -1,8 +1,9 @@
-import type { ImageSwapPolicy } from '../config/model.js';
+import type { ImageCopyPolicy, ImageSwapPolicy, Platforms } from '../config/model.js';
 import type { NamingTarget } from '../naming/target.js';
 import type { PolicyObject } from '../policies/objects.js';
 import type { PodOptions, PolicyOptions } from '../policies/options.js';
 import type { ImageTable } from './mutating-admission-policy/image-table.js';
+import type { TablePage } from './kyverno-table/pages.js';
 import type { EngineName } from './names.js';
 import type { RouteName } from './routes.js';
 
@@ -54,6 +55,13 @@ export interface Engine {
    * cannot decide. Absent for an engine that calls the service for every Pod.
    */
   readonly withWebhook?: Engine;
+  /**
+   * With `policies.table`: the same engine, whose policies decide Pods with a table of images that the service maintains,
+   * and call the service for all others. Absent for an engine that cannot read a table.
+   */
+  readonly withTable?: Engine;
+  /** How its policies contain a table of images; absent if they use none. */
+  readonly table?: 'literals' | 'objects';
 }
 
 /** `MAJOR.MINOR` of an engine, as numbers. */
@@ -138,6 +146,12 @@ export interface ManagedKind {
   readonly plural: string;
   /** Every name that its objects can have with `policies.manage`. @param policyName `policies.name` */
   names(policyName: string): readonly string[];
+  /** No object exists unless the one with the first name does. */
+  readonly consecutive?: true;
+  /** A kind whose objects must be written first. */
+  readonly requires?: PolicyObject['kind'];
+  /** What to do if the cluster does not have the kind, if it is not part of the engine itself. */
+  readonly install?: string;
   /** Where the object contains the CA certificate of the service; absent if it contains none itself. */
   readonly caHolder?: CaHolder;
 }
@@ -200,12 +214,24 @@ export interface DecidedInput {
 export interface ImageTables {
   readonly large: ImageTable;
   readonly recent: ImageTable;
+  /** The table in objects, for an engine that reads these instead. */
+  readonly objects?: TableObjects;
+}
+
+export interface TableObjects {
+  readonly pages: readonly TablePage[];
+  /** Changes when the engine must read all of them again. */
+  readonly reload: string;
 }
 
 /** A target, with the settings that decide which images get which names in it. */
 export interface DecidedTarget extends NamedMatch {
   readonly naming: NamingTarget;
   readonly swapPolicy: ImageSwapPolicy;
+  /** `force` checks existing images too. Default `delayed`. */
+  readonly copyPolicy?: ImageCopyPolicy;
+  /** The platforms that it contains. Default all. */
+  readonly platforms?: Platforms;
 }
 
 /** The credentials that a policy's requests send (`auth`). */

@@ -37,7 +37,7 @@ export function policiesForConfig(
   config: Config,
   { engine: name, nameTarget, url, caBundle, caConfigMap, tables, ...options }: ConfigPolicyOptions,
 ): readonly PolicyObject[] {
-  const engine = engineNamed(name, config.policies.undecidable);
+  const engine = engineNamed(name, config.policies);
   const targets = policyTargets(config, nameTarget);
   engine.decides.checkMatches?.(matchesOf(config));
   const decided = decidedTargets(config, nameTarget);
@@ -86,6 +86,8 @@ export function decidedTargets(config: Config, nameTarget: NameTarget): readonly
     ...(target.match !== undefined && { match: target.match }),
     naming: nameTarget(target),
     swapPolicy: target.imageSwapPolicy ?? config.imageSwapPolicy,
+    copyPolicy: target.imageCopyPolicy ?? config.imageCopyPolicy,
+    platforms: target.platforms ?? config.mirror.platforms,
   }));
 }
 

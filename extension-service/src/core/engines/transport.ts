@@ -57,7 +57,7 @@ export function defaultUrl(engine: EngineName, namespace = 'image-swapper'): str
  * @throws InvalidPolicyOptionError for options that the engine does not support
  */
 export function transportOf(options: TransportOptions): Transport {
-  const { transport } = engineNamed(options.engine, options.undecidable);
+  const { transport } = engineNamed(options.engine, options);
   if (transport === undefined) return noCall(options);
   const { tls = transport.plainHttp === 'default' ? 'plain-http' : 'private-ca' } = options;
   checkChoice(options, transport, tls);
@@ -95,7 +95,7 @@ export interface WarningOptions extends Pick<TransportOptions, 'engine' | 'undec
 /** Drawbacks of calling the service at this address, for users; rejects nothing. */
 export function transportWarnings(options: WarningOptions): readonly string[] {
   const { engine, url, networkPolicy, caBundle, caConfigMap, failClosed } = options;
-  const { transport } = engineNamed(engine, options.undecidable);
+  const { transport } = engineNamed(engine, options);
   if (transport === undefined) return [];
   const hasCa = (caBundle ?? caConfigMap) !== undefined;
   const tls = options.tls ?? (url.startsWith('http://') ? 'plain-http' : hasCa ? 'private-ca' : 'public');

@@ -230,6 +230,65 @@ export interface MutatingAdmissionPolicyBindingObject {
   readonly spec: { readonly policyName: string };
 }
 
+/** kyverno.io/v2, Kyverno 1.13 and newer */
+export interface GlobalContextEntryObject {
+  readonly apiVersion: 'kyverno.io/v2';
+  readonly kind: 'GlobalContextEntry';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly kubernetesResource: { readonly group: string; readonly version: string; readonly resource: string };
+    readonly projections: readonly { readonly name: string; readonly jmesPath: string }[];
+  };
+}
+
+/** Our own kind: a part of the table of mirrored images. */
+export interface ImageTableObject {
+  readonly apiVersion: 'image-swapper.io/v1alpha1';
+  readonly kind: 'ImageTable';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly policy: string;
+    readonly hash: string;
+    readonly target: string;
+    readonly images: Readonly<Record<string, string>>;
+  };
+}
+
+/** apiextensions.k8s.io/v1: the definition of {@link ImageTableObject}. */
+export interface ImageTableDefinitionObject {
+  readonly apiVersion: 'apiextensions.k8s.io/v1';
+  readonly kind: 'CustomResourceDefinition';
+  readonly metadata: ObjectMetadata;
+  readonly spec: {
+    readonly group: string;
+    readonly scope: 'Cluster';
+    readonly names: {
+      readonly kind: string;
+      readonly plural: string;
+      readonly singular: string;
+      readonly listKind: string;
+    };
+    readonly versions: readonly {
+      readonly name: string;
+      readonly served: true;
+      readonly storage: true;
+      readonly schema: { readonly openAPIV3Schema: object };
+    }[];
+  };
+}
+
+/** rbac.authorization.k8s.io/v1: lets Kyverno read the table. */
+export interface TableReaderObject {
+  readonly apiVersion: 'rbac.authorization.k8s.io/v1';
+  readonly kind: 'ClusterRole';
+  readonly metadata: ObjectMetadata;
+  readonly rules: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
+}
+
 export type PolicyObject =
   | KyvernoMutatingPolicyObject
   | KyvernoClusterPolicyObject
@@ -237,4 +296,8 @@ export type PolicyObject =
   | GatekeeperAssignObject
   | MutatingWebhookObject
   | MutatingAdmissionPolicyObject
-  | MutatingAdmissionPolicyBindingObject;
+  | MutatingAdmissionPolicyBindingObject
+  | GlobalContextEntryObject
+  | ImageTableObject
+  | ImageTableDefinitionObject
+  | TableReaderObject;

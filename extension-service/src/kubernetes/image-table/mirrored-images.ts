@@ -5,11 +5,14 @@ import { decidedTargets } from '../../core/engines/for-config.js';
 import { basesOf } from '../../core/engines/mutating-admission-policy/admission-policy.js';
 import { imageTable } from '../../core/engines/mutating-admission-policy/image-table.js';
 import type { FittedTable, TableEntry } from '../../core/engines/mutating-admission-policy/image-table.js';
+import { TablePages } from '../../core/engines/kyverno-table/pages.js';
+import type { FittedPages } from '../../core/engines/kyverno-table/pages.js';
 import { parseReference } from '../../core/image/reference.js';
 import { refusalOf, targetReference } from '../../core/naming/name.js';
 import { namingTarget } from '../../kinds/registry-naming.js';
 import { WakeUps } from '../../util/wake-ups.js';
 import { TableChanges } from './table-changes.js';
+import { usesTableObjects } from './uses-image-table.js';
 import { WritePace } from './write-pace.js';
 
 /** The table after a write. */
@@ -36,6 +39,12 @@ interface Known extends TableEntry {
   readonly text: string;
   /** The last time when the target was known to have it, in milliseconds since the epoch. */
   seen: number;
+}
+
+interface RenderedTables extends ImageTables {
+  readonly large: FittedTable<Known>;
+  readonly recent: FittedTable<Known>;
+  readonly fitted?: FittedPages;
 }
 
 /** Milliseconds. */
@@ -65,7 +74,11 @@ export class MirroredImages {
   private largeChanged = true;
   private omitted = { omittedForSpace: 0, unquotable: 0 };
   private config: Config | undefined;
-  private tables: { readonly large: FittedTable<Known>; readonly recent: FittedTable<Known> } | undefined;
+  private tables: RenderedTables | undefined;
+  /** The table in objects, in place of the large and the recent part. */
+  private readonly pages = new TablePages();
+  /** Number of times that the engine was made to read all objects again since `mergedAt`. */
+  private reloads = 0;
   private readonly changes = new WakeUps();
   private readonly writes = new WakeUps();
 
@@ -86,6 +99,7 @@ export class MirroredImages {
   forget(): void {
     for (const names of [this.known, this.recent, this.adopted]) names.clear();
     this.pending.forget();
+    this.pages.forget();
     this.isRead = false;
     this.config = undefined;
     this.tables = undefined;
@@ -109,6 +123,20 @@ export class MirroredImages {
     }
     this.tables = undefined;
     this.rendered = -1;
+  }
+
+  /** The same for an object of the table, in the order of their names; without entries if they are no longer valid. */
+  adoptPage(target: string, entries: readonly TableEntry[], config: Config): void {
+    this.adopt('large', entries, config);
+    const targets = byName(decidedTargets(config, namingTarget));
+    const own = entries.flatMap((entry) => this.known.get(nameOf(entry, targets) ?? '') ?? []);
+    this.pages.adopt(target, own);
+  }
+
+  /** The engine may have lost objects of the table, so it must read all of them again. */
+  reload(): void {
+    this.reloads += 1;
+    this.changed();
   }
 
   /** The target has the image. */
@@ -157,16 +185,7 @@ export class MirroredImages {
     if (config !== this.config) this.follow(config);
     this.merge(config);
     if (this.tables === undefined || this.rendered !== this.version) {
-      const targets = decidedTargets(config, namingTarget);
-      const bases = basesOf(targets);
-      let recent = imageTable(this.of(true), bases, MAX_RECENT_CHARACTERS);
-      if (recent.omittedForSpace > 0) {
-        this.join();
-        recent = imageTable<Known>([], bases);
-      }
-      const large =
-        this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
-      this.tables = { large, recent };
+      this.tables = usesTableObjects(config) ? this.renderObjects(config) : this.renderLiterals(config);
       this.rendered = this.version;
       this.renderedSince ??= this.changedAt;
       this.changedAt = undefined;
@@ -176,21 +195,45 @@ export class MirroredImages {
     return this.tables;
   }
 
+  private renderLiterals(config: Config): RenderedTables {
+    const bases = basesOf(decidedTargets(config, namingTarget));
+    let recent = imageTable(this.of(true), bases, MAX_RECENT_CHARACTERS);
+    if (recent.omittedForSpace > 0) {
+      this.join();
+      recent = imageTable<Known>([], bases);
+    }
+    const large =
+      this.largeChanged || this.tables === undefined ? imageTable(this.of(false), bases) : this.tables.large;
+    return { large, recent };
+  }
+
+  private renderObjects(config: Config): RenderedTables {
+    const [first] = decidedTargets(config, namingTarget);
+    const fitted = this.pages.fit(this.known.values(), first?.naming.name ?? '');
+    // An engine that missed a removal would swap to an image that no longer exists.
+    if (this.pending.hasUnsentRemovals) this.reloads += 1;
+    const none = imageTable<Known>([], new Map());
+    const reload = `${this.mergedAt}-${this.reloads}`;
+    return { large: none, recent: none, fitted, objects: { pages: fitted.pages, reload } };
+  }
+
   /** The result of `render` is in the cluster. @param writes number of objects that this took */
   recordWrites(writes: number): void {
     const { tables } = this;
     if (tables === undefined) return;
     this.written = this.rendered;
     this.writes.wake();
-    const { large, recent } = tables;
-    const changes = this.pending.settle(new Set([...large.omitted, ...recent.omitted].map(({ text }) => text)));
+    const { large, recent, fitted } = tables;
+    const omitted = [...large.omitted, ...recent.omitted].map(({ text }) => text);
+    const changes = this.pending.settle(new Set([...omitted, ...(fitted?.omitted ?? [])]));
     const adopted = [...this.adopted];
     this.adopted.clear();
     const lag = this.renderedSince === undefined ? 0 : this.now() - this.renderedSince;
     this.renderedSince = undefined;
     if (writes === 0 && [adopted, changes.added, changes.removed].every(({ length }) => length === 0)) return;
     this.pace.record(writes, this.now());
-    const sum = (of: 'size' | 'length' | 'omittedForSpace' | 'unquotable'): number => large[of] + recent[of];
+    const sum = (of: 'size' | 'length' | 'omittedForSpace' | 'unquotable'): number =>
+      large[of] + recent[of] + (fitted?.[of] ?? 0);
     const [omittedForSpace, unquotable] = [sum('omittedForSpace'), sum('unquotable')];
     this.warn(omittedForSpace, unquotable);
     this.options.onReport?.({
@@ -219,22 +262,27 @@ export class MirroredImages {
     while (!signal.aborted && this.written < version) await this.writes.wait(Infinity, signal);
   }
 
+  private consequences(): { readonly space: string; readonly characters: string } {
+    const table = this.tables?.objects === undefined ? "the API server's table" : 'the table';
+    const effect =
+      this.tables?.objects === undefined ? 'Pods keep their source' : 'Pods with these images call the service';
+    const remedy =
+      this.tables?.objects === undefined
+        ? ': use the engine webhook for this many images, or let it cover some namespaces'
+        : '';
+    return { space: `${table}, so ${effect}${remedy}`, characters: `${table} does not hold, so ${effect}` };
+  }
+
   /** Logs each number once, because a stream of images causes a write every few seconds. */
   private warn(omittedForSpace: number, unquotable: number): void {
     const { log } = this.options;
     const before = this.omitted;
     this.omitted = { omittedForSpace, unquotable };
     if (omittedForSpace > 0 && omittedForSpace !== before.omittedForSpace) {
-      log(
-        'warn',
-        `${omittedForSpace} mirrored images do not fit in the API server's table, so Pods keep their source: use the engine webhook for this many images, or let it cover some namespaces`,
-      );
+      log('warn', `${omittedForSpace} mirrored images do not fit in ${this.consequences().space}`);
     }
     if (unquotable > 0 && unquotable !== before.unquotable) {
-      log(
-        'warn',
-        `${unquotable} mirrored images have names with characters that the API server's table does not hold, so Pods keep their source`,
-      );
+      log('warn', `${unquotable} mirrored images have names with characters that ${this.consequences().characters}`);
     }
   }
 
@@ -243,6 +291,7 @@ export class MirroredImages {
    * is full.
    */
   private objectsDue(): number {
+    if (this.tables?.objects !== undefined) return 1;
     let length = this.tables?.recent.length ?? 0;
     for (const text of this.pending.unsent) length += text.length;
     return this.largeChanged || length > MAX_RECENT_CHARACTERS ? 2 : 1;

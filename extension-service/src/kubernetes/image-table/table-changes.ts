@@ -32,6 +32,10 @@ export class TableChanges {
     return this.added;
   }
 
+  get hasUnsentRemovals(): boolean {
+    return this.removed.size > 0;
+  }
+
   /** The next write contains every change so far. */
   send(): void {
     move(this.added, this.sentAdded, this.sentRemoved);

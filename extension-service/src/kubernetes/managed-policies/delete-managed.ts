@@ -1,7 +1,7 @@
 import type { Config } from '../../core/config/model.js';
 import { ownerOf } from './owner.js';
-import { POLICY_KINDS } from './policy-objects.js';
-import type { PolicyObjects } from './policy-objects.js';
+import { kindsFor } from './policy-objects.js';
+import type { PolicyKind, PolicyObjects } from './policy-objects.js';
 import { messageOf } from '../../util/message-of.js';
 import { sleep } from '../../util/sleep.js';
 
@@ -26,7 +26,7 @@ export async function deleteManaged(
   let problems: readonly string[] = [];
   let last: readonly string[] = [];
   for (let time = 1; time <= RETRY.times; time += 1) {
-    ({ names: last, problems } = await deleteOnce(objects, labels, config.policies.name));
+    ({ names: last, problems } = await deleteOnce(objects, kindsFor(config.policies), labels, config.policies.name));
     for (const name of last) deleted.add(name);
     if (last.length === 0 || problems.length > 0) break;
     await sleep(RETRY.pause);
@@ -40,12 +40,13 @@ export async function deleteManaged(
 
 async function deleteOnce(
   objects: PolicyObjects,
+  kinds: readonly PolicyKind[],
   labels: Readonly<Record<string, string>>,
   policyName: string,
 ): Promise<{ readonly names: readonly string[]; readonly problems: readonly string[] }> {
   const names: string[] = [];
   const problems: string[] = [];
-  for (const kind of POLICY_KINDS) {
+  for (const kind of kinds) {
     try {
       for (const object of await objects.managedObjects(kind, labels, policyName)) {
         await objects.remove(kind, object);

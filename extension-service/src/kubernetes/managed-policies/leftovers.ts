@@ -1,13 +1,15 @@
 import type { PoliciesConfig } from '../../core/config/model.js';
 import { engineOf } from '../../core/engines/engines.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
-import { POLICY_KINDS } from './policy-objects.js';
+import { ALL_KINDS } from './policy-objects.js';
 import type { PolicyKind } from './policy-objects.js';
 
 /** A name that an object of an earlier configuration may have. */
 export interface LeftoverPolicy {
   readonly kind: PolicyKind;
   readonly name: string;
+  /** Names of objects that only exist if this one does, in the order in which to delete them before it. */
+  readonly successors?: readonly string[];
 }
 
 /**
@@ -29,8 +31,12 @@ export class LeftoverPolicies {
     this.policies = policies;
     this.policyNames.add(policies.name);
     for (const policyName of this.policyNames) {
-      for (const kind of POLICY_KINDS) {
-        for (const name of kind.names(policyName)) this.candidates.set(keyOf(kind.kind, name), { kind, name });
+      for (const kind of ALL_KINDS) {
+        const names = kind.names(policyName);
+        const [first = '', ...others] = names;
+        const successors = others.toReversed();
+        if (kind.consecutive === true) this.candidates.set(keyOf(kind.kind, first), { kind, name: first, successors });
+        else for (const name of names) this.candidates.set(keyOf(kind.kind, name), { kind, name });
       }
     }
   }

@@ -121,10 +121,14 @@ export class ManagedPolicies implements LeaderTask {
     for (const one of own) await attempt(() => this.remove(one, owner, signal));
     let applied = true;
     let writes = 0;
+    const failed = new Set<PolicyObject['kind']>();
     for (const object of wanted) {
       if (signal.aborted) return problems;
+      const { requires } = kindOf(object);
+      if (requires !== undefined && failed.has(requires)) continue;
       const written = await attempt(() => this.apply(object, owner));
       applied &&= written !== undefined;
+      if (written === undefined) failed.add(object.kind);
       if (written === true) writes += 1;
     }
     if (applied && images !== undefined && usesImageTable(current)) images.recordWrites(writes);
@@ -149,8 +153,11 @@ export class ManagedPolicies implements LeaderTask {
     const applied = await objects.apply(complete);
     const others = otherManagers(applied);
     const live = others.length === 0 ? applied : await objects.replace(complete, applied);
-    if (!isOwn) log('info', `${what}: created`);
-    else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
+    if (!isOwn) {
+      log('info', `${what}: created`);
+      // Somebody deleted it, perhaps with its kind: Kyverno then no longer watches the objects.
+      if (known !== undefined && kindOf(object).consecutive === true) this.options.images?.reload();
+    } else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
       const fields = others.length === 0 ? '' : `; removing fields set by ${others.join(', ')}`;
       log('info', `${what}: changed${fields}`);
     }
@@ -161,10 +168,11 @@ export class ManagedPolicies implements LeaderTask {
   private async remove(leftover: LeftoverPolicy, owner: Owner, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { objects, log } = this.options;
-    const { kind, name } = leftover;
+    const { kind, name, successors = [] } = leftover;
     // Without rights on the kind, this service cannot have written any object of it.
     const live = await objects.named(kind, name);
     if (live !== undefined && isOwned(live, owner.labels)) {
+      for (const successor of successors) await this.remove({ kind, name: successor }, owner, signal);
       await objects.remove(kind, live);
       log('info', `${kind.kind} ${name}: removed, because the configuration no longer needs it`);
     }

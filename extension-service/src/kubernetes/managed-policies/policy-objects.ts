@@ -1,6 +1,7 @@
 import type { CustomObjectsApi } from '@kubernetes/client-node';
 import type { ManagedKind } from '../../core/engines/engine.js';
-import { engineOfKind, MANAGED_KINDS } from '../../core/engines/engines.js';
+import { engineOf, engineOfKind, MANAGED_KINDS, TABLE_KINDS } from '../../core/engines/engines.js';
+import type { EngineChoice } from '../../core/engines/engines.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
 import type { ClusterAccess } from '../api.js';
 import { apiProblem, statusOf } from '../api-problem.js';
@@ -16,17 +17,30 @@ export interface PolicyKind {
   readonly plural: string;
   /** Every name that its objects can have. @param policyName `policies.name` */
   names(policyName: string): readonly string[];
+  readonly consecutive?: true;
+  readonly requires?: PolicyObject['kind'];
+  readonly install?: string;
 }
 
 /** The kind in the client library's form. */
 export function policyKind(managed: ManagedKind): PolicyKind {
-  const { apiVersion, kind, plural } = managed;
-  const [group = '', version = ''] = apiVersion.split('/');
-  return { apiVersion, kind, group, version, plural, names: (policyName) => managed.names(policyName) };
+  const { caHolder, ...kind } = managed;
+  void caHolder;
+  const [group = '', version = ''] = managed.apiVersion.split('/');
+  return { ...kind, group, version, names: (policyName) => managed.names(policyName) };
 }
 
-/** Every kind, in the order of deletion: callers before the objects that they need. */
+/** The kinds of policies of every engine, in the order of deletion: callers before the objects that they need. */
 export const POLICY_KINDS: readonly PolicyKind[] = MANAGED_KINDS.map(policyKind);
+
+/** The same with the kinds that only `policies.table` needs. */
+export const ALL_KINDS: readonly PolicyKind[] = [...POLICY_KINDS, ...TABLE_KINDS.map(policyKind)];
+
+/** The kinds that this configuration may have in the cluster: without `policies.table` there may be no rights on its kinds. */
+export function kindsFor(policies: EngineChoice): readonly PolicyKind[] {
+  const own = engineOf(policies)?.kinds ?? [];
+  return ALL_KINDS.filter((one) => POLICY_KINDS.includes(one) || own.some(({ kind }) => kind === one.kind));
+}
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -206,6 +220,8 @@ export class PolicyObjects {
 
 /** Describes a cluster without the kind, and the remedy. */
 export function notServed({ kind, apiVersion }: Pick<PolicyObject, 'kind' | 'apiVersion'>): string {
+  const { install } = kindOf({ kind });
+  if (install !== undefined) return `the cluster does not have ${apiVersion} ${kind}: ${install}`;
   const { transport, chart } = engineOfKind(kind);
   // Without a transport, the API server itself is the engine, and its version is too old.
   const remedy =
@@ -216,7 +232,7 @@ export function notServed({ kind, apiVersion }: Pick<PolicyObject, 'kind' | 'api
 }
 
 export function kindOf({ kind }: Pick<PolicyObject, 'kind'>): PolicyKind {
-  const found = POLICY_KINDS.find((known) => known.kind === kind);
+  const found = ALL_KINDS.find((known) => known.kind === kind);
   if (found === undefined) throw new Error(`no kind ${kind}`);
   return found;
 }

@@ -1,11 +1,12 @@
 import { configHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { mutatingPolicyHelmValues } from './chart-values.js';
+import { IMAGE_TABLES, pageNames } from '../kyverno-table/names.js';
+import { renderWithTable } from '../kyverno-table/render.js';
 import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from './defaults.js';
 import { renderKyvernoMutatingPolicy } from './mutating-policy.js';
 
-/** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) with a `MutatingPolicy`. */
-export const kyverno: Engine = {
+const plain: Engine = {
   name: 'kyverno',
   title: 'Kyverno',
   summary: 'Kyverno 1.19 or newer asks the service (1.18 needs a custom httpBlocklist)',
@@ -55,3 +56,36 @@ export const kyverno: Engine = {
   configHash,
   helmValues: mutatingPolicyHelmValues,
 };
+
+const { group, version, kind, plural } = IMAGE_TABLES;
+
+/** With `policies.table`: the policy reads the images in the targets from objects that the service maintains. */
+const withTable: Engine = {
+  ...plain,
+  table: 'objects',
+  kinds: [
+    {
+      apiVersion: `${group}/${version}`,
+      kind,
+      plural,
+      names: pageNames,
+      consecutive: true,
+      requires: kind,
+      install:
+        'apply the CustomResourceDefinition that image-swapper policies prints, or install the chart with policies.table=true',
+    },
+    {
+      apiVersion: 'kyverno.io/v2',
+      kind: 'GlobalContextEntry',
+      plural: 'globalcontextentries',
+      names: (policyName) => [policyName],
+      requires: kind,
+      install: 'policies.table needs Kyverno 1.18 or newer; until then, Kyverno asks the service about every Pod',
+    },
+    ...plain.kinds,
+  ],
+  render: renderWithTable,
+};
+
+/** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) with a `MutatingPolicy`. */
+export const kyverno: Engine = { ...plain, withTable };

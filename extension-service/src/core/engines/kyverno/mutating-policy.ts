@@ -22,6 +22,8 @@ import {
   POD_RULES,
   hasTargetPrefix,
 } from '../../policies/pod-conditions.js';
+import { additionsByTable, tableVariables } from '../kyverno-table/decided-by-table.js';
+import type { TableDecisions } from '../kyverno-table/decided-by-table.js';
 import { routeUrl } from '../../policies/url.js';
 import { ROUTES, SECRET_HEADER } from '../routes.js';
 import { KYVERNO_DEFAULTS } from './defaults.js';
@@ -33,6 +35,8 @@ import { KYVERNO_DEFAULTS } from './defaults.js';
 export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOptions {
   /** The Secret whose key `secret` is sent in the header `Image-Swapper-Secret`; Kyverno must be allowed to read it. */
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
+  /** Decides Pods whose images are all in the table without a call. */
+  readonly table?: TableDecisions;
 }
 
 /** The characters of an image reference; an answer with other characters is not applied. */
@@ -47,6 +51,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const pods = resolvePodOptions(options.pods);
+  const { table } = options;
   const hash =
     options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
   const headers = {
@@ -85,12 +90,15 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
         },
         { name: 'images', expression: failClosed ? IMAGES_OR_ERROR : IMAGES_OR_NONE },
         { name: 'oldEphemeralNames', expression: OLD_EPHEMERAL_NAMES },
-        ...additionVariables(pods),
+        ...(table === undefined ? [] : tableVariables(table, { targets, filters, pods, isReference })),
+        ...additionVariables(pods, table !== undefined),
       ],
       mutations: [
         {
           patchType: 'JSONPatch',
-          jsonPatch: { expression: [imagePatches(targets, pods), ...additions(pods)].join(' +\n') },
+          jsonPatch: {
+            expression: [imagePatches(targets, pods, table !== undefined), ...additions(pods)].join(' +\n'),
+          },
         },
       ],
     },
@@ -127,24 +135,34 @@ const IMAGES_OR_ERROR = `${IMAGES}
  * Patches for the images of this Pod, found by location and name in the answer. The filter protects the Pod: an image
  * outside the targets, a container that the Pod does not have, or any other field in the answer has no effect.
  */
-function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions): string {
+function imagePatches(targets: readonly string[], { places }: ResolvedPodOptions, hasTable: boolean): string {
+  const answers = places.map((place) => `  ${answersFor(place)}`).join(' +\n');
   return [
     '(',
-    places.map((place) => `  ${answersFor(place)}`).join(' +\n'),
+    // The variable `images` makes the call.
+    hasTable
+      ? `  variables.asks ? (\n${answers}) :\n  variables.swaps.map(c, {"path": c.path, "value": c.value})`
+      : answers,
     ').filter(patch,',
     `  (${hasTargetPrefix('patch.value', targets)})`,
-    `    && patch.value.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`,
+    `    && ${isReference('patch.value')}`,
     ').map(patch, JSONPatch{op: "replace", path: patch.path, value: patch.value})',
   ].join('\n');
 }
 
+function isReference(text: string): string {
+  return `${text}.matches(${celString(REFERENCE_CHARACTERS, 'targets')})`;
+}
+
 /** The answer's additions to the Pod, if the configuration has any. */
-function additionVariables({ pullSecret, annotate }: ResolvedPodOptions): readonly CelCondition[] {
-  if (pullSecret === undefined && !annotate) return [];
+function additionVariables(pods: ResolvedPodOptions, hasTable: boolean): readonly CelCondition[] {
+  if (pods.pullSecret === undefined && !pods.annotate) return [];
+  const byTable = hasTable ? [`!variables.asks ? (${additionsByTable(pods)}) :`] : [];
   return [
     {
       name: 'additions',
       expression: [
+        ...byTable,
         'variables.answer.statusCode == 200 && has(variables.answer.pod) && type(variables.answer.pod) == map',
         '  ? variables.answer.pod : dyn({})',
       ].join('\n'),

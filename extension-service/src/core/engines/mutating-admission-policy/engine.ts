@@ -12,6 +12,7 @@ const alone: Engine = {
   title: 'the API server',
   summary: 'the API server of Kubernetes 1.36 or newer swaps images itself, from a table that the service maintains',
   namespaces: ADMISSION_POLICY_NAMESPACES,
+  table: 'literals',
   decides: {
     sees: 'pod',
     startsCopies: false,
