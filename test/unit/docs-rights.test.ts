@@ -44,6 +44,7 @@ describe('the rights that docs/managed-policies.md lists', () => {
 
   it.each([
     ['kyverno', 'managed-kyverno', ['policies.kyverno.io']],
+    ['table', 'managed-kyverno-table', ['policies.kyverno.io', 'image-swapper.io', 'kyverno.io']],
     ['kyverno-clusterpolicy', 'managed-kyverno-clusterpolicy', ['kyverno.io']],
     ['gatekeeper', 'managed-gatekeeper', ['externaldata.gatekeeper.sh', 'mutations.gatekeeper.sh']],
     ['webhook', 'managed-webhook-ca-bundle', ['admissionregistration.k8s.io']],

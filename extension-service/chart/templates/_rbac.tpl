@@ -96,6 +96,16 @@ these, and the next upgrade removes that permission.
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and (not (include "image-swapper.table" .)) (.Capabilities.APIVersions.Has "kyverno.io/v2/GlobalContextEntry") }}
+{{- $name := include "image-swapper.policyName" . }}
+{{- $live := lookup "kyverno.io/v2" "GlobalContextEntry" "" $name | default dict }}
+{{- if eq (dig "metadata" "labels" "app.kubernetes.io/managed-by" "" $live) "image-swapper" }}
+- apiGroups: [kyverno.io]
+  resources: [globalcontextentries]
+  resourceNames: [{{ $name }}]
+  verbs: [get, delete]
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/*

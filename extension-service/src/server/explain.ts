@@ -141,7 +141,7 @@ async function checkTarget(
   const copy = dependencies.findCopy(mirrorJobKey(reference, target.platforms));
   const isPresent = existence.state === 'present';
   const table = dependencies.findInTable?.(reference.text);
-  const isTableFinal = !isCalled && engineOf(config.policies)?.decides.alone === true;
+  const isTableFinal = !isCalled && engineOf(config.policies)?.table !== 'objects';
   const isFound = !isTableFinal || table === undefined ? isPresent : table.state === 'present';
   const wouldSwap = target.swapPolicy === 'always' || isFound;
   const access =

@@ -428,3 +428,68 @@ describe('the images of the table', () => {
     ).toEqual([]);
   });
 });
+
+describe('the table in objects', () => {
+  const withTable = { ...config, policies: { ...config.policies, manage: true, table: true } };
+  const objectsOf = (images: MirroredImages) => {
+    const { objects, large, recent } = images.render(withTable);
+    expect([large.size, recent.size]).toEqual([0, 0]);
+    return { reload: objects?.reload, images: objects?.pages.map((page) => page.images) };
+  };
+
+  it('holds every image, and is read again when one is removed', () => {
+    const { images, reports } = started();
+    images.present(job('nginx:1'));
+    images.present(job('nginx:2'));
+    const before = objectsOf(images);
+    expect(before.images).toEqual([
+      { 'docker.io/library/nginx:1': name('nginx:1'), 'docker.io/library/nginx:2': name('nginx:2') },
+    ]);
+    images.recordWrites(3);
+    expect(reports.at(-1)).toMatchObject({ entries: 2, writes: 3, omittedForSpace: 0 });
+    images.present(job('nginx:3'));
+    expect(objectsOf(images).reload).toBe(before.reload);
+    images.recordWrites(1);
+    images.missing(job('nginx:1'));
+    const after = objectsOf(images);
+    expect(after.reload).not.toBe(before.reload);
+    expect(Object.keys(after.images?.[0] ?? {})).toEqual(['docker.io/library/nginx:2', 'docker.io/library/nginx:3']);
+    images.recordWrites(2);
+    expect(objectsOf(images).reload).toBe(after.reload);
+  });
+
+  it('is read again with a new image after ten minutes, and when an object was recreated', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    const { reload } = objectsOf(images);
+    images.recordWrites(1);
+    vi.advanceTimersByTime(600_000);
+    expect(objectsOf(images).reload).toBe(reload);
+    images.present(job('nginx:2'));
+    const later = objectsOf(images).reload;
+    expect(later).not.toBe(reload);
+    images.reload();
+    expect(objectsOf(images).reload).not.toBe(later);
+  });
+
+  it('says that Pods with images that do not fit call the service', () => {
+    const { images, reports, log } = started();
+    for (let index = 0; index < 20_002; index += 1) images.present(job(`quay.io/app-${index}:1`));
+    objectsOf(images);
+    images.recordWrites(40);
+    expect(reports.at(-1)).toMatchObject({ entries: 20_000, omittedForSpace: 2 });
+    expect(log).toEqual(['2 mirrored images do not fit in the table, so Pods with these images call the service']);
+  });
+
+  it('keeps its images when the engine reads literals from now on, and the other way around', () => {
+    const { images } = started();
+    images.present(job('nginx:1'));
+    expect(objectsOf(images).images).toEqual([{ 'docker.io/library/nginx:1': name('nginx:1') }]);
+    const literals = {
+      ...config,
+      policies: { ...config.policies, manage: true, engine: 'mutatingadmissionpolicy' },
+    } as const;
+    expect(sizes(images, literals)).toEqual([0, 1]);
+    expect(objectsOf(images).images).toEqual([{ 'docker.io/library/nginx:1': name('nginx:1') }]);
+  });
+});

@@ -49,6 +49,8 @@ interface RenderedTables extends ImageTables {
 
 /** Milliseconds. */
 const MERGE_INTERVAL_MS = 3_600_000;
+/** Milliseconds until new images make the engine read all objects again, in case it no longer follows them. */
+const RELOAD_INTERVAL_MS = 600_000;
 /** Code points of new images that cause an early merge into the large table. */
 const MAX_RECENT_CHARACTERS = 90_000;
 
@@ -77,8 +79,10 @@ export class MirroredImages {
   private tables: RenderedTables | undefined;
   /** The table in objects, in place of the large and the recent part. */
   private readonly pages = new TablePages();
-  /** Number of times that the engine was made to read all objects again since `mergedAt`. */
+  /** When the engine was last made to read all objects again, how often, and whether it must do so now. */
+  private reloadedAt: number;
   private reloads = 0;
+  private mustReload = false;
   private readonly changes = new WakeUps();
   private readonly writes = new WakeUps();
 
@@ -90,6 +94,7 @@ export class MirroredImages {
     },
   ) {
     this.mergedAt = this.now();
+    this.reloadedAt = this.mergedAt;
   }
 
   /**
@@ -107,6 +112,7 @@ export class MirroredImages {
     this.changedAt = undefined;
     this.renderedSince = undefined;
     this.mergedAt = this.now();
+    this.reloadedAt = this.mergedAt;
     this.version += 1;
   }
 
@@ -135,7 +141,7 @@ export class MirroredImages {
 
   /** The engine may have lost objects of the table, so it must read all of them again. */
   reload(): void {
-    this.reloads += 1;
+    this.mustReload = true;
     this.changed();
   }
 
@@ -211,9 +217,14 @@ export class MirroredImages {
     const [first] = decidedTargets(config, namingTarget);
     const fitted = this.pages.fit(this.known.values(), first?.naming.name ?? '');
     // An engine that missed a removal would swap to an image that no longer exists.
-    if (this.pending.hasUnsentRemovals) this.reloads += 1;
+    const isOverdue = this.now() - this.reloadedAt >= RELOAD_INTERVAL_MS;
+    if (this.mustReload || isOverdue || this.pending.hasUnsentRemovals) {
+      this.mustReload = false;
+      this.reloadedAt = this.now();
+      this.reloads += 1;
+    }
     const none = imageTable<Known>([], new Map());
-    const reload = `${this.mergedAt}-${this.reloads}`;
+    const reload = `${this.reloadedAt}-${this.reloads}`;
     return { large: none, recent: none, fitted, objects: { pages: fitted.pages, reload } };
   }
 

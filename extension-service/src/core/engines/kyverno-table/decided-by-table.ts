@@ -9,7 +9,7 @@ import { placeVariables } from '../mutating-admission-policy/places.js';
 import { keysOf } from '../mutating-admission-policy/reference-cel.js';
 import { TABLE_PROJECTION } from './objects.js';
 
-/** What a policy needs to decide Pods with the table. */
+/** The settings with which a policy decides Pods by the table. */
 export interface TableDecisions {
   /** Name of the GlobalContextEntry. */
   readonly entry: string;

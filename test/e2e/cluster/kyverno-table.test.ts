@@ -1,0 +1,240 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tableDefinition } from '../../../extension-service/src/core/engines/kyverno-table/objects.js';
+import { TEST_LOGIN } from '../../fakes/real-registry.js';
+import type { Until } from '../../fakes/until.js';
+import { goToolsAvailable } from '../../tools/tool.js';
+import { expectOk } from './kube-api.js';
+import type { ApiObject, ApiReply } from './kube-api.js';
+import { EXCLUDED_NAMESPACE, KyvernoTableWorld, TABLE_RIGHTS, UNDECIDED_NAMESPACE } from './kyverno-table-world.js';
+import { NAMESPACE } from './pods.js';
+import { WATCHING } from './service-account.js';
+
+const available = await goToolsAvailable('the table that Kyverno reads');
+const ENTRY: ApiObject = {
+  apiVersion: 'kyverno.io/v2',
+  kind: 'GlobalContextEntry',
+  metadata: { name: 'image-swapper' },
+};
+const page = (index = 0): ApiObject => ({
+  apiVersion: 'image-swapper.io/v1alpha1',
+  kind: 'ImageTable',
+  metadata: { name: `image-swapper-${index}` },
+});
+
+interface Spec {
+  readonly containers: readonly { readonly image: string }[];
+  readonly initContainers?: readonly { readonly image: string }[];
+  readonly ephemeralContainers?: readonly { readonly image: string }[];
+  readonly volumes?: readonly { readonly image?: { readonly reference: string } }[];
+}
+
+describe.skipIf(!available)('the table that Kyverno reads', () => {
+  let world: KyvernoTableWorld;
+  let pods = 0;
+  const until: Until = (...asked) => world.until(...asked);
+
+  beforeAll(async () => {
+    world = await KyvernoTableWorld.start();
+  }, 240_000);
+  afterAll(async () => world?.stop(), 60_000);
+
+  async function create(spec: object, metadata: object = {}, namespace = NAMESPACE, query = ''): Promise<ApiReply> {
+    pods += 1;
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: `pod-${pods}`, namespace, ...metadata }, spec };
+    return world.plane.api.create(pod, query);
+  }
+
+  /** Returns the images of a Pod as the API server would store it. */
+  async function admitted(spec: object, metadata: object = {}, namespace = NAMESPACE): Promise<readonly string[]> {
+    return imagesOf(expectOk(await create(spec, metadata, namespace, '?dryRun=All'), 'create the Pod'));
+  }
+
+  /** The same, and how often the service was called for it. */
+  async function seen(...of: Parameters<typeof admitted>): Promise<readonly (string | number)[]> {
+    const before = await world.calls();
+    const images = await admitted(...of);
+    return [...images, (await world.calls()) - before];
+  }
+
+  const containers = (...images: readonly string[]) => ({
+    containers: images.map((image, index) => ({ name: `c${index}`, image })),
+  });
+
+  /** Runs a new image once, and waits until Kyverno swaps it without a call. */
+  async function inTable(): Promise<string> {
+    const image = await world.push();
+    expectOk(await create(containers(image)), 'create the Pod');
+    await isKnown(image);
+    return image;
+  }
+
+  async function isKnown(image: string): Promise<void> {
+    await until(`${image} is swapped without a call`, async () => {
+      const [now, calls] = await seen(containers(image));
+      return now === world.swapped(image) && calls === 0;
+    });
+  }
+
+  it('calls the service for an unknown image, and no longer once the table has it', async () => {
+    const image = await world.push();
+    expect(await seen(containers(image))).toEqual([image, 1]);
+    expectOk(await create(containers(image)), 'create the Pod');
+    await until('it is copied', () => world.isMirrored(image));
+    await isKnown(image);
+    const { body } = expectOk(await world.plane.api.get(page()), 'read the table');
+    expect(JSON.stringify(body)).toContain(`":"${world.swapped(image)}"`);
+  }, 120_000);
+
+  it('decides every place of a Pod, opt-outs, filters and namespaces as the service does', async () => {
+    const image = await inTable();
+    const to = world.swapped(image);
+    const pod = {
+      ...containers(image, image),
+      initContainers: [
+        { name: 'first', image },
+        { name: 'left', image },
+      ],
+      volumes: [
+        { name: 'model', image: { reference: image } },
+        { name: 'empty', emptyDir: {} },
+      ],
+    };
+    const skipContainers = { annotations: { 'image-swapper.io/skip-containers': 'c1, first, volumes/model' } };
+    expect(await seen(pod)).toEqual([to, to, to, image, to, 0]);
+    expect(await seen(pod, skipContainers)).toEqual([to, image, image, image, image, 0]);
+    expect(await seen(containers(image), { labels: { 'image-swapper.io/skip': 'true' } })).toEqual([image, 0]);
+    expect(await seen(containers(image), { labels: { tier: 'system' } })).toEqual([image, 0]);
+    expect(await seen(containers(image), {}, EXCLUDED_NAMESPACE)).toEqual([image, 0]);
+    expect(await seen(containers(to))).toEqual([to, 0]);
+    expect(await seen(containers(to, image))).toEqual([to, to, 0]);
+    // Only the service can decide these.
+    expect(await seen(containers(image), {}, UNDECIDED_NAMESPACE)).toEqual([to, 1]);
+    const kept = { containers: [{ name: 'c0', image, args: ['kept'] }] };
+    expect(await seen(kept, {}, UNDECIDED_NAMESPACE)).toEqual([image, 1]);
+    expect(await seen(kept)).toEqual([to, 0]);
+    // An image that nothing can parse, and an unknown one: the service decides the whole Pod.
+    expect(await seen(containers(image, 'NOT a reference'))).toEqual([to, 'NOT a reference', 1]);
+    expect(await seen(containers('unknown.test/x:1', image))).toEqual(['unknown.test/x:1', to, 1]);
+  }, 120_000);
+
+  it('swaps new ephemeral containers without a call, and keeps those that exist', async () => {
+    const image = await inTable();
+    const later = await world.push();
+    expectOk(await create(containers('unknown.test/x:1'), { name: 'debugged' }), 'create the Pod');
+    const path = `/api/v1/namespaces/${NAMESPACE}/pods/debugged/ephemeralcontainers`;
+    const debug = async (...images: readonly string[]) => {
+      const ephemeralContainers = images.map((one, index) => ({ name: `debug-${index}`, image: one }));
+      const type = 'application/strategic-merge-patch+json';
+      const reply = await world.plane.api.send('PATCH', path, { spec: { ephemeralContainers } }, type);
+      return specOf(expectOk(reply, 'debug')).ephemeralContainers?.map((one) => one.image);
+    };
+    expect(await debug(later)).toEqual([later]);
+    await isKnown(later);
+    const before = await world.calls();
+    expect(await debug(later, image)).toEqual([later, world.swapped(image)]);
+    expect(await world.calls()).toBe(before);
+  }, 120_000);
+
+  it('does not apply an entry of the table that is outside the targets', async () => {
+    const image = await inTable();
+    const { body } = expectOk(await world.plane.api.get(page()), 'read the table');
+    const live = body as ApiObject & { readonly spec: { readonly images: Readonly<Record<string, string>> } };
+    const images = Object.fromEntries(Object.keys(live.spec.images).map((key) => [key, 'other.test/forged:1']));
+    // Another object, so that the leader does not undo it while the test runs.
+    const forged = { ...page(5), spec: { ...live.spec, images } };
+    await world.plane.api.apply(forged);
+    await world.plane.api.remove(page());
+    try {
+      await until('Kyverno asks the service', async () => (await seen(containers(image)))[1] === 1);
+      expect(await admitted(containers(image))).toEqual([world.swapped(image)]);
+    } finally {
+      await world.plane.api.remove(forged);
+    }
+    await isKnown(image);
+  }, 120_000);
+
+  it('calls the service while Kyverno has no data, and no longer once the leader has written it again', async () => {
+    const image = await inTable();
+    await world.plane.api.remove(ENTRY);
+    await until('Kyverno asks the service', async () => (await seen(containers(image)))[1] === 1);
+    expect(await admitted(containers(image))).toEqual([world.swapped(image)]);
+    await isKnown(image);
+    const definition = tableDefinition()[0] as unknown as ApiObject;
+    await world.plane.api.remove(definition);
+    await until('Kyverno asks the service', async () => (await seen(containers(image)))[1] === 1);
+    await until('the log says what to apply', async () =>
+      Promise.resolve(world.service.log.some(({ message }) => message.includes('apply the CustomResourceDefinition'))),
+    );
+    expect(await admitted(containers(image))).toEqual([world.swapped(image)]);
+    await until('the definition is gone', async () => (await world.plane.api.get(definition)).status === 404);
+    await world.define();
+    await isKnown(image);
+  }, 240_000);
+
+  it('reports missing rights and calls the service meanwhile', async () => {
+    const known = await inTable();
+    const image = await world.push();
+    await world.grant(WATCHING);
+    expectOk(await create(containers(image)), 'create the Pod');
+    await until('the log names the right', async () =>
+      Promise.resolve(
+        world.service.log.some(({ message }) => /ImageTable image-swapper-0: not allowed:.*grant/.test(message)),
+      ),
+    );
+    await until('the service swaps it', async () => (await admitted(containers(image)))[0] === world.swapped(image));
+    expect(await seen(containers(image))).toEqual([world.swapped(image), 1]);
+    expect(await seen(containers(known))).toEqual([world.swapped(known), 0]);
+    await world.grant(TABLE_RIGHTS);
+    await isKnown(image);
+  }, 180_000);
+
+  it('swaps known images while the service is away, and keeps the table afterwards', async () => {
+    const image = await inTable();
+    await world.service.stop('SIGKILL');
+    expect(await admitted(containers(image, image))).toEqual([world.swapped(image), world.swapped(image)]);
+    // Only the service can decide a Pod with an unknown image.
+    expect(await admitted(containers(image, 'unknown.test/x:1'))).toEqual([image, 'unknown.test/x:1']);
+    await world.serve();
+    await isKnown(image);
+    const other = await inTable();
+    expect(await seen(containers(image, other))).toEqual([world.swapped(image), world.swapped(other), 0]);
+  }, 180_000);
+
+  it('asks the service about private images with source.accessCheck, and not about public ones', async () => {
+    const open = await inTable();
+    const closed = await world.push(world.closedSource);
+    const secret = { imagePullSecrets: [{ name: 'login' }] };
+    await putLogin();
+    await world.service.stop();
+    await world.serve('pullSecrets');
+    expectOk(await create({ ...containers(closed, open), ...secret }), 'create the Pod');
+    await until('the private image is copied', () => world.isMirrored(closed));
+    await isKnown(open);
+    const to = world.swapped(closed);
+    await until('the service swaps it', async () => (await admitted({ ...containers(closed), ...secret }))[0] === to);
+    expect(await seen({ ...containers(closed), ...secret })).toEqual([to, 1]);
+    expect(await seen(containers(closed))).toEqual([closed, 1]);
+  }, 240_000);
+
+  async function putLogin(): Promise<void> {
+    const auth = Buffer.from(`${TEST_LOGIN.username}:${TEST_LOGIN.password}`).toString('base64');
+    await world.plane.api.apply({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace: NAMESPACE, name: 'login' },
+      type: 'kubernetes.io/dockerconfigjson',
+      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [world.closedSource.host]: { auth } } }) },
+    });
+  }
+});
+
+function specOf({ body }: ApiReply): Spec {
+  return (body as { readonly spec: Spec }).spec;
+}
+
+/** Returns the images of containers, init containers and volumes. */
+function imagesOf(reply: ApiReply): readonly string[] {
+  const { containers, initContainers = [], volumes = [] } = specOf(reply);
+  const references = volumes.flatMap(({ image }) => image?.reference ?? []);
+  return [...containers, ...initContainers].map(({ image }) => image).concat(references);
+}
