@@ -138,12 +138,28 @@ it('manages the objects of Gatekeeper with the rights of the chart, under stable
   await leader.end();
   expect(lists).toEqual([]);
   // The leader checks each unused engine at most once after each change.
-  expect(
-    refused.filter(
-      (request) => !/^get (?:mutatinga|mutatingp|clusterp|mutatingw)\w+ image-swapper(?:-recent)?$/.test(request),
-    ),
-  ).toEqual([]);
+  const unused = /^get (?:mutatinga|mutatingp|clusterp|mutatingw|globalc|imaget)\w+ image-swapper(?:-recent|-0)?$/;
+  expect(refused.filter((request) => !unused.test(request))).toEqual([]);
   expect(leader.log.filter((line) => line.includes('not allowed'))).toEqual([]);
+});
+
+it('manages the table of Kyverno with the rights of the chart, and deletes all of it when told to', async () => {
+  const table = (isOn: boolean): Config => {
+    const config = configOf('kyverno');
+    return { ...config, policies: { ...config.policies, table: isOn } };
+  };
+  const { refused, lists, names, objects } = await cluster({ current: chartRules('kyverno-table') });
+  const leader = lead(objects, table(true));
+  await until('the objects', () => names().length === 2);
+  expect(names()).toEqual(['GlobalContextEntry image-swapper', 'MutatingPolicy image-swapper']);
+  await leader.end();
+  expect(lists).toEqual([]);
+  expect(leader.log.filter((line) => line.includes('not allowed'))).toEqual([]);
+  expect(refused.filter((request) => /mutatingpolicies|globalc|imaget/.test(request))).toEqual([]);
+  const { problems } = await deleteManaged(objects, table(true), 'image-swapper');
+  // The rights do not cover the other engines.
+  expect(problems.filter((problem) => /mutatingpolicies|globalc|imaget/.test(problem))).toEqual([]);
+  expect(names()).toEqual([]);
 });
 
 it('removes mutators of earlier filters before it changes their Provider', async () => {
