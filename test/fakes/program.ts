@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { Readable, Writable } from 'node:stream';
 import { runProgram as runCommandLine } from '../../extension-service/src/cli/program.js';
+import { compileCacheFlags } from '../setup/compile-cache.js';
 import { BUNDLE } from './service.js';
 
 export interface ProgramResult {
@@ -16,7 +17,7 @@ export function runProgram(
   cwd?: string,
   input = '',
 ): Promise<ProgramResult> {
-  const child = spawn(process.execPath, [BUNDLE, ...args], {
+  const child = spawn(process.execPath, [...compileCacheFlags(), BUNDLE, ...args], {
     ...(cwd !== undefined && { cwd }),
     env: { PATH: process.env['PATH'] ?? '', ...env },
   });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { compileCacheFlags } from '../setup/compile-cache.js';
 import { makeCertificates } from './certificates.js';
 
 export const BUNDLE = fileURLToPath(new URL('../../extension-service/dist/image-swapper.cjs', import.meta.url));
@@ -67,7 +68,7 @@ export class RunningService {
     const args = ['serve', '--config', configFile, '--listen-address', options.listen ?? '127.0.0.1:0'];
     args.push('--metrics-address', '127.0.0.1:0', ...tlsFlags, ...(options.flags ?? []));
     const { PATH, HOME } = process.env;
-    const child = spawn(options.node ?? process.execPath, [options.bundle ?? BUNDLE, ...args], {
+    const child = spawn(options.node ?? process.execPath, [...compileCacheFlags(), options.bundle ?? BUNDLE, ...args], {
       env: { ...(PATH !== undefined && { PATH }), ...(HOME !== undefined && { HOME }), ...options.env },
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: folder,

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeCompileCache } from './compile-cache.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BUNDLE = join(ROOT, 'extension-service/dist/image-swapper.cjs');
@@ -11,8 +12,12 @@ const BUNDLE = join(ROOT, 'extension-service/dist/image-swapper.cjs');
  * than its sources. CI builds it once and sets a variable, because two test tiers that run in parallel must not
  * overwrite the bundle while the other one runs it.
  */
-export default function setup(): void {
-  if (process.env['IMAGE_SWAPPER_BUNDLE'] === 'built' || changedAt(BUNDLE) > lastChange()) return;
+export default async function setup(): Promise<void> {
+  if (process.env['IMAGE_SWAPPER_BUNDLE'] !== 'built' && changedAt(BUNDLE) <= lastChange()) build();
+  await writeCompileCache(BUNDLE);
+}
+
+function build(): void {
   execFileSync(process.execPath, ['build.mjs'], {
     cwd: join(ROOT, 'extension-service'),
     stdio: ['ignore', 'ignore', 'inherit'],
