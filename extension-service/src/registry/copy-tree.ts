@@ -50,6 +50,8 @@ export class TreeCopy {
   readonly #seen = new Map<string, Promise<boolean>>();
   /** Manifests that the source's own indexes refer to, but that the source does not have. */
   readonly #gone = new Set<string>();
+  /** Manifests that the target does not accept, whatever they refer to. */
+  readonly #rejections = new Map<string, RegistryError>();
   readonly #stop = new AbortController();
   readonly signal: AbortSignal;
   readonly sourceContext: RequestContext;
@@ -268,11 +270,17 @@ export class TreeCopy {
     return (this.#options.presence ?? 'name') !== 'name';
   }
 
-  /** A child that the source no longer has is recorded, and the other children are still copied. */
+  /**
+   * A child that the source no longer has, and an attestation that the target does not accept, are recorded. The other
+   * children are still copied.
+   */
   async #copyChild(child: Descriptor, path: readonly string[]): Promise<boolean> {
     try {
       return await this.copyManifest(child, path);
     } catch (error) {
+      const rejection = this.#rejections.get(child.digest);
+      if (rejection !== undefined && rejection === error && this.missing.addRejected(child, rejection.responseText))
+        return false;
       if (!this.#gone.has(child.digest) || !(error instanceof RegistryError) || error.kind !== 'absent') throw error;
       this.missing.add(child);
       return false;
@@ -299,7 +307,12 @@ export class TreeCopy {
     }
     if (this.#shared.isRepair) this.repaired.push(place === 'target' ? `content of ${digest}` : `manifest ${digest}`);
     this.refuseIncomplete();
-    await this.#manifests(() => this.put(manifest, parsed, digest));
+    try {
+      await this.#manifests(() => this.put(manifest, parsed, digest));
+    } catch (error) {
+      if (isRejection(error)) this.#rejections.set(digest, error);
+      throw error;
+    }
     report('done', size);
     return true;
   }
@@ -461,6 +474,12 @@ export class TreeCopy {
       ...(cause !== undefined && { cause }),
     });
   }
+}
+
+/** Alibaba's and Huawei's registries reject attestations of BuildKit, whose config is the empty one. */
+function isRejection(error: unknown): error is RegistryError {
+  if (!(error instanceof RegistryError) || error.status === undefined || error.retryable) return false;
+  return error.kind === 'unsupported' || error.kind === 'invalid';
 }
 
 /** The blobs that a registry stores, each once. */

@@ -2,17 +2,29 @@ import { formatPlatform } from '../core/image/platform.js';
 import { attestedDigest } from './manifest.js';
 import type { Descriptor } from './types.js';
 
-/** Children that an index of the source lists but the source no longer has, while nodes still run the others. */
+/**
+ * Children that an index of the source lists but that the source no longer has, while nodes still run the others; and
+ * attestations that the target does not accept.
+ */
 export class MissingChildren {
   readonly #attestations = new Map<string, Descriptor>();
+  /** The target's reasons by digest. */
+  readonly #rejected = new Map<string, string>();
   readonly #platforms = new Map<string, Descriptor>();
 
   /** @param wanted `mirror.platforms` */
   constructor(private readonly wanted: 'all' | readonly string[]) {}
 
   add(child: Descriptor): void {
-    const isAttestation = attestedDigest(child) !== undefined || child.platform?.os === 'unknown';
-    (isAttestation ? this.#attestations : this.#platforms).set(child.digest, child);
+    (isAttestation(child) ? this.#attestations : this.#platforms).set(child.digest, child);
+  }
+
+  /** @returns whether the image can be used without the child, because it is an attestation */
+  addRejected(child: Descriptor, reason: string): boolean {
+    if (!isAttestation(child)) return false;
+    this.#attestations.set(child.digest, child);
+    this.#rejected.set(child.digest, reason);
+    return true;
   }
 
   /** Digests of attestations: provenance and SBOMs that BuildKit adds, which no node pulls. */
@@ -21,7 +33,12 @@ export class MissingChildren {
   }
 
   warnings(): readonly string[] {
-    return [...this.#attestations.values()].map((child) => `${attestationText(child)} is no longer at the source`);
+    return [...this.#attestations.values()].map((child) => {
+      const rejection = this.#rejected.get(child.digest);
+      const state =
+        rejection === undefined ? 'is no longer at the source' : `is not accepted by the target: ${rejection}`;
+      return `${attestationText(child)} ${state}`;
+    });
   }
 
   /**
@@ -46,13 +63,23 @@ export class MissingChildren {
   /** Why a target may have rejected the index; undefined if nothing is missing in it. */
   refusal(): string | undefined {
     if (this.#attestations.size === 0) return undefined;
-    const gone = [...this.#attestations.values()].map(attestationText).join(', ');
     const way =
       this.wanted === 'all'
-        ? 'set mirror.platforms, so that the index is written without it, or push the image again'
-        : 'refer to the image by tag, so that the index can be written without it, or push the image again';
-    return `the source's index is incomplete: ${gone} no longer exists, and the target rejects the index; ${way}`;
+        ? 'set mirror.platforms, so that the index is written without it'
+        : 'refer to the image by tag, so that the index can be written without it';
+    const again = ', or push the image again';
+    const [rejected] = this.#rejected;
+    if (rejected !== undefined) {
+      const [digest, reason] = rejected;
+      return `the target accepts neither the attestation ${digest} (${reason}) nor the index without it; ${way}${again} without attestations`;
+    }
+    const gone = [...this.#attestations.values()].map(attestationText).join(', ');
+    return `the source's index is incomplete: ${gone} no longer exists, and the target rejects the index; ${way}${again}`;
   }
+}
+
+function isAttestation(child: Descriptor): boolean {
+  return attestedDigest(child) !== undefined || child.platform?.os === 'unknown';
 }
 
 function attestationText(child: Descriptor): string {

@@ -1,6 +1,7 @@
 import { BoundedMap } from '../util/bounded-map.js';
 import { RegistryError } from './errors.js';
 import type { RawManifest } from './manifest.js';
+import { untilAborted } from './transport/abort.js';
 import type { RequestContext } from './types.js';
 
 /** Maximum existing repositories to remember. */
@@ -49,10 +50,11 @@ export class NewRepositories {
     // Copies of other tags check at the same time.
     const question = this.#questions.get(key) ?? this.#ask(key, client, repository, context);
     this.#questions.set(key, question);
-    await question
+    const answered = question
       // The end of another copy does not end ours: the next request checks again.
       .catch(() => context.signal?.throwIfAborted())
       .finally(() => this.#questions.delete(key));
+    await (context.signal === undefined ? answered : untilAborted(answered, context.signal));
   }
 
   /** Whether the repository has a tag, manifest or blob; undefined if only the registry knows. */

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { ConnectionOptions } from 'bullmq';
 import { messageOf } from '../util/message-of.js';
+import { sleep } from '../util/sleep.js';
 import type { Finding, OpenedServer } from './kind.js';
 
 /** Time limit for the job, in milliseconds. */
 const TRIAL_TIMEOUT_MS = 10_000;
+/** The same for closing the connections. */
+const CLOSE_TIMEOUT_MS = 3_000;
 
 /**
  * Stores a job in a queue of its own, takes it, reads its result and deletes the queue, which needs the same rights as
@@ -46,9 +49,11 @@ export async function tryJob({ connection, prefix, backend }: OpenedServer): Pro
   } catch (error) {
     return { check: 'rights', ok: false, state: 'refused', message: `cannot store and take jobs: ${messageOf(error)}` };
   } finally {
-    clearTimeout(timer);
+    // A server that stops answering meanwhile must not keep the check from ending.
     await Promise.race([queue.obliterate({ force: true }), failed]).catch(() => undefined);
-    await Promise.allSettled([worker.close(true), events.close(), queue.close()]);
+    const closed = Promise.allSettled([worker.close(true), events.close(), queue.close()]);
+    await Promise.race([closed, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    clearTimeout(timer);
     for (const one of [queue, events]) void one.disconnect().catch(() => undefined);
   }
 }

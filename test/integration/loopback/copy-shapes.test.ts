@@ -83,6 +83,56 @@ describe('an index that the source has partly lost', () => {
   });
 });
 
+describe('a target that rejects attestations, as the registries of Alibaba and Huawei do', () => {
+  const rejection = {
+    type: 'status',
+    status: 403,
+    body: JSON.stringify({
+      errors: [{ code: 'DENIED', message: 'unknown manifest class for application/vnd.oci.empty.v1+json' }],
+    }),
+  } as const;
+
+  async function rejecting(checkChildren: boolean) {
+    const parts = await pair({ target: { checkChildren } });
+    const image = buildImage({ platforms: ['linux/amd64', 'linux/arm64'], attestations: true });
+    loadImage(parts.source, SOURCE, image, 'v1');
+    for (const { digest, platform } of image.manifests.slice(0, -1)) {
+      if (platform === undefined) parts.target.fault({ method: 'PUT', path: digest, action: rejection });
+    }
+    return { ...parts, image };
+  }
+
+  it('gets the image, with a warning, when it accepts the index', async () => {
+    const { target, copy, image } = await rejecting(false);
+    const { warnings } = await copy();
+    expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
+    for (const digest of image.platforms.values()) expect(target.manifest(TARGET, digest)).toBeDefined();
+    expect(warnings).toHaveLength(2);
+    expect(warnings.join()).toMatch(/is not accepted by the target: HTTP 403 DENIED: unknown manifest class/);
+  });
+
+  it('gets the image without them when the index is rewritten anyway', async () => {
+    const { target, copy, image } = await rejecting(true);
+    await copy({ platforms: ['linux/amd64'] });
+    expect(entriesAt(target).map(({ digest }) => digest)).toEqual([image.platforms.get('linux/amd64')]);
+  });
+
+  it('is named with the remedy when it rejects the index as well', async () => {
+    const { target, copy } = await rejecting(true);
+    await expect(copy()).rejects.toThrow(
+      /accepts neither the attestation sha256:[0-9a-f]{64} \(HTTP 403 DENIED.*\) nor the index without it; set mirror\.platforms/,
+    );
+    expect(target.tags(TARGET)).toEqual([]);
+  });
+
+  it('gets no image whose platform it rejects', async () => {
+    const { target, copy, image } = await rejecting(false);
+    target.fault({ method: 'PUT', path: image.platforms.get('linux/arm64') ?? '', action: rejection });
+    await expect(copy()).rejects.toMatchObject({ kind: 'unsupported', host: target.host });
+    expect(target.tags(TARGET)).toEqual([]);
+  });
+});
+
 describe('a source that has lost a blob', () => {
   it('is reported with the blob, and with the advice to push the image again', async () => {
     const { source, copy } = await pair();

@@ -19,6 +19,25 @@ function refusal(status: number, what: keyof typeof PATHS, code: string, message
 
 describe('classOf', () => {
   it.each<[string, number, keyof typeof PATHS, string, string, string, boolean | undefined]>([
+    // Manifests of kinds that a registry does not know.
+    [
+      'Alibaba',
+      403,
+      'PUT manifest',
+      'DENIED',
+      'unknown manifest class for application/vnd.oci.empty.v1+json',
+      'unsupported',
+      false,
+    ],
+    [
+      'Huawei',
+      400,
+      'PUT manifest',
+      'MANIFEST_INVALID',
+      "Invalid image, fail to parse 'manifest.json'",
+      'unsupported',
+      false,
+    ],
     // Storages behind redirects.
     ['S3', 403, 'GET blob', 'AccessDenied', 'Request has expired', 'server', true],
     ['S3', 403, 'GET blob', 'AccessDenied', 'Access Denied', 'forbidden', undefined],

@@ -131,10 +131,12 @@ function policy({ status, text, isWrite, diagnostics }: ResponseFacts): RefusalC
   return { kind: 'policy', retryable: false, advice: `${kept}: fix what it reports, or allow the image there` };
 }
 
+/** Alibaba's and Huawei's registries name neither a code nor a media type. */
+const UNSUPPORTED_MANIFEST = /media ?type|unsupported manifest|manifest class|schema ?version|parse '?manifest\.json/i;
+
 function unsupported({ status, method, text, isManifestPut, diagnostics }: ResponseFacts): RefusalClass | undefined {
   const named = diagnostics.find(({ mediaType }) => mediaType !== undefined)?.mediaType;
-  const matchesText =
-    isManifestPut && status >= 400 && status < 500 && /media ?type|unsupported manifest|schema ?version/i.test(text);
+  const matchesText = isManifestPut && status >= 400 && status < 500 && UNSUPPORTED_MANIFEST.test(text);
   if (method === 'PATCH' && (status === 405 || status === 501)) {
     return { kind: 'unsupported', advice: 'the registry does not accept chunks of a layer: remove oci.uploadChunk' };
   }

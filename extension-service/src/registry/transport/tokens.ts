@@ -4,6 +4,7 @@ import { codeOf } from '../request-log.js';
 import type { OnRegistryRequest } from '../request-log.js';
 import { rememberSecret } from '../sent-secrets.js';
 import type { Credentials } from '../types.js';
+import { untilAborted } from './abort.js';
 import { networkError, readBody, type RequestInfo } from './answers.js';
 import { withoutClientCertificate } from './base-url.js';
 import type { Challenge } from './challenge.js';
@@ -64,7 +65,9 @@ export class TokenSource {
     for (;;) {
       const known = this.#cache.get(key);
       if (known !== undefined) {
-        const token = await known.flight.catch(() => undefined);
+        // The other request's end may be later than this one's abort.
+        const arrived = known.flight.catch(() => undefined);
+        const token = await (signal === undefined ? arrived : untilAborted(arrived, signal));
         const current = this.#cache.get(key) === known;
         if (current && token !== undefined && token.expires > this.#now()) return { value: token.value, key };
         signal?.throwIfAborted();
