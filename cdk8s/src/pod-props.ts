@@ -14,7 +14,7 @@ export interface PodProps {
    */
   readonly volumes?: boolean;
   /**
-   * `source.operators`: Pods of these operators cost no call and are not changed.
+   * `source.operators`: Pods of these operators cost no call and are not changed. Gatekeeper only knows those with a label.
    * @default none; for the construct ImageSwapper: those of the configuration
    */
   readonly operators?: readonly OperatorProps[];

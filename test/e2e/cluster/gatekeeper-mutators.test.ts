@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { gatekeeperChartValues } from '../../../extension-service/src/core/engines/gatekeeper/chart-values.js';
+import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import { renderGatekeeper } from '../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { get } from '../../fakes/https-client.js';
 import { RunningService } from '../../fakes/service.js';
@@ -60,8 +61,12 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
     [{ team: 'shop', stage: 'test' }, 1],
     [{ team: 'platform' }, 0],
     [{ team: 'platform', stage: 'test' }, 0],
+    // Labels of operators that compare images.
+    [{ 'aerospike.com/cr': 'a' }, 0],
+    [{ app: 'longhorn-manager' }, 0],
+    [{ app: 'longhorn-ui' }, 1],
   ];
-  it.each(cases)('a filter of two conditions: a Pod with %j costs %i calls', async (labels, calls) => {
+  it.each(cases)('a filter of two conditions, and operators: a Pod with %j costs %i calls', async (labels, calls) => {
     const before = await requests();
     const image = calls === 1 ? swapped('nginx:1') : 'nginx:1';
     expect(await create(plane.api, labeledPod(labels))).toMatchObject({ images: { app: image } });
@@ -93,7 +98,8 @@ describe.skipIf(!available)('our mutators among others in Gatekeeper', () => {
   });
 
   async function apply(filters: readonly string[]): Promise<void> {
-    for (const object of renderGatekeeper({ url: service.url, caBundle: service.ca, filters })) {
+    const pods = { operators: DEFAULT_OPERATORS };
+    for (const object of renderGatekeeper({ url: service.url, caBundle: service.ca, filters, pods })) {
       await plane.api.apply(object as unknown as ApiObject);
     }
   }

@@ -282,6 +282,23 @@ describe('Gatekeeper', () => {
     }
   });
 
+  it('leaves Pods of an operator alone that have its label, beside the opt-out', () => {
+    const operators = [
+      { apiGroup: 'a.test', kind: 'A', label: 'a.test/cr' },
+      { apiGroup: 'b.test', kind: 'B', label: 'app=b' },
+      { apiGroup: 'c.test', kind: 'C' },
+    ];
+    const [, ...excluding] = renderGatekeeper({ url: HTTPS, caBundle: CA, pods: { operators } });
+    expect(excluding).toHaveLength(assigns.length);
+    for (const { spec } of excluding) {
+      expect(spec.match.labelSelector?.matchExpressions).toEqual([
+        { key: 'image-swapper.io/skip', operator: 'NotIn', values: ['true'] },
+        { key: 'a.test/cr', operator: 'DoesNotExist' },
+        { key: 'app', operator: 'NotIn', values: ['b'] },
+      ]);
+    }
+  });
+
   it('handles ephemeral containers in updates when configured', () => {
     const ephemeral = renderGatekeeper({ url: HTTPS, caBundle: CA, ephemeralContainers: true })[3];
     expect(ephemeral?.spec.location).toBe('spec.ephemeralContainers[name:*].image');

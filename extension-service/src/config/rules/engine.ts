@@ -97,7 +97,7 @@ function warnOfHiddenExclusions(context: RuleContext, { name, title }: Engine): 
   if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
   context.warn(
     ['source', 'operators'],
-    `has no effect, because policies.engine is ${name}: ${title} does not show the service a Pod's owner, pull policy or platform, so Pods of these operators are swapped and replaced in a loop`,
+    `has no effect, because policies.engine is ${name}: ${title} does not show the service a Pod's owner, pull policy or platform, so Pods of these operators are swapped and replaced in a loop, unless a label identifies them and the service renders the policies`,
     'list their namespaces in policies.excludedNamespaces, or set source.operators: [] if none of these operators runs',
   );
 }

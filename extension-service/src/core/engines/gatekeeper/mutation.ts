@@ -16,8 +16,10 @@ import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import { gatekeeperFilters, MAX_MATCHES } from '../../policies/pushdown/gatekeeper-match.js';
 import type { LabelExpression } from '../../policies/pushdown/label-demand.js';
 import type { GatekeeperMatch } from '../../policies/pushdown/match-draft.js';
+import type { OperatorConfig } from '../../config/model.js';
 import { IMAGE_PLACES, takesUpdates } from '../../decide/image-places.js';
 import type { ImagePlace } from '../../decide/image-places.js';
+import { labelParts } from '../../decide/operators.js';
 import { checkBoolean } from '../../policies/shapes.js';
 import { requireHttps, routeUrl } from '../../policies/url.js';
 import { ROUTES } from '../routes.js';
@@ -51,6 +53,15 @@ export interface GatekeeperOptions extends PolicyOptions {
    * first.
    */
   readonly fixedProvider?: boolean;
+}
+
+/** Excludes Pods that an operator is known by through a label. Gatekeeper's `match` cannot read owner references. */
+function notLabeledBy(operators: readonly OperatorConfig[]): readonly LabelExpression[] {
+  return operators.flatMap(({ label }): readonly LabelExpression[] => {
+    if (label === undefined) return [];
+    const { key, value } = labelParts(label);
+    return [value === undefined ? { key, operator: 'DoesNotExist' } : { key, operator: 'NotIn', values: [value] }];
+  });
 }
 
 function copyExpression(expression: LabelExpression): LabelExpression {
@@ -128,6 +139,7 @@ export function renderGatekeeper(
       caBundle: base64Ascii(normalizeCertificates(options.caBundle, 'caBundle')),
     },
   };
+  const notOfOperators = notLabeledBy(resolvePodOptions(options.pods).operators);
   const assign = (place: ImagePlace, match: GatekeeperMatch, number: number): GatekeeperAssignObject => {
     const location = `spec.${place.list}[${place.name}:*].${place.image.join('.')}`;
     const operation = takesUpdates(place) ? 'UPDATE' : 'CREATE';
@@ -149,7 +161,7 @@ export function renderGatekeeper(
           ...(match.namespaces !== undefined && { namespaces: [...match.namespaces] }),
           excludedNamespaces: [...new Set([...resolved.excludedNamespaces, ...match.excludedNamespaces])],
           // Copies, because YAML would write an object that occurs twice as an alias.
-          labelSelector: { matchExpressions: match.labels.map(copyExpression) },
+          labelSelector: { matchExpressions: [...match.labels, ...notOfOperators].map(copyExpression) },
         },
         location,
         parameters: {
