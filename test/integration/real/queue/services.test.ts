@@ -13,7 +13,7 @@ import { RedisServer } from '../../../fakes/redis.js';
 import { FakeRegistry } from '../../../fakes/registry.js';
 import { RunningService } from '../../../fakes/service.js';
 import { until } from '../../../fakes/until.js';
-import { metric } from '../../loopback/world.js';
+import { admit, metric } from '../../loopback/world.js';
 
 const IMAGES = 30;
 /** A script for Node's `--require` that sets all clocks of the process except monotonic ones an hour ahead. */
@@ -251,5 +251,35 @@ describe('three services with a queue in Redis', () => {
     for (const service of services) expect((await get(`${service.operations}/readyz`)).status).toBe(200);
     expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
     await until('the Event', () => cluster.events.some((event) => event.reason === 'QueueServerLost'));
+  });
+
+  // A server that hangs keeps its connections open and answers nothing: a request to it never ends.
+  it.each([
+    ['is killed', () => redis.kill()],
+    ['hangs', () => Promise.resolve(redis.hang())],
+    ['is emptied', () => redis.ask((client) => client.flushall())],
+  ])('answer admissions at once when Redis %s, and copy what these asked for', async (_, end) => {
+    await Promise.all([start('a'), start('b')]);
+    await allConnected();
+    const names = Array.from({ length: 10 }, (_, index) => `app-${index}`);
+    for (const [seed, name] of names.entries())
+      loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1');
+    await end();
+    const imageOf = (name: string): string => `${source.host}/${name}:1`;
+    const answers = services.flatMap((service) =>
+      names.map(async (name) => (await admit(service, { app: imageOf(name) }))['app']),
+    );
+    // Nothing is mirrored yet, so each Pod keeps its image.
+    expect(await Promise.all(answers)).toEqual(services.flatMap(() => names.map(imageOf)));
+    const pods = cluster.collection('/api/v1/pods');
+    for (const name of names) pods.put(smallPod(name, imageOf(name), 'team-a'));
+    await until('the copies', () => names.every(isMirrored));
+    for (const service of services) {
+      await until('the image in the target is named', async () => {
+        const { app } = await admit(service, { app: imageOf('app-0') });
+        return app === `${target.host}/${path('app-0')}:1`;
+      });
+    }
+    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
   });
 });
