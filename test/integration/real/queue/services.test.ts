@@ -253,12 +253,16 @@ describe('three services with a queue in Redis', () => {
     await until('the Event', () => cluster.events.some((event) => event.reason === 'QueueServerLost'));
   });
 
-  // A server that hangs keeps its connections open and answers nothing: a request to it never ends.
+  // A server that hangs keeps its connections open and answers nothing: a request to it never ends. No copy ends either
+  // before all admissions are answered.
   it.each([
     ['is killed', () => redis.kill()],
     ['hangs', () => Promise.resolve(redis.hang())],
     ['is emptied', () => redis.ask((client) => client.flushall())],
   ])('answer admissions at once when Redis %s, and copy what these asked for', async (_, end) => {
+    let release = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (release = resolve));
+    source.fault({ path: '/blobs/', action: { type: 'wait', until: answered } });
     await Promise.all([start('a'), start('b')]);
     await allConnected();
     const names = Array.from({ length: 10 }, (_, index) => `app-${index}`);
@@ -271,6 +275,7 @@ describe('three services with a queue in Redis', () => {
     );
     // Nothing is mirrored yet, so each Pod keeps its image.
     expect(await Promise.all(answers)).toEqual(services.flatMap(() => names.map(imageOf)));
+    release();
     const pods = cluster.collection('/api/v1/pods');
     for (const name of names) pods.put(smallPod(name, imageOf(name), 'team-a'));
     await until('the copies', () => names.every(isMirrored));
