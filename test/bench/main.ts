@@ -17,6 +17,7 @@ const ALL = [
   'synth',
   'engines',
   'admission-table',
+  'kyverno-table',
   'table-lag',
   'table-size',
   'cluster',
