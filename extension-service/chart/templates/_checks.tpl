@@ -1,9 +1,10 @@
 {{/* Stops with what to do, for values that cannot work, whatever the engine. */}}
 {{- define "image-swapper.checkValues" -}}
-{{- if hasSuffix "k8s-image-swapper" .Values.image.repository }}
-{{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave out image.repository and image.tag; `image-swapper migrate VALUES` converts your values" .Values.image.repository) }}
+{{- $repository := include "image-swapper.imageRepository" . }}
+{{- if hasSuffix "k8s-image-swapper" $repository }}
+{{- fail (printf "image.repository: %s is the image of k8s-image-swapper: leave out image.repository and image.tag; `image-swapper migrate VALUES` converts your values" $repository) }}
 {{- end }}
-{{- if and (semverCompare "<1.0.0-0" .Chart.AppVersion) (hasSuffix "image-swapper/image-swapper" .Values.image.repository) (regexMatch "^v?1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag)) }}
+{{- if and (semverCompare "<1.0.0-0" .Chart.AppVersion) (hasSuffix "image-swapper/image-swapper" $repository) (regexMatch "^v?1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag)) }}
 {{- fail (printf "image.tag: %s is a version of k8s-image-swapper, and this chart is for image-swapper %s: leave image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" (toString .Values.image.tag) .Chart.AppVersion) }}
 {{- end }}
 {{- include "image-swapper.checkTlsValues" . }}

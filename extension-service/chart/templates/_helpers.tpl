@@ -71,9 +71,13 @@ app.kubernetes.io/component: service
 {{- end }}
 {{- end }}
 
+{{- define "image-swapper.imageRepository" -}}
+{{- required "image.repository: is empty: leave it out for the image of this chart, or set the repository of a copy" .Values.image.repository }}
+{{- end }}
+
 {{/* The image. If global.imageRegistry is set, it replaces the host in the repository. */}}
 {{- define "image-swapper.image" -}}
-{{- $repository := .Values.image.repository }}
+{{- $repository := include "image-swapper.imageRepository" . }}
 {{- with (.Values.global | default dict).imageRegistry }}
 {{- $parts := splitList "/" $repository }}
 {{- if and (gt (len $parts) 1) (regexMatch "[.:]|^localhost$" (first $parts)) }}{{ $parts = rest $parts }}{{ end }}
@@ -216,9 +220,17 @@ sets NODE_OPTIONS.
 /etc/image-swapper/image-swapper.yaml
 {{- end }}
 
+{{/* The constraints; one without a labelSelector, which would count no Pods, gets the selector of the service's Pods. */}}
 {{- define "image-swapper.topologySpread" -}}
+{{- $own := dict "matchLabels" (include "image-swapper.selectorLabels" . | fromYaml) }}
 {{- with .Values.topologySpreadConstraints }}
-{{- toYaml . }}
+{{- $constraints := list }}
+{{- range . }}
+{{- $constraint := . }}
+{{- if kindIs "invalid" .labelSelector }}{{ $constraint = set (omit . "labelSelector") "labelSelector" $own }}{{ end }}
+{{- $constraints = append $constraints $constraint }}
+{{- end }}
+{{- toYaml $constraints }}
 {{- else -}}
 - maxSkew: 1
   topologyKey: kubernetes.io/hostname

@@ -200,6 +200,33 @@ describe.skipIf(!available)("the chart's values", () => {
     expect(code).toBe(1);
   });
 
+  it.each([null, ''])('without an image stop the rendering with what to do: %j', async (repository) => {
+    for (const more of [{}, { global: { imageRegistry: 'registry.example.com' } }, { prewarm: { enabled: true } }]) {
+      const { code, stderr } = await helm.template({ values: { ...good, ...more, image: { repository } } });
+      expect(stderr).toContain('image.repository: is empty: leave it out for the image of this chart, or set');
+      expect(code).toBe(1);
+    }
+  });
+
+  it("spread the service's Pods by constraints without a selector, and keep the selectors of others", async () => {
+    const constraint = { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' };
+    const own = { matchLabels: { a: 'b' } };
+    const topologySpreadConstraints = [
+      constraint,
+      { ...constraint, labelSelector: null },
+      { ...constraint, labelSelector: own },
+      { ...constraint, labelSelector: {} },
+    ];
+    const deployment = objectOf(await helm.objects({ values: { ...good, topologySpreadConstraints } }), 'Deployment');
+    const { selector, template } = deployment['spec'] as {
+      readonly selector: object;
+      readonly template: { readonly spec: { readonly topologySpreadConstraints: readonly object[] } };
+    };
+    expect(template.spec.topologySpreadConstraints).toEqual(
+      [selector, selector, own, {}].map((labelSelector) => ({ ...constraint, labelSelector })),
+    );
+  });
+
   it('of the chart are in the configuration, which has priority', async () => {
     const { values } = CASES[0] as { readonly values: { readonly config: object } };
     const reader = { secretReader: { enabled: true, secretNames: ['one'] } };
