@@ -66,7 +66,7 @@ describe('the Kyverno engine with a table', () => {
     const { entry, page } = rendered(configured());
     const [projection] = entry?.spec.projections ?? [];
     expect(projection?.jmesPath).toBe(
-      `[?spec.policy == 'image-swapper' && spec.hash == '${page?.spec.hash ?? ''}' && '7' != ''].{target: spec.target, images: spec.images}`,
+      `[?spec.policy == 'image-swapper' && spec.hash == '${page?.spec.hash ?? ''}' && '7' == '7'].{target: spec.target, images: spec.images}`,
     );
   });
 

@@ -49,7 +49,7 @@ export function tableEntry(
   const literal = (text: string): string => jmespathString(text, 'name');
   const condition = `spec.policy == ${literal(name)} && spec.hash == ${literal(hash)}`;
   // JMESPath has no comments: this comparison is always true.
-  const changing = reload === undefined ? '' : ` && ${literal(reload)} != ''`;
+  const changing = reload === undefined ? '' : ` && ${literal(reload)} == ${literal(reload)}`;
   return {
     apiVersion: 'kyverno.io/v2',
     kind: 'GlobalContextEntry',
