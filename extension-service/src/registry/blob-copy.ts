@@ -107,7 +107,7 @@ export class BlobCopy {
       anonymous = false;
       requiredCredentials?.();
     };
-    const reading = { ...sourceContext, onCredentials };
+    const reading = { ...sourceContext, onCredentials, isListed: true };
     const outcome = await target.client
       .uploadBlob(
         repository,

@@ -11,6 +11,7 @@ import { ManifestHeads } from './manifest-head.js';
 import { explainManifestRefusal, isLagging } from './manifest-refusal.js';
 import {
   InvalidManifestError,
+  isManifestType,
   MANIFEST_ACCEPT,
   MANIFEST_LIMIT,
   MEDIA_TYPES,
@@ -22,6 +23,7 @@ import { repositoryPath } from './paths.js';
 import { sendPush, type PushOptions } from './send-push.js';
 import type { SinglePosts } from './single-posts.js';
 import { header, invalid, readBody, refusePage, type RequestInfo } from './transport/answers.js';
+import { parseDiagnostics } from './transport/diagnostics.js';
 import { discard, readErrorBody } from './transport/discard.js';
 import { withRetry, type RetryPolicy, type RetryTools } from './transport/retry.js';
 import { pull, push, remove, type SessionAnswer, type SessionRequest } from './transport/session.js';
@@ -34,6 +36,9 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
  * sent.
  */
 const RETRY_AFTER_PUSH_MS = [250, 500, 1_000];
+
+/** Pauses before listed content is requested again, as multiples of the delay before a retry: half a second and two seconds. */
+const ABSENT_PAUSE_FACTORS = [2, 8];
 
 /**
  * The answer of a server written in Go for an unknown route (distribution); for a digest, registries answer in JSON.
@@ -149,7 +154,7 @@ export class RegistryClient {
 
   /** Throws kind `absent` if it does not exist, `invalid` if the bytes do not match the digest. */
   async getManifest(repository: string, reference: string, context?: RequestContext): Promise<RawManifest> {
-    return this.#retried(context, () => this.#getOnce(repository, reference, context));
+    return this.#patiently(context, () => this.#retried(context, () => this.#getOnce(repository, reference, context)));
   }
 
   async #getOnce(repository: string, reference: string, context: RequestContext | undefined): Promise<RawManifest> {
@@ -163,7 +168,10 @@ export class RegistryClient {
       accept: [200, 203, 206],
     });
     const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
-    return verifyManifest(bytes, reference, response, asked);
+    const manifest = verifyManifest(bytes, reference, response, asked);
+    const refusal = isManifestType(manifest.mediaType) ? '' : refusalIn(bytes);
+    if (refusal !== '') throw invalid(asked, `answered ${response.statusCode ?? 0} with an error: ${refusal}`);
+    return manifest;
   }
 
   /**
@@ -313,14 +321,16 @@ export class RegistryClient {
 
   /** The blob's bytes as a stream, not yet verified; the caller checks the digest, or destroys the stream. */
   async getBlob(repository: string, descriptor: Descriptor, context?: RequestContext): Promise<BlobStream> {
-    return openBlob({
-      host: this.host,
-      repository,
-      target: this.#path(repository, 'blobs', descriptor.digest),
-      descriptor,
-      send: (request) => this.#send(context, request),
-      retried: (attempt) => this.#retried(context, attempt),
-    });
+    const open = (): Promise<BlobStream> =>
+      openBlob({
+        host: this.host,
+        repository,
+        target: this.#path(repository, 'blobs', descriptor.digest),
+        descriptor,
+        send: (request) => this.#send(context, request),
+        retried: (attempt) => this.#retried(context, attempt),
+      });
+    return this.#patiently(context, open);
   }
 
   /**
@@ -410,14 +420,19 @@ export class RegistryClient {
   async listTags(repository: string, context?: RequestContext): Promise<readonly string[]> {
     const tags: string[] = [];
     const target = this.#path(repository, 'tags', 'list');
-    let query = '?n=1000';
+    let query = FIRST_TAGS;
     for (let page = 0; ; page++) {
       const answer = await this.#retried(context, async () => {
-        const { response, asked } = await this.#send(context, {
+        const page: SessionRequest = {
           method: 'GET',
           target: `${target}${query}`,
           scopes: pull(repository),
           accept: [200, 404],
+        };
+        const { response, asked } = await this.#send(context, page).catch((error: unknown) => {
+          // Some have a lower maximum of `n`.
+          if (query !== FIRST_TAGS || !(error instanceof RegistryError) || error.status !== 400) throw error;
+          return this.#send(context, { ...page, target });
         });
         if (response.statusCode === 404) {
           discard(response);
@@ -457,6 +472,21 @@ export class RegistryClient {
     });
   }
 
+  /** Asks a few times for content that the registry refers to and does not return. */
+  async #patiently<T>(context: RequestContext | undefined, read: () => Promise<T>): Promise<T> {
+    const { retry, retryTools } = this.#options;
+    for (const factor of context?.isListed === true ? ABSENT_PAUSE_FACTORS : []) {
+      try {
+        return await read();
+      } catch (error) {
+        if (!(error instanceof RegistryError) || error.kind !== 'absent') throw error;
+        await retryTools.sleep(retry.baseDelay * factor, context?.signal);
+        context?.signal?.throwIfAborted();
+      }
+    }
+    return read();
+  }
+
   #path(repository: string, ...rest: readonly string[]): string {
     return repositoryPath(this.host, repository, ...rest);
   }
@@ -469,6 +499,9 @@ export class RegistryClient {
     return withRetry(this.#options.retry, this.#options.retryTools, context?.signal, attempt);
   }
 }
+
+/** The query of the first page of a list of tags. */
+const FIRST_TAGS = '?n=1000';
 
 /** Pages of a list of tags. */
 const MAX_TAG_PAGES = 1_000;
@@ -514,6 +547,13 @@ async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | und
 function redirectsToStorage(location: string | undefined, { url }: RequestInfo): boolean {
   const next = location === undefined ? undefined : parseUrl(location, url);
   return next !== undefined && next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
+}
+
+/** The text of an error body, which some proxies send with status 200. */
+function refusalIn(bytes: Buffer): string {
+  return parseDiagnostics(bytes.toString('utf8'))
+    .map(({ code, message }) => [code, message].filter((part) => part !== '').join(': '))
+    .join('; ');
 }
 
 function verifyManifest(bytes: Buffer, reference: string, response: IncomingMessage, asked: RequestInfo): RawManifest {

@@ -325,7 +325,8 @@ export class TreeCopy {
     if (there === 'present') return there;
     if (there !== undefined) return { manifest: there, place: 'target' };
     try {
-      const manifest = await source.client.getManifest(source.reference.repository, digest, this.sourceContext);
+      const context = { ...this.sourceContext, isListed: true };
+      const manifest = await source.client.getManifest(source.reference.repository, digest, context);
       return { manifest, place: 'source' };
     } catch (error) {
       if (error instanceof RegistryError && error.kind === 'absent') this.#gone.add(digest);

@@ -81,7 +81,7 @@ export interface CopyLimits {
 export const DEFAULT_COPY_LIMITS: CopyLimits = {
   parallelBlobs: 4,
   depth: 5,
-  manifests: 1_000,
+  manifests: 1_024,
   referrers: 500,
   manifestBytes: 64 * 1024 * 1024,
   descriptors: 10_000,

@@ -5,7 +5,8 @@ import type { RequestContext } from './types.js';
 
 /**
  * A target for a copy. Some registries answer 403 for a manifest that does not exist (Artifactory's virtual repositories,
- * google/go-containerregistry#1691). If the login may push to the repository, such a manifest counts as absent.
+ * google/go-containerregistry#1691), or 401 for a repository that does not exist (Quay, openshift/oc-mirror#273). If the
+ * login may push to the repository, such a manifest counts as absent.
  */
 export function withHiddenManifests(client: RegistryClient): ImageStore {
   /** By repository: whether the login may push. */
@@ -26,8 +27,7 @@ export function withHiddenManifests(client: RegistryClient): ImageStore {
       try {
         return await client.headManifest(repository, reference, context);
       } catch (error) {
-        const isHidden = error instanceof RegistryError && error.kind === 'forbidden' && error.status === 403;
-        if (!isHidden || !(await mayPush(repository, context))) throw error;
+        if (!isHidden(error) || !(await mayPush(repository, context))) throw error;
         return undefined;
       }
     },
@@ -40,4 +40,10 @@ export function withHiddenManifests(client: RegistryClient): ImageStore {
     uploadBlob: (...asked) => client.uploadBlob(...asked),
     isRepositoryUnknown: (...asked) => client.isRepositoryUnknown(...asked),
   };
+}
+
+function isHidden(error: unknown): boolean {
+  if (!(error instanceof RegistryError)) return false;
+  const { kind, status } = error;
+  return (kind === 'forbidden' && status === 403) || (kind === 'unauthorized' && status === 401);
 }

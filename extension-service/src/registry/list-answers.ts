@@ -30,8 +30,9 @@ export function tagsIn(bytes: Buffer, asked: RequestInfo): readonly string[] {
   const { tags } = (json ?? {}) as { readonly tags?: unknown };
   // distribution answers null for a repository whose tags are all deleted.
   if (tags === null) return [];
-  if (!Array.isArray(tags)) throw invalid(asked, 'answered something else than a list of tags');
-  return tags.filter((tag): tag is string => typeof tag === 'string' && isTag(tag));
+  const isList = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  if (!isList) throw invalid(asked, 'answered something else than a list of tags');
+  return tags.filter(isTag);
 }
 
 /** A page of the referrers API; `none` for an answer that is not an index. `link` is the header of that name. */

@@ -161,6 +161,11 @@ function referring(json: Record<string, unknown>, config?: Descriptor): Referrin
   };
 }
 
+/** Whether it is the type of an image manifest or an index, of schema 1 too. */
+export function isManifestType(mediaType: string): boolean {
+  return INDEXES.has(mediaType) || MANIFESTS.has(mediaType) || mediaType.includes('docker.distribution.manifest.v1');
+}
+
 export function isIndexType(mediaType: string): boolean {
   return INDEXES.has(mediaType);
 }

@@ -1,6 +1,6 @@
 import { referenceName } from '../core/image/reference.js';
 import { formatPlatform } from '../core/image/platform.js';
-import type { CopyOptions } from './copy-types.js';
+import { DEFAULT_COPY_LIMITS, type CopyOptions } from './copy-types.js';
 import { RegistryError } from './errors.js';
 import { isBlobEntry, isForeign, parseManifest } from './manifest.js';
 import type { RawManifest } from './manifest.js';
@@ -23,7 +23,7 @@ export interface CopyPlan {
   readonly pulls: number;
 }
 
-const MAX_MANIFESTS = 1_000;
+const MAX_MANIFESTS = DEFAULT_COPY_LIMITS.manifests;
 
 type PlanOptions = Pick<CopyOptions, 'source' | 'target' | 'platforms' | 'presence' | 'signal' | 'admit'> & {
   /** Whether an image (`host/repository@digest`) needs no check with `presence: due`. */

@@ -78,6 +78,11 @@ export interface RequestContext {
   readonly onRequest?: () => void;
   /** Whether the caller pushes to the repository as well, so that one token is enough for all of its requests. */
   readonly willPush?: boolean;
+  /**
+   * Whether the registry itself refers to the content of a read. A cache may still be fetching it from its own source, so a
+   * 404 is not believed at once (goharbor/harbor#19067).
+   */
+  readonly isListed?: boolean;
   /** A request was sent with credentials: its result may be private. */
   readonly onCredentials?: () => void;
 }

@@ -26,7 +26,8 @@ export function beginSession(response: IncomingMessage, asked: RequestInfo): Upl
 export function locationOf(response: IncomingMessage, asked: RequestInfo): URL | undefined {
   const text = header(response, 'location');
   if (text === undefined || text.trim() === '') return undefined;
-  const location = parseUrl(text, asked.url);
+  // A proxy that adds a prefix may leave two slashes, which would make a host of `v2`.
+  const location = parseUrl(text.replace(/^\s*\/\/v2\//, '/v2/'), asked.url);
   if (location === undefined) throw invalid(asked, 'the Location of the upload is not a URL');
   location.hash = '';
   return location;

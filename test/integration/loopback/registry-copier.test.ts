@@ -214,15 +214,16 @@ describe('a target that ignores the case of tags', () => {
   });
 });
 
-describe('a target that answers 403 for manifests that it does not have', () => {
+describe.each([
+  [401, 'unauthorized'],
+  [403, 'forbidden'],
+])('a target that answers %i for manifests that it does not have', (status, reason) => {
   const hide = (method: string): void => {
     target.fault({
       method,
       path: /\/manifests\//,
       action: () =>
-        target.digests(repository()).length === 0
-          ? { type: 'status', status: 403 }
-          : { type: 'delay', milliseconds: 0 },
+        target.digests(repository()).length === 0 ? { type: 'status', status } : { type: 'delay', milliseconds: 0 },
     });
   };
 
@@ -237,8 +238,8 @@ describe('a target that answers 403 for manifests that it does not have', () => 
   it('is refused, and the source is not read, if the login may not push there', async () => {
     const { job, copy } = world();
     for (const method of ['HEAD', 'GET', 'POST'])
-      target.fault({ method, path: '/v2/', action: { type: 'status', status: 403 } });
-    await expect(copy(job())).rejects.toMatchObject({ failure: { reason: 'forbidden' } });
+      target.fault({ method, path: '/v2/', action: { type: 'status', status } });
+    await expect(copy(job())).rejects.toMatchObject({ failure: { reason } });
     expect(source.requests()).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { FakeRegistryOptions, FaultAction, FaultRule } from '../../fakes/registry.js';
 import { expectComplete, pair, type Pair } from './copy-pair.js';
@@ -127,6 +128,23 @@ describe('a target', () => {
       },
     ],
     [
+      'is read-only while it collects garbage',
+      {
+        method: 'POST',
+        path: uploads,
+        times: 2,
+        action: status(403, '{"errors":[{"code":"DENIED","message":"The system is in read only mode."}]}'),
+      },
+    ],
+    [
+      'has two slashes before the path of an upload',
+      {
+        method: 'POST',
+        path: uploads,
+        action: { type: 'location', rewrite: ({ pathname, search }) => `/${pathname}${search}` },
+      },
+    ],
+    [
       'does not see the repository yet',
       { method: 'PUT', path: '/manifests/', times: 1, action: status(404, errors('NAME_UNKNOWN')) },
     ],
@@ -191,6 +209,23 @@ describe('a source', () => {
     await copied(parts);
   });
 
+  it.each([1, 2])('that returns what it lists after %i answers with 404, as a cache does, is copied', async (times) => {
+    const parts = await loaded();
+    const action = status(404, errors('MANIFEST_UNKNOWN'));
+    parts.source.fault({ method: 'GET', path: image.manifests[0]?.digest ?? '', times, action });
+    parts.source.fault({ method: 'GET', path: blob?.digest ?? '', times, action });
+    await copied(parts);
+  });
+
+  it('that answers an error with 200 is shown with its words', async () => {
+    const { source, copy } = await loaded();
+    source.fault({ path: '/manifests/', action: status(200, errors('MANIFEST_UNKNOWN')) });
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'invalid',
+      message: expect.stringContaining('answered 200 with an error: MANIFEST_UNKNOWN: unknown') as string,
+    });
+  });
+
   it('whose part begins elsewhere is not copied', async () => {
     const { source, target, copy } = await loaded();
     source.fault({ method: 'GET', path: blob?.digest ?? '', action: partOf(5, blob?.size ?? 0) });
@@ -236,5 +271,20 @@ describe('a token server that only accepts POST', () => {
     await copied(parts);
     const posts = parts.source.accessLog.filter(({ method, path }) => method === 'POST' && path === '/token');
     expect(posts.map(({ status: answer, authorization }) => [answer, authorization])).toEqual([[200, undefined]]);
+  });
+});
+
+describe('a list of tags', () => {
+  it('is requested without a number where 1,000 are too many', async () => {
+    const { source } = await loaded();
+    source.fault({ path: '/tags/list', query: /n=1000/, action: status(400, errors('PAGINATION_NUMBER_INVALID')) });
+    const endpoints = [{ host: source.host, insecure: true }];
+    const factory = new RegistryFactory({ endpoints, hosts: { allow: [], deny: [] }, env: {} });
+    try {
+      const client = factory.client(source.host, { resolve: async () => [] });
+      expect(await client.listTags(SOURCE)).toEqual(['v1']);
+    } finally {
+      factory.close();
+    }
   });
 });

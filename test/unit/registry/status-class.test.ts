@@ -38,6 +38,12 @@ describe('classOf', () => {
       'unsupported',
       false,
     ],
+    // Read-only modes.
+    ['Harbor', 403, 'PUT manifest', 'DENIED', 'The system is in read only mode.', 'server', true],
+    ['Quay', 503, 'POST upload', '', 'System is currently read-only.', 'server', true],
+    ['GitLab', 405, 'POST upload', 'UNSUPPORTED', 'the registry is under maintenance', 'server', true],
+    ['a login', 403, 'POST upload', 'DENIED', 'the token has read-only permission', 'forbidden', undefined],
+    ['a reader', 403, 'GET manifest', 'DENIED', 'The system is in read only mode.', 'forbidden', undefined],
     // Storages behind redirects.
     ['S3', 403, 'GET blob', 'AccessDenied', 'Request has expired', 'server', true],
     ['S3', 403, 'GET blob', 'AccessDenied', 'Access Denied', 'forbidden', undefined],

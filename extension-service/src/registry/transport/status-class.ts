@@ -29,6 +29,7 @@ interface ResponseFacts extends Refusal {
 const RULES: readonly ((facts: ResponseFacts) => RefusalClass | undefined)[] = [
   throttled,
   storage,
+  readOnly,
   clientCertificate,
   tooLarge,
   quota,
@@ -75,6 +76,16 @@ function storage({ status, text, isWrite, diagnostics }: ResponseFacts): Refusal
   const isTemporary = diagnostics.some(({ code }) => STORAGE_CODES.test(code));
   const isExpired = !isWrite && status === 403 && EXPIRED.test(text);
   return isTemporary || isExpired ? { kind: 'server', retryable: true } : undefined;
+}
+
+/** Harbor answers 403, distribution 405, others 503. A login that may only read is another matter. */
+const READ_ONLY =
+  /read[- ]?only mode|\b(system|registry|server|instance|service|storage)\b.{0,40}\bread[- ]?only\b|\bmaintenance\b/i;
+
+function readOnly({ status, text, isWrite }: ResponseFacts): RefusalClass | undefined {
+  if (!isWrite || status < 400 || !READ_ONLY.test(text)) return undefined;
+  const advice = 'the registry accepts no changes for now; the service retries';
+  return { kind: 'server', retryable: true, advice };
 }
 
 function clientCertificate({ status, text }: ResponseFacts): RefusalClass | undefined {
