@@ -11,8 +11,8 @@ export interface NamedPlatforms {
   readonly excluded: ReadonlySet<string>;
 }
 
-const SYSTEM_LABELS: readonly string[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
-const ARCHITECTURE_LABELS: readonly string[] = ['kubernetes.io/arch', 'beta.kubernetes.io/arch'];
+export const SYSTEM_LABELS: readonly string[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+export const ARCHITECTURE_LABELS: readonly string[] = ['kubernetes.io/arch', 'beta.kubernetes.io/arch'];
 
 /** The values of `nodeSelector`, the required node affinity (`In`, `NotIn`) and `spec.os`; undefined if there are none. */
 export function namedPlatforms(pod: JsonObject): NamedPlatforms | undefined {

@@ -38,6 +38,20 @@ describe('a MutatingAdmissionPolicy', () => {
     expect(places?.expression).toContain('!(c.image in ["", "auto"])');
   });
 
+  it('asks for the platforms of a Pod only for targets that do not hold all of them', () => {
+    const always = { imageSwapPolicy: 'always' } as const;
+    const expressions = (config: Partial<Config>) => {
+      return JSON.stringify(forConfig({ ...always, ...config }, false));
+    };
+    expect(expressions({})).not.toContain('missesPlatform');
+    const limited = expressions({
+      targets: [ociTarget('a.test', { platforms: ['linux/amd64'], match: "container.name == 'a'" })],
+      target: ociTarget('b.test'),
+    });
+    expect(limited).toContain('(variables.missesPlatform0 ? \\"\\" : variables.computed0');
+    expect(limited).not.toContain('missesPlatform1');
+  });
+
   it('has no binding and no effect in a dry run', () => {
     expect(forConfig({ dryRun: false }).map(({ kind }) => kind)).toContain('MutatingAdmissionPolicyBinding');
     expect(forConfig({ dryRun: true }).map(({ kind }) => kind)).not.toContain('MutatingAdmissionPolicyBinding');

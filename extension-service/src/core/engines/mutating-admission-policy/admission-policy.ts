@@ -23,6 +23,7 @@ import type { ImageTable } from './image-table.js';
 import { filterConditions, matchConditions, MAX_EXPRESSION_CHARACTERS, undecidedBy } from './limits.js';
 import type { Undecidable } from './limits.js';
 import { placeVariables } from './places.js';
+import { missesPlatform, PLATFORM_VARIABLES } from './platforms.js';
 import { keysOf } from './reference-cel.js';
 import { entriesHash, TABLE_HASH_ANNOTATION, tableHash } from './table-hash.js';
 
@@ -129,13 +130,15 @@ function variablesOf(
   const choices = targets.map((target, index) => {
     const names = found[index]?.results ?? [];
     const [first, ...others] = names.map((name) => `variables.${name}[?c.image]`);
-    const value = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
+    const known = first === undefined ? '""' : `${first}${others.map((other) => `.or(${other})`).join('')}.orValue("")`;
+    const value = isLimited(target) ? `(variables.${missesName(index)} ? "" : ${known})` : known;
     const takes = target.naming.paths === undefined ? undefined : `c.image in variables.${shadowedName(index)}`;
     const all = [takes, matches[index]?.selects].flatMap((one) => one ?? []);
     return { match: all.length === 0 ? undefined : all.join(' && '), value };
   });
   return [
     ...placeVariables({ pod: conditions.pod, place: left }, resolvePodOptions(pods)),
+    ...platformVariables(targets),
     { name: 'keys', expression: keysOf('variables.places.map(c, c.image)') },
     ...found.flatMap(({ variables }) => variables),
     {
@@ -149,6 +152,27 @@ function variablesOf(
       ].join('\n'),
     },
   ];
+}
+
+type Limited = DecidedTarget & { readonly platforms: Exclude<DecidedTarget['platforms'], 'all' | undefined> };
+
+function isLimited(target: DecidedTarget): target is Limited {
+  return target.platforms !== undefined && target.platforms !== 'all';
+}
+
+/** Variables that tell the targets that do not hold every platform that the Pod may run on; none where all hold all. */
+function platformVariables(targets: readonly DecidedTarget[]): readonly CelCondition[] {
+  if (!targets.some(isLimited)) return [];
+  return [
+    ...PLATFORM_VARIABLES,
+    ...targets.flatMap((target, index): readonly CelCondition[] =>
+      isLimited(target) ? [{ name: missesName(index), expression: missesPlatform(target.platforms) }] : [],
+    ),
+  ];
+}
+
+function missesName(index: number): string {
+  return `missesPlatform${index}`;
 }
 
 /** Avoids an invalid result: an empty JSON patch is not a patch. */
