@@ -21,8 +21,8 @@ afterEach(async () => {
   await world.close();
 });
 
-/** Far above the budget of 200 ms because the machine may be busy, and far below any timeout for AWS (3 s or more). */
-const DEADLINE_MS = 1_500;
+/** Far above the budget of 200 ms because the machine may be busy, and below any timeout for AWS (3 s or more). */
+const DEADLINE_MS = 2_900;
 
 interface Answer {
   readonly image: string | undefined;
@@ -56,7 +56,7 @@ describe('with an unreachable AWS API', () => {
     await until('the breaker opens', async () =>
       /lookups_total\{target="default",outcome="breaker-open"\}/.test(await world.metrics(service)),
     );
-  }, 40_000);
+  });
 
   it('swaps with imageSwapPolicy always', async () => {
     await world.serve(world.config({}, { imageSwapPolicy: 'always' }));
@@ -74,7 +74,7 @@ describe('with an unreachable AWS API', () => {
       'the image is mirrored and swapped',
       async () => (await world.admit(service, app)) === `${ECR_HOST}/${world.repository('app')}:1.0`,
     );
-  }, 90_000);
+  });
 });
 
 it('keeps images and swaps known ones while the registry is unreachable', async () => {
@@ -99,7 +99,7 @@ it('opens the circuit breaker when the proxy is unreachable, so that no request 
   });
   const all = await answers(10, (index) => `${world.source.host}/later${index}:1`);
   expect(all.map(({ image }) => image)).toEqual(all.map(() => undefined));
-}, 40_000);
+});
 
 it('keeps images and stays available without AWS credentials', async () => {
   const service = await world.serve(world.config(), { env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' } });

@@ -115,7 +115,7 @@ describe('a configuration with other policies', () => {
       .calls('ListTagsForResource')
       .map(({ parameters }) => String(parameters['resourceArn']));
     expect(looked.some((arn) => arn.endsWith('/mirror/team') || arn.endsWith('/unrelated.io/app'))).toBe(false);
-  }, 40_000);
+  });
 
   it('without policies makes no call at all', async () => {
     const service = await world.serve(world.config());

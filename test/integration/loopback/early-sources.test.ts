@@ -26,11 +26,11 @@ describe('the source of a blob', () => {
     // Only the client ends this response.
     source.fault({ method: 'GET', path: DIGEST, action: { type: 'hang', after: 1_000_000 } });
     const failed = copy().catch((error: unknown) => error);
-    await until('the source is opened', () => reads(source).length === 1, 30);
+    await until('the source is opened', () => reads(source).length === 1);
     expect(starts(target).every(({ status }) => status === 0)).toBe(true);
     expect(await failed).toMatchObject({ kind: 'unreachable', host: target.host });
     // The log gets the bytes of a response when its connection is closed.
-    await until('the connection is closed', () => (reads(source)[0]?.bytesOut ?? 0) > 0, 30);
+    await until('the connection is closed', () => (reads(source)[0]?.bytesOut ?? 0) > 0);
     expect(target.openUploads).toBe(0);
   });
 

@@ -153,13 +153,11 @@ describe('many results at once', () => {
       const users = Array.from({ length: 8 }, (_, i) => user(`w${(image + i) % 300}`, `team-${i % 4}`));
       recorder.record(failed(`image-${image}:1`, users));
     }
-    await until('the burst', () => api.requests.length >= 50);
-    await sleep(1_000);
+    await until('requests after the burst', () => api.requests.length > 52);
     await recorder.stop();
     const seconds = (performance.now() - begin) / 1_000;
     // The limit is a burst of 50, then 5 per second, and one request that the stop interrupted.
     expect(api.requests.length).toBeLessThanOrEqual(50 + 5 * seconds + 1);
-    expect(api.requests.length).toBeGreaterThan(52);
     expect(log).toHaveLength(1);
     expect(log[0]).toMatch(/^info: dropped \d{4,} Events/);
   });

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, post } from '../../fakes/https-client.js';
 import type { RunningService } from '../../fakes/service.js';
+import { until } from '../../fakes/until.js';
 import { World, admissionRequest, metric, plainRegistry } from './world.js';
 
 /** Clients that reach the port and send malformed HTTP on purpose. The built service runs with plain HTTP. */
@@ -37,7 +38,13 @@ function open(): Promise<Socket> {
   });
 }
 
-/** Sends the text and reads until the service closes the connection or is silent for a while. */
+/** Milliseconds of silence after which the service has nothing more to send. */
+const SILENCE_MS = 500;
+
+/**
+ * Sends the text and reads until the service closes the connection or is silent for a while, in which it has answered
+ * another client.
+ */
 async function exchange(text: string, { halfClose = false } = {}): Promise<{ received: string; closed: boolean }> {
   const socket = await open();
   let received = '';
@@ -51,7 +58,13 @@ async function exchange(text: string, { halfClose = false } = {}): Promise<{ rec
   });
   socket.write(text);
   if (halfClose) socket.end();
-  while (!closed && Date.now() - last < 500) await sleep(10);
+  for (let silent = false; !closed && !silent;) {
+    await sleep(10);
+    const before = last;
+    if (Date.now() - before < SILENCE_MS) continue;
+    await ok();
+    silent = last === before;
+  }
   socket.destroy();
   return { received, closed };
 }
@@ -130,9 +143,9 @@ describe('senders that keep connections open', () => {
       await sleep(50);
       socket[leave]();
     }
-    await expect
-      .poll(() => metric(service, 'image_swapper_resolve_requests_total', { outcome: 'aborted' }))
-      .toBe(before + 2);
+    const aborted = (): Promise<number> =>
+      metric(service, 'image_swapper_resolve_requests_total', { outcome: 'aborted' });
+    await until('both are counted', async () => (await aborted()) === before + 2);
     expect(await metric(service, 'image_swapper_resolve_requests_total', { outcome: '500' })).toBe(0);
     expect(service.log.filter(({ level }) => level === 'error')).toEqual([]);
     await ok();
@@ -165,13 +178,13 @@ describe('senders that keep connections open', () => {
       socket.on('data', (chunk: Buffer) => void (chunk.toString().startsWith('HTTP/1.1 503 ') && told.add(socket)));
       socket.write(almost);
     }
-    await expect.poll(async () => (await busy()) - answered, { timeout: 10_000 }).toBeGreaterThanOrEqual(60 - 18);
-    await expect.poll(() => new Set([...told, ...reset]).size, { timeout: 10_000 }).toBeGreaterThanOrEqual(60 - 18);
+    await until('the others are refused', async () => (await busy()) - answered >= 60 - 18);
+    await until('they know', () => new Set([...told, ...reset]).size >= 60 - 18);
     expect(told.size).toBeGreaterThan((60 - 18) / 2);
     const held = residentBytes((await get(`${service.operations}/metrics`)).text) - before;
     expect(held).toBeLessThan(200 * 1024 * 1024);
     for (const socket of sockets) socket.destroy();
-    await expect.poll(async () => (await post(`${service.url}/v1/kyverno`, BODY)).status).toBe(200);
+    await until('room', async () => (await post(`${service.url}/v1/kyverno`, BODY)).status === 200);
   });
 });
 

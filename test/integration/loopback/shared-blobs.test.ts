@@ -98,7 +98,7 @@ describe('a blob of several images that are copied at once', () => {
     world.target.fault({ ...isUpload, action: { type: 'wait', until: held } });
     const ledger = new BlobLedger();
     const earlier = copyOf(world, ledger, 0);
-    await until('the first copy sends', () => sent(world.target).size > 0, 30);
+    await until('the first copy sends', () => sent(world.target).size > 0);
     const aborter = new AbortController();
     const later = copyOf(world, ledger, 1, aborter.signal);
     aborter.abort(new Error('no longer wanted'));

@@ -154,7 +154,7 @@ describe('copies within one host, more at once than connections', () => {
       target.accessLog.filter(({ method, path }) => method === 'PUT' && path.includes('/uploads/')).length;
     target.fault({ ...isUpload, action: { type: 'wait', until: held } });
     const { factory, done } = copyAll(hosts);
-    await until('uploads use all of their connections', () => uploads() === MAX_SOCKETS, 30);
+    await until('uploads use all of their connections', () => uploads() === MAX_SOCKETS);
     const client = factory.client(target.host, { resolve: () => Promise.resolve([]) });
     expect(await client.headManifest('app-0', 'v1')).toMatchObject({ digest: IMAGES[0]?.digest });
     await client.probePush('mirror/probe');

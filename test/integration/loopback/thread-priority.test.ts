@@ -27,7 +27,7 @@ it.skipIf(process.platform !== 'linux')('only the background worker gives way to
   const body = JSON.stringify({ request: { operation: 'CREATE', namespace: 'default', object } });
   await post(`${service.url}/v1/kyverno`, body, { ca: service.ca });
   const lowered = (): number => niceValues(service.process.pid ?? 0).filter((nice) => nice === 10).length;
-  await until('the background worker runs', () => lowered() > 0, 20);
+  await until('the background worker runs', () => lowered() > 0);
   const values = niceValues(service.process.pid ?? 0);
   const usual = niceValues(process.pid)[0];
   expect(values.filter((nice) => nice === 10)).toHaveLength(1);

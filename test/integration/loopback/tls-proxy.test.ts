@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { FakeRegistry } from '../../fakes/registry.js';
 import { TlsProxy, type TlsProxyOptions } from '../../fakes/tls-proxy.js';
+import { until } from '../../fakes/until.js';
 
 const HOST = '123456789012.dkr.ecr.eu-central-1.amazonaws.com';
 const cleanups: (() => void | Promise<void>)[] = [];
@@ -92,7 +93,7 @@ describe('a proxy that stands in for hosts', () => {
     async function* body(): AsyncGenerator<string> {
       yield 'first';
       // The second piece waits for the echo of the first, which a buffering proxy would never send.
-      for (let i = 0; i < 200 && received.length === 0; i += 1) await sleep(10);
+      await until('the echo', () => received.length > 0);
       yield 'second';
     }
     const answer = await request(`https://${HOST}/`, {
