@@ -15,6 +15,7 @@ import type { Caller } from './callers.js';
 import { answerGatekeeper } from './gatekeeper.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
 import { answerKyverno } from './kyverno.js';
+import type { UnreadTable } from './unread-table.js';
 import type { PolicyWatch } from './policy-watch.js';
 import { answerWebhook } from './webhook.js';
 
@@ -39,6 +40,8 @@ export interface RouteDependencies {
   /** Rules that can be decided from images alone, for the profile of Gatekeeper's request. */
   readonly gatekeeperRules: GatekeeperRules;
   readonly policies: Pick<PolicyWatch, 'observe' | 'cannotDecide'>;
+  /** Sees every Pod about which Kyverno calls. */
+  readonly unreadTable?: Pick<UnreadTable, 'observe'>;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -80,7 +83,12 @@ export function admissionRoutes(dependencies: RouteDependencies): (path: string)
     };
   const kyverno = (): Route => (body, by) => {
     dependencies.policies.observe('kyverno', by.configHash);
-    return answerKyverno(body, review('kyverno', by));
+    const reviewed = review('kyverno', by);
+    return answerKyverno(body, async (request) => {
+      const result = await reviewed(request);
+      dependencies.unreadTable?.observe(request, result);
+      return result;
+    });
   };
   const handlers: Readonly<Record<RouteName, (configuration?: string) => Route>> = { kyverno, gatekeeper, webhook };
   return (path) => {

@@ -28,6 +28,7 @@ import { admissionApp, operationsApp } from './app.js';
 import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
 import { TableKnowledge } from './table-knowledge.js';
+import { UnreadTable } from './unread-table.js';
 import { explainText } from './explain-text.js';
 import { gatekeeperRules } from './gatekeeper-rules.js';
 import type { GatekeeperRules } from './gatekeeper-rules.js';
@@ -175,6 +176,11 @@ export class Service {
           log,
           () => this.inForce.config.policies.manage,
         ),
+        unreadTable: new UnreadTable({
+          current: () => this.inForce.config,
+          find: (name) => this.table.find(name),
+          ...{ metrics, log },
+        }),
         log,
         metrics,
       }),

@@ -56,6 +56,7 @@ export interface Metrics {
   readonly tableWrites: Counter;
   readonly tableLag: Gauge;
   readonly tableWritten: Gauge;
+  readonly tableUnread: Counter;
 }
 
 export function createMetrics(): Metrics {
@@ -331,7 +332,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableEntries: new Gauge({
       name: 'image_swapper_table_entries',
-      help: "Images in the API server's table (engine mutatingadmissionpolicy), in the replica that writes it; else 0",
+      help: "Images in the API server's table (engine mutatingadmissionpolicy, or policies.table), in the replica that writes it; else 0",
       registers,
     }),
     tableCharacters: new Gauge({
@@ -341,7 +342,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableLeftOut: new Gauge({
       name: 'image_swapper_table_left_out',
-      help: "Mirrored images that do not fit into the API server's table, or whose names it cannot contain: their Pods keep the source image",
+      help: "Mirrored images that do not fit into the API server's table, or whose names it cannot contain: their Pods keep the source image, or call the service with policies.table",
       registers,
     }),
     tableWrites: new Counter({
@@ -357,6 +358,11 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     tableWritten: new Gauge({
       name: 'image_swapper_table_written_timestamp_seconds',
       help: "Time of the last write of the API server's table",
+      registers,
+    }),
+    tableUnread: new Counter({
+      name: 'image_swapper_table_unread_total',
+      help: 'With policies.table: calls of Kyverno about Pods whose images the table has had for a minute, in the replica that writes it: Kyverno does not read the table',
       registers,
     }),
   };

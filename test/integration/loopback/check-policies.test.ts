@@ -107,6 +107,31 @@ it('reports missing policies unless none are configured', async () => {
   expect((await check(undefined, ['--set', 'policies.engine=none'])).cluster).toEqual([]);
 });
 
+it('names the kinds of the table that the cluster does not have, and a missing entry', async () => {
+  const table = ['--set', 'policies.manage=true', '--set', 'policies.table=true'];
+  const { cluster } = await check(undefined, table);
+  expect(cluster.filter(({ ok }) => !ok)).toEqual([
+    {
+      policy: 'ImageTable',
+      ok: false,
+      message: expect.stringMatching(
+        /^the cluster does not have image-swapper\.io\/v1alpha1 ImageTable: apply the CustomResourceDefinition/,
+      ) as string,
+    },
+    {
+      policy: 'GlobalContextEntry',
+      ok: false,
+      message: expect.stringMatching(
+        /kyverno\.io\/v2 GlobalContextEntry: policies\.table needs Kyverno 1\.18/,
+      ) as string,
+    },
+  ]);
+  const { policies } = await check({}, table);
+  live = { MutatingPolicy: policies.kyverno };
+  const missing = (await check(undefined, table)).cluster.find(({ message }) => message.startsWith('is missing'));
+  expect(missing).toMatchObject({ policy: 'GlobalContextEntry image-swapper', ok: false });
+});
+
 it('prints nothing without a cluster', async () => {
   expect((await check({})).cluster).toEqual([]);
 });

@@ -32,6 +32,7 @@ it('shows the size, the age, the writes and the lag of the table in the API serv
     table_writes_total: 3,
     table_lag_seconds: 0.09,
     table_written_timestamp_seconds: 1_790_000_005,
+    table_unread_total: 0,
   });
 });
 
@@ -48,5 +49,6 @@ it('shows 0, and the writes so far, once another replica writes the table', asyn
     table_left_out: 0,
     table_lag_seconds: 0,
     table_written_timestamp_seconds: 0,
+    table_unread_total: 0,
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { policyHashes } from '../../../extension-service/src/core/engines/config-hashes.js';
 import { gatekeeperRules } from '../../../extension-service/src/server/gatekeeper-rules.js';
-import type { AdmissionResult } from '../../../extension-service/src/server/admission.js';
+import type { AdmissionRequest, AdmissionResult } from '../../../extension-service/src/server/admission.js';
 import { PolicyWatch } from '../../../extension-service/src/server/policy-watch.js';
 import { admissionRoutes } from '../../../extension-service/src/server/routes.js';
 import { createMetrics } from '../../../extension-service/src/telemetry/metrics.js';
@@ -17,8 +17,28 @@ const KEYS = JSON.stringify({
 });
 const REVIEW = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u' } });
 
+it('shows calls of Kyverno, and no others, to the watch of the table', async () => {
+  const seen: string[] = [];
+  const { ask } = routes("container.name == 'a'", [], ({ namespace }) => void seen.push(namespace));
+  const object = { metadata: { name: 'web' }, spec: { containers: [{ name: 'a', image: 'nginx:1' }] } };
+  const request = {
+    uid: 'u',
+    kind: { group: '', version: 'v1', kind: 'Pod' },
+    operation: 'CREATE',
+    namespace: 'team-a',
+    object,
+  };
+  await ask('/v1/kyverno', JSON.stringify({ request }));
+  await ask('/webhook', JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request }));
+  expect(seen).toEqual(['team-a']);
+});
+
 /** Routes of a configuration with this filter, with their log lines and metrics. */
-function routes(filter: string, outcomes: AdmissionResult['containers'] = []) {
+function routes(
+  filter: string,
+  outcomes: AdmissionResult['containers'] = [],
+  onCall: (request: AdmissionRequest) => void = () => undefined,
+) {
   const { config } = parse(`${target}source:\n  filters:\n    - jmespath: ${JSON.stringify(filter)}\n`);
   const metrics = createMetrics();
   const lines: string[] = [];
@@ -35,6 +55,7 @@ function routes(filter: string, outcomes: AdmissionResult['containers'] = []) {
       log,
       () => false,
     ),
+    unreadTable: { observe: onCall },
     log,
     metrics,
   });
