@@ -2,7 +2,10 @@ import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { CliError, EXIT } from './exit.js';
 import { parseManifests } from './manifest-documents.js';
-import { namespaceOf, objectPathsOf, podOfTemplate, podPathOf, titleOf, valueAt } from './pods-of-object.js';
+import { podPlacesOf } from './pod-places.js';
+import { podAt } from './pod-view.js';
+import { namespaceOf, objectPathsOf, titleOf, valueAt } from './pods-of-object.js';
+import { fieldOf, unknownContainers, unknownNote } from './unknown-containers.js';
 
 /** A Pod in a file, or the Pod that an object in the file creates. */
 export interface PodInFile {
@@ -15,6 +18,8 @@ export interface PodsInFile {
   readonly pods: readonly PodInFile[];
   /** Titles of the objects that create no Pods. */
   readonly others: readonly string[];
+  /** Objects with images that cannot be explained. */
+  readonly notes: readonly string[];
 }
 
 /** Maximum number of documents, list items and requests in one file. */
@@ -30,35 +35,40 @@ export function podsInFile(source: string, file: string): PodsInFile {
   const { documents, valueOf } = parseManifests(source, file);
   const pods: PodInFile[] = [];
   const others: string[] = [];
+  const notes: string[] = [];
   for (const document of documents) {
     const value = valueOf(document);
+    notes.push(...unknownContainers(value).map(unknownNote));
     for (const object of objectPathsOf(value).map((path) => valueAt(value, path))) {
-      const found = podOf(object);
-      if (found === undefined) others.push(titleOf(object));
-      else pods.push(found);
+      const found = podsOf(object);
+      if (found.length === 0 && unknownContainers(object).length === 0) others.push(titleOf(object));
+      pods.push(...found);
       if (pods.length + others.length > MAX_OBJECTS)
         throw new CliError(EXIT.usage, `${file}: more than ${MAX_OBJECTS} objects; split the file`);
     }
   }
-  if (pods.length > 0) return { pods, others };
-  const found = others.length === 0 ? 'it is empty' : `found ${others.slice(0, 5).join(', ')}`;
+  if (pods.length > 0) return { pods, others, notes };
+  const titles = [...notes, ...others];
+  const found = titles.length === 0 ? 'it is empty' : `found ${titles.slice(0, 5).join(', ')}`;
   const wanted = 'a Pod, a workload with a Pod template (such as a Deployment), a List or an AdmissionReview';
   throw new CliError(EXIT.usage, `${file}: no Pod to explain (${found}): expected ${wanted}`);
 }
 
-function podOf(object: unknown): PodInFile | undefined {
-  if (!isObject(object)) return undefined;
+function podsOf(object: unknown): readonly PodInFile[] {
+  if (!isObject(object)) return [];
   const request = isObject(object['request']) ? object['request'] : isRequest(object) ? object : undefined;
   if (request !== undefined) {
-    const inner = podOf(request['object']);
+    const inner = podsOf(request['object']);
     const namespace = request['namespace'];
-    return inner === undefined || typeof namespace !== 'string' ? inner : withNamespace(inner, namespace);
+    return typeof namespace === 'string' ? inner.map((pod) => withNamespace(pod, namespace)) : inner;
   }
-  const path = podPathOf(object);
-  if (path === undefined) return undefined;
-  if (path.length === 0) return { title: titleOf(object), pod: object };
-  // Pods are in the namespace of their workload.
-  return { title: titleOf(object), pod: podOfTemplate(valueAt(object, path) as JsonObject, namespaceOf(object)) };
+  const places = podPlacesOf(object);
+  const title = titleOf(object);
+  return places.map((place) => ({
+    title: places.length === 1 ? title : `${title} ${fieldOf(place.path)}`,
+    // Pods are in the namespace of their workload.
+    pod: place.form === 'pod' && place.path.length === 0 ? object : podAt(object, place, namespaceOf(object)),
+  }));
 }
 
 /** An AdmissionRequest as found in audit logs, without the surrounding review. */

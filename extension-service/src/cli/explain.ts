@@ -119,7 +119,8 @@ async function readPods(context: CommandContext, flags: ExplainFlags): Promise<r
   } catch (error) {
     throw new CliError(EXIT.usage, `${file}: ${unreadable(error)}`);
   }
-  const { pods, others } = podsInFile(source, file);
+  const { pods, others, notes } = podsInFile(source, file);
+  for (const note of notes) context.stderr.write(`note: ${oneLine(note)}\n`);
   if (others.length > 0)
     context.stderr.write(`skipped, because they create no Pods: ${others.map(oneLine).join(', ')}\n`);
   return flags.namespace === 'default' ? pods : pods.map((one) => withNamespace(one, flags.namespace));

@@ -1,33 +1,8 @@
-import { IMAGE_PLACES } from '../core/decide/image-places.js';
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 
 /** Keys and indexes from the top of a document to a value. */
 export type ObjectPath = readonly (string | number)[];
-
-/**
- * The path of an object's Pod: the object itself for a Pod, `spec.template` for workloads, the Job template's for a
- * CronJob, and `template` for a PodTemplate. Undefined if it creates no Pods.
- */
-export function podPathOf(object: JsonObject): ObjectPath | undefined {
-  const template = TEMPLATES.find((path) => hasPodSpec(valueAt(object, path)));
-  if (template !== undefined) return template;
-  const isPod = object['kind'] === 'Pod' || (object['kind'] === undefined && hasPodSpec(object));
-  return isPod ? [] : undefined;
-}
-
-const TEMPLATES: readonly ObjectPath[] = [
-  ['spec', 'template'],
-  ['spec', 'jobTemplate', 'spec', 'template'],
-  ['template'],
-];
-
-function hasPodSpec(value: unknown): boolean {
-  const spec = isObject(value) ? value['spec'] : undefined;
-  return isObject(spec) && CONTAINER_LISTS.some((list) => Array.isArray(spec[list]));
-}
-
-const CONTAINER_LISTS = IMAGE_PLACES.filter(({ kind }) => kind === 'container').map(({ list }) => list);
 
 export function valueAt(value: unknown, path: ObjectPath): unknown {
   return path.reduce<unknown>(

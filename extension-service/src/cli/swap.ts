@@ -33,7 +33,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
   // A Helm plugin or a pipe may run on a machine without the credentials files: naming needs none.
   const { config } = await load(context, flags, { checkFiles: flags.exists === true });
   for (const warning of warningsOf(config)) context.stderr.write(`warning: ${warning}\n`);
-  const { text, problems } = await swapManifests(source, {
+  const { text, problems, notes } = await swapManifests(source, {
     file: file === '-' ? 'standard input' : file,
     rules: compileRules(config, namingTarget),
     pods: config.pods,
@@ -44,6 +44,7 @@ export async function swap(context: CommandContext, flags: SwapFlags): Promise<n
         ? targetLookup(context, config)
         : always,
   });
+  for (const note of notes) context.stderr.write(`note: ${note}\n`);
   for (const problem of problems) context.stderr.write(`${problem}\n`);
   if (flags.inPlace === true) await replaceFile(file, source, text);
   else context.stdout.write(text);

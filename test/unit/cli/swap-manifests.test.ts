@@ -129,6 +129,7 @@ kind: Deployment\r
     expect(await swapManifests(text, { ...options, isWanted })).toEqual({
       text,
       problems: ['all.yaml:5:12: no answer'],
+      notes: [],
     });
   });
 });

@@ -1,52 +1,56 @@
 import type { Document } from 'yaml';
 import { isObject } from '../../core/decide/pod.js';
 import type { JsonObject, PodContainer } from '../../core/decide/pod.js';
-import { imagePlace } from '../../core/decide/image-places.js';
 import type { ManifestDocuments } from '../manifest-documents.js';
-import { namespaceOf, objectPathsOf, podOfTemplate, podPathOf, valueAt } from '../pods-of-object.js';
+import { podPlacesOf } from '../pod-places.js';
+import type { PodPlace } from '../pod-places.js';
+import { imagePathIn, podAt } from '../pod-view.js';
+import { namespaceOf, objectPathsOf, valueAt } from '../pods-of-object.js';
 import type { ObjectPath } from '../pods-of-object.js';
 
-/** The Pod of an object in a manifest: a Pod, or a template. */
+/** A part of an object in a manifest that names images of its Pods. */
 export interface ManifestPod {
   readonly object: JsonObject;
   /** The object's own path in its document. */
   readonly objectPath: ObjectPath;
-  /** The Pod's path in the document. */
+  /** The part of the object. */
+  readonly place: PodPlace;
+  /** The path of that part in the document. */
   readonly path: ObjectPath;
   /** The Pod for decisions: of kind Pod, in the object's namespace. */
   readonly pod: JsonObject;
   readonly namespace: string;
 }
 
-/** A document that contains Pods. */
+/** A document that contains objects. */
 export interface DocumentPods {
   readonly document: Document.Parsed;
   readonly value: unknown;
+  /** None if its objects create no Pods. */
   readonly pods: readonly ManifestPod[];
 }
 
-/** The documents that contain Pods; Pods without a namespace get the given one. */
+/** The documents and their Pods; Pods without a namespace get the given one. */
 export function podsOfDocuments(manifests: ManifestDocuments, namespace: string): readonly DocumentPods[] {
-  return manifests.documents.flatMap((document) => {
+  return manifests.documents.map((document) => {
     const value = manifests.valueOf(document);
-    const pods = podsOf(value, namespace);
-    return pods.length === 0 ? [] : [{ document, value, pods }];
+    return { document, value, pods: podsOf(value, namespace) };
   });
 }
 
 export function podsOf(value: unknown, namespace: string): readonly ManifestPod[] {
   return objectPathsOf(value).flatMap((objectPath): readonly ManifestPod[] => {
     const object = valueAt(value, objectPath);
-    const podPath = isObject(object) ? podPathOf(object) : undefined;
-    if (!isObject(object) || podPath === undefined) return [];
+    if (!isObject(object)) return [];
     const inNamespace = namespaceOf(object) ?? namespace;
-    const pod = podOfTemplate(valueAt(object, podPath) as JsonObject, inNamespace);
-    return [{ object, objectPath, path: [...objectPath, ...podPath], pod, namespace: inNamespace }];
+    return podPlacesOf(object).map((place) => ({
+      ...{ object, objectPath, place, path: [...objectPath, ...place.path] },
+      ...{ pod: podAt(object, place, inNamespace), namespace: inNamespace },
+    }));
   });
 }
 
 /** The path of a container's reference in the document. */
-export function imagePathOf({ path }: ManifestPod, { list, index }: PodContainer): ObjectPath {
-  const place = imagePlace(list);
-  return [...path, 'spec', place.list, index, ...place.image];
+export function imagePathOf({ objectPath, place }: ManifestPod, container: PodContainer): ObjectPath {
+  return [...objectPath, ...imagePathIn(place, container)];
 }

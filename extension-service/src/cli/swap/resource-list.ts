@@ -1,7 +1,7 @@
 import type { Swap } from '../../core/decide/answer.js';
-import { imagePlace } from '../../core/decide/image-places.js';
 import { isObject, podAnnotations } from '../../core/decide/pod.js';
-import type { ObjectPath } from '../pods-of-object.js';
+import { imagePathIn } from '../pod-view.js';
+import { fieldOf } from '../unknown-containers.js';
 import type { DocumentNodes } from './document-nodes.js';
 import type { ManifestPod } from './manifest-pods.js';
 import { addToList, asMap } from './structure-edits.js';
@@ -31,8 +31,7 @@ export function resultEdits(nodes: DocumentNodes, text: string, pods: readonly P
 }
 
 function resultOf(pod: ManifestPod, { container, image }: Swap): object {
-  const { object, objectPath, path } = pod;
-  const place = imagePlace(container.list);
+  const { object, place } = pod;
   const metadata = isObject(object['metadata']) ? object['metadata'] : {};
   const { name, namespace } = metadata;
   const annotations = podAnnotations(object);
@@ -40,20 +39,11 @@ function resultOf(pod: ManifestPod, { container, image }: Swap): object {
   const index = Number(
     annotations['internal.config.kubernetes.io/index'] ?? annotations['config.kubernetes.io/index'] ?? Number.NaN,
   );
-  const field = [...path.slice(objectPath.length), 'spec', place.list, container.index, ...place.image];
   return {
     message: `${container.image} is ${image}`,
     severity: 'info',
     resourceRef: { apiVersion: object['apiVersion'], kind: object['kind'], name, namespace },
-    field: { path: fieldPath(field), currentValue: container.image, proposedValue: image },
+    field: { path: fieldOf(imagePathIn(place, container)), currentValue: container.image, proposedValue: image },
     ...(typeof file === 'string' && { file: { path: file, ...(Number.isInteger(index) && { index }) } }),
   };
-}
-
-/** `spec.template.spec.containers[0].image` */
-function fieldPath(path: ObjectPath): string {
-  return path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`))
-    .join('')
-    .slice(1);
 }

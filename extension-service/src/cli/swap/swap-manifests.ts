@@ -18,6 +18,8 @@ import type { DocumentPods, ManifestPod } from './manifest-pods.js';
 import { patched } from './patched.js';
 import { isResourceList, resultEdits } from './resource-list.js';
 import { isUnchangedElsewhere } from './unchanged-elsewhere.js';
+import type { ObjectPath } from '../pods-of-object.js';
+import { unknownContainers, unknownNote } from '../unknown-containers.js';
 import { applyEdits, OverlapError } from './text-edits.js';
 import type { TextEdit } from './text-edits.js';
 
@@ -36,6 +38,8 @@ export interface SwappedManifests {
   readonly text: string;
   /** `file:line:column: …` of images that could not be decided. */
   readonly problems: readonly string[];
+  /** `file:line:column: …` of images that were not looked at. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -49,29 +53,31 @@ export async function swapManifests(source: string, options: SwapOptions): Promi
   const byteOrderMark = source.startsWith('\uFEFF') ? '\uFEFF' : '';
   const manifests = parseManifests(source.slice(byteOrderMark.length), options.file);
   const problems: string[] = [];
+  const notes: string[] = [];
   const planned: PlannedDocument[] = [];
   const edits: TextEdit[] = [];
   for (const document of podsOfDocuments(manifests, options.namespace)) {
+    const unknown = unknownContainers(document.value);
+    if (document.pods.length === 0 && unknown.length === 0) continue;
     const nodes = new DocumentNodes(document.document);
+    const placeOf = (path: ObjectPath): string => manifests.place(nodes.at(path)?.range?.[0] ?? 0);
+    notes.push(...unknown.map((one) => `${placeOf(one.path)}: ${unknownNote(one)}`));
     const pods: PlannedPod[] = [];
     for (const pod of document.pods) {
       const { plan, failures } = await planPod(pod, options);
       pods.push(plan);
       problems.push(
-        ...failures.map(
-          ({ decision, message }) =>
-            `${manifests.place(nodes.at(imagePathOf(pod, decision.container))?.range?.[0] ?? 0)}: ${message}`,
-        ),
+        ...failures.map(({ decision, message }) => `${placeOf(imagePathOf(pod, decision.container))}: ${message}`),
       );
     }
     if (pods.every(({ swaps }) => swaps.length === 0)) continue;
     planned.push({ ...document, plans: pods });
     edits.push(...editsOf({ ...document, plans: pods }, nodes, manifests));
   }
-  if (edits.length === 0) return { text: source, problems };
+  if (edits.length === 0) return { text: source, problems, notes };
   const text = edited(manifests, edits);
   verify(text, manifests, planned, options);
-  return { text: byteOrderMark + text, problems };
+  return { text: byteOrderMark + text, problems, notes };
 }
 
 interface PlannedPod {
@@ -102,14 +108,20 @@ async function planPod(
     const { container } = decision;
     const wanted = decision.action === 'mirror' && (await isWanted(decision));
     if (typeof wanted === 'string') failures.push({ decision, message: wanted });
-    if (decision.action === 'keep' && decision.reason === 'invalid-image')
+    const isFilledIn = pod.place.hasParameters && PARAMETER.test(container.image);
+    if (decision.action === 'keep' && decision.reason === 'invalid-image' && !isFilledIn)
       failures.push({ decision, message: decision.detail });
     const after = decision.action === 'mirror' && wanted === true ? decision.reference.text : container.image;
     if (after !== container.image) swaps.push({ container, image: after });
     images.push({ path: imagePathOf(pod, container), before: container.image, after });
   }
-  return { plan: { pod, images, swaps, additions: podAdditions(pods, input, swaps) }, failures };
+  // Only a Pod template has a place for what is added.
+  const additions = pod.place.form === 'pod' ? podAdditions(pods, input, swaps) : {};
+  return { plan: { pod, images, swaps, additions }, failures };
 }
+
+/** A parameter that a controller fills in: Argo's and Katib's, Tekton's. */
+const PARAMETER = /\{\{.*\}\}|\$\(.+\)|\$\{.+\}/;
 
 function editsOf(document: PlannedDocument, nodes: DocumentNodes, { text, place }: ManifestDocuments): TextEdit[] {
   const { plans, value } = document;
@@ -156,8 +168,9 @@ function verify(
       const expected = patched(pod.pod, swaps, additionPatches(pod.pod, additions));
       return isDeepStrictEqual(now.pod, expected);
     });
+    const wholePods = plans.flatMap(({ pod }) => (pod.place.form === 'pod' ? [pod.path] : []));
     const pairs = plans.flatMap(({ swaps }) => swaps);
-    if (!swapped || !isUnchangedElsewhere(value, found, { swaps: pairs, pods: plans.map(({ pod }) => pod.path) }))
+    if (!swapped || !isUnchangedElsewhere(value, found, { swaps: pairs, pods: wholePods }))
       throw new CliError(EXIT.usage, `${place(document.range[0])}: ${SHARED_MESSAGE}`);
   }
 }
