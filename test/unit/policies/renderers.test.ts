@@ -107,6 +107,11 @@ describe('MutatingPolicy', () => {
     expect(spec.evaluation.mutateExisting.enabled).toBe(false);
   });
 
+  it('is not evaluated by the background scan, which would call the service for every running Pod', () => {
+    expect(spec.evaluation.background.enabled).toBe(false);
+    expect(renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS }).spec.background).toBe(false);
+  });
+
   it('receives new Pods and new ephemeral containers, and no other update', () => {
     expect(
       spec.matchConstraints.resourceRules.map(({ operations, resources }) => [...operations, ...resources]),

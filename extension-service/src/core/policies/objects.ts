@@ -42,6 +42,7 @@ export interface KyvernoMutatingPolicyObject {
     readonly webhookConfiguration: { readonly timeoutSeconds: number };
     readonly evaluation: {
       readonly admission: { readonly enabled: true };
+      readonly background: { readonly enabled: false };
       readonly mutateExisting: { readonly enabled: false };
     };
     readonly autogen: { readonly podControllers: { readonly controllers: readonly string[] } };

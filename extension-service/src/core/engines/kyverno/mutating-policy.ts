@@ -69,7 +69,13 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
       reinvocationPolicy: 'Never',
       // Also gives the policy its own webhook: in the shared ones it would be evaluated twice.
       webhookConfiguration: { timeoutSeconds: resolved.timeoutSeconds },
-      evaluation: { admission: { enabled: true }, mutateExisting: { enabled: false } },
+      // By default Kyverno's background scan evaluates the policy as a creation of each running Pod, every hour: that would
+      // call the service, start copies, and report Pods from before as failures.
+      evaluation: {
+        admission: { enabled: true },
+        background: { enabled: false },
+        mutateExisting: { enabled: false },
+      },
       // Without this, Kyverno would also run the policy on Deployments and similar objects, whose Pods it cannot
       // patch.
       autogen: { podControllers: { controllers: [] } },
