@@ -43,7 +43,14 @@ export class AcrPlane {
     private readonly entra: FakeEntra,
   ) {}
 
-  readonly hook = async (request: HookRequest): Promise<HookResult> => {
+  readonly hook = (request: HookRequest): Promise<HookResult> => this.#answer(request, this.host);
+
+  /** The same at a regional endpoint, whose challenges name the endpoint as realm and the registry as service. */
+  hookAt(endpoint: string): (request: HookRequest) => Promise<HookResult> {
+    return (request) => this.#answer(request, endpoint);
+  }
+
+  async #answer(request: HookRequest, endpoint: string): Promise<HookResult> {
     const { method, path, headers } = request;
     if (Number(headers['content-length'] ?? 0) > MAX_BODY_BYTES) return failure(413, 'SIZE_INVALID', 'too large');
     if (path.startsWith('/oauth2/')) {
@@ -52,8 +59,8 @@ export class AcrPlane {
       const form = new URLSearchParams((await request.body()).toString());
       return path === '/oauth2/exchange' ? this.#exchange(form) : this.#token(form);
     }
-    return this.#allowed(method, path, headers.authorization);
-  };
+    return this.#allowed(method, path, { authorization: headers.authorization, endpoint });
+  }
 
   /** Invalidates every refresh token. */
   revoke(): void {
@@ -101,7 +108,11 @@ export class AcrPlane {
     return json(200, { access_token: access });
   }
 
-  #allowed(method: string, path: string, authorization: string | undefined): HookResult {
+  #allowed(
+    method: string,
+    path: string,
+    { authorization, endpoint }: { readonly authorization: string | undefined; readonly endpoint: string },
+  ): HookResult {
     const bearer = authorization?.replace(/^Bearer /, '') ?? '';
     this.bearers.push(bearer);
     const [, repository = ''] = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path) ?? [];
@@ -114,7 +125,7 @@ export class AcrPlane {
     const wanted = action === 'push' ? 'pull,push' : action;
     const scope = repository === '' ? '' : `,scope="repository:${repository}:${wanted}"`;
     const more = grant === undefined ? '' : ',error="insufficient_scope"';
-    const challenge = `Bearer realm="https://${this.host}/oauth2/token",service="${this.host}"${scope}${more}`;
+    const challenge = `Bearer realm="https://${endpoint}/oauth2/token",service="${this.host}"${scope}${more}`;
     return failure(401, 'UNAUTHORIZED', 'authentication required', { 'www-authenticate': challenge });
   }
 }

@@ -9,6 +9,8 @@ import { AcrPlane } from './acr-plane.js';
 import { CLIENT, ENTRA_HOST, FakeEntra, TENANT } from './entra.js';
 
 export const TARGET_HOST = 'contoso.azurecr.io';
+/** An endpoint of one geo-replica of the target. */
+export const REGIONAL_HOST = 'contoso.eastus.geo.azurecr.io';
 /** A registry of another owner. */
 export const OTHER_HOST = 'fabrikam.azurecr.io';
 /** A source registry outside Azure. */
@@ -38,6 +40,7 @@ export class AzureCloud {
     const hosts = {
       [ENTRA_HOST]: undefined,
       [TARGET_HOST]: target.origin,
+      [REGIONAL_HOST]: target.origin,
       [OTHER_HOST]: source.origin,
       [PLAIN_HOST]: source.origin,
     };
@@ -45,6 +48,7 @@ export class AzureCloud {
     const [targetPlane, otherPlane] = [new AcrPlane(TARGET_HOST, entra), new AcrPlane(OTHER_HOST, entra)];
     proxy.setHook(ENTRA_HOST, entra.hook);
     proxy.setHook(TARGET_HOST, targetPlane.hook);
+    proxy.setHook(REGIONAL_HOST, targetPlane.hookAt(REGIONAL_HOST));
     proxy.setHook(OTHER_HOST, otherPlane.hook);
     const cloud = new AzureCloud(entra, proxy, target, source, targetPlane, otherPlane, folder);
     await cloud.writeToken(entra.assertion);

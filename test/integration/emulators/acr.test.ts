@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { stringify } from 'yaml';
-import { AzureCloud, OTHER_HOST, TARGET_HOST } from '../../fakes/azure/cloud.js';
+import { AzureCloud, OTHER_HOST, REGIONAL_HOST, TARGET_HOST } from '../../fakes/azure/cloud.js';
 import { CLIENT, TENANT } from '../../fakes/azure/entra.js';
 import { post } from '../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
@@ -71,6 +71,23 @@ describe('mirror', () => {
     expect(azure.targetPlane.exchanges[0]?.get('service')).toBe(TARGET_HOST);
     expect(azure.targetPlane.exchanges[0]?.get('tenant')).toBe(TENANT);
     expect(new Set(azure.targetPlane.refreshTokens)).toEqual(new Set(azure.targetPlane.issued));
+  });
+
+  it('logs in at a regional endpoint for the registry behind it', async () => {
+    const result = await run(['mirror', azure.push(image)], { registry: REGIONAL_HOST, prefix: 'mirror' });
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored()).toBe(image.digest);
+    expect(azure.targetPlane.exchanges.map((form) => form.get('service'))).toEqual([TARGET_HOST]);
+    const hosts = new Set(azure.target.accessLog.map(({ headers }) => headers.host));
+    expect(hosts).toEqual(new Set([REGIONAL_HOST]));
+  });
+
+  it('uses one login for the global name and the regional endpoints of a registry', async () => {
+    loadImage(azure.target, 'team/app', image, '1.0');
+    const result = await run(['mirror', `${REGIONAL_HOST}/team/app:1.0`], { prefix: 'mirror' });
+    expect(result).toMatchObject({ code: 0 });
+    expect(mirrored(`mirror/${REGIONAL_HOST}/team/app`)).toBe(image.digest);
+    expect(azure.targetPlane.exchanges).toHaveLength(1);
   });
 
   it('prefers the identity of the configuration to that of the environment', async () => {

@@ -94,6 +94,18 @@ describe('names in an Azure registry', () => {
     );
   });
 
+  it('at a regional endpoint are recognized under the global name, and stay as they are', () => {
+    const acr = { registry: 'contoso.eastus2.geo.azurecr.io', prefix: 'mirror' };
+    const regional = namingTarget({ name: 'acr', type: 'acr', acr });
+    const nginx = parseReference('nginx:1');
+    expect(targetReference(regional, nginx).text).toBe(
+      'contoso.eastus2.geo.azurecr.io/mirror/docker.io/library/nginx:1',
+    );
+    for (const host of ['contoso.eastus2.geo.azurecr.io', 'contoso.azurecr.io'])
+      expect(sourceOf(regional, parseReference(`${host}/mirror/docker.io/library/nginx:1`))).toEqual(nginx);
+    expect(sourceOf(regional, parseReference('fabrikam.azurecr.io/mirror/docker.io/library/nginx:1'))).toBeUndefined();
+  });
+
   it('treat other repositories of the registry as sources', () => {
     expect(target).toMatchObject({
       host: 'contoso.azurecr.io',
@@ -113,8 +125,16 @@ describe('the login of an Azure registry', () => {
     ['contoso.azurecr.io.example.com', false],
     ['contoso.azurecr.io:8443', false],
     ['azurecr.io', false],
+    ['contoso.eastus2.geo.azurecr.io', true],
+    ['contoso.WestEurope.geo.azurecr.io:443', true],
+    ['fabrikam.eastus2.geo.azurecr.io', false],
+    ['contoso.eastus2.data.azurecr.io', false],
+    ['contoso.eastus2.geo.azurecr.us', false],
+    ['contoso.eastus2.geo.azurecr.io.example.com', false],
+    ['eastus2.geo.azurecr.io', false],
   ])('is sent to %s: %s', (host, expected) => {
     expect(acrCovers({ registry: 'contoso.azurecr.io', prefix: '' })(host, 'app')).toBe(expected);
+    expect(acrCovers({ registry: 'contoso.eastus.geo.azurecr.io', prefix: '' })(host, 'app')).toBe(expected);
   });
 
   it('has the identity of the configuration, else of the environment, and names what is missing', () => {

@@ -1,6 +1,7 @@
 import type { RegistryLogin } from '../../credentials/renewed-login.js';
 import type { IdentityTokenCredentials } from '../../registry/types.js';
 import { RegistryError } from '../../registry/errors.js';
+import { azureLoginServerOf } from '../../registry/transport/azure-endpoints.js';
 import { invalid, networkError, readBody, statusError } from '../../registry/transport/answers.js';
 import type { RequestInfo } from '../../registry/transport/answers.js';
 import { Http } from '../../registry/transport/http.js';
@@ -33,7 +34,9 @@ export class TokenExchange {
   async refreshToken(identity: Identity, accessToken: string): Promise<RegistryLogin<IdentityTokenCredentials>> {
     const { host } = this;
     const asked: RequestInfo = { host, method: 'POST', url: new URL(`https://${host}/oauth2/exchange`) };
-    const form = new URLSearchParams({ grant_type: 'access_token', service: host, tenant: identity.tenantId });
+    // A regional endpoint knows the registry by its global name, as its challenges show.
+    const service = azureLoginServerOf(host);
+    const form = new URLSearchParams({ grant_type: 'access_token', service, tenant: identity.tenantId });
     form.set('access_token', accessToken);
     const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
     const asOf = Date.now();

@@ -1,4 +1,5 @@
 import type { CloudLogin } from '../cloud.js';
+import { azureLoginServerOf } from '../../registry/transport/azure-endpoints.js';
 import type { AcrConfig } from './config.js';
 import { acrNaming } from './naming.js';
 
@@ -7,12 +8,12 @@ export function acrHost(acr: AcrConfig): string {
   return acrNaming.place(acr).host;
 }
 
-/** Only this registry: its refresh token is not valid for others. */
+/** Only this registry, at its global and regional endpoints: its refresh token is not valid for others. */
 export function acrCovers(acr: AcrConfig): CloudLogin['covers'] {
-  const own = withoutDefaultPort(acrHost(acr));
-  return (host) => withoutDefaultPort(host.toLowerCase()) === own;
+  const own = registryOf(acrHost(acr));
+  return (host) => registryOf(host.toLowerCase()) === own;
 }
 
-function withoutDefaultPort(host: string): string {
-  return host.replace(/:443$/, '');
+function registryOf(host: string): string {
+  return azureLoginServerOf(host.replace(/:443$/, ''));
 }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { azureRegistryOf } from './azure-endpoints.js';
 import { canonicalName } from './known-names.js';
 
 /** Second-level labels under which countries register names: `example.co.uk`. */
@@ -18,12 +19,18 @@ const SECOND_LEVEL = new Set([
   'or',
   'org',
 ]);
-/** Domains under which anyone may have a name. */
-const SHARED = [
+/** Domains of clouds under which anyone may have a name, at several depths: each whole name is a site. */
+const SHARED_AT_ANY_DEPTH = [
   'amazonaws.com',
   'amazonaws.com.cn',
   'appspot.com',
   'azure.com',
+  'on.aws',
+  'run.app',
+  'windows.net',
+];
+/** Domains under which anyone may have a name, and all their subdomains. */
+const SHARED = [
   'azurecr.cn',
   'azurecr.io',
   'azurecr.us',
@@ -42,19 +49,16 @@ const SHARED = [
   'ngrok.app',
   'ngrok-free.app',
   'nip.io',
-  'on.aws',
   'onrender.com',
   'pages.dev',
   'pkg.dev',
   'railway.app',
-  'run.app',
   'sslip.io',
   'traefik.me',
   'trycloudflare.com',
   'ts.net',
   'vercel.app',
   'web.app',
-  'windows.net',
   'workers.dev',
 ];
 
@@ -85,9 +89,11 @@ export function isSameSite(left: string, right: string): boolean {
  * The registered domain of a name, by rules instead of the public suffix list: too narrow for a few names, and never
  * wider than the domain of one owner. An address and a name with one label are separate sites.
  */
-function registrableDomain(name: string): string {
+function registrableDomain(host: string): string {
+  const name = azureRegistryOf(host);
   const labels = name.split('.');
   if (isIP(name) !== 0 || labels.length < 2) return name;
+  if (SHARED_AT_ANY_DEPTH.some((domain) => name.endsWith(`.${domain}`))) return name;
   // Services of a cluster: <service>.<namespace>.svc[.cluster domain].
   const svc = labels.lastIndexOf('svc');
   if (svc >= 1) return labels.slice(svc - 1).join('.');
