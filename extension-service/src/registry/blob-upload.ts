@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { BlobSource, type BlobStream } from './blob-source.js';
-import { canBeDigest, statedDigest } from './digests.js';
+import { canBeDigest, storedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { sendPush } from './send-push.js';
 import { trySinglePost, type KeptBlob } from './single-post.js';
@@ -155,7 +155,7 @@ export class BlobUploader {
       });
       discard(response);
       if (mount === undefined || response.statusCode !== 201) return beginSession(response, asked);
-      const mounted = statedDigest(response, asked);
+      const mounted = storedDigest(response);
       if (mounted !== undefined && !canBeDigest(mounted, mount.digest)) throw invalid(asked, `mounted ${mounted}`);
       return undefined;
     });
@@ -212,7 +212,7 @@ export class BlobUploader {
     });
     if (response.statusCode === 200) refusePage(response, asked);
     discard(response);
-    const stored = statedDigest(response, asked);
+    const stored = storedDigest(response);
     if (stored !== undefined && !canBeDigest(stored, digest)) throw invalid(asked, `stored ${stored}`);
     if (source === undefined || source.sent === size) return 'uploaded';
     const { sent } = source;

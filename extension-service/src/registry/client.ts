@@ -4,7 +4,7 @@ import { isDigest } from '../core/image/reference.js';
 import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { RegistryError } from './errors.js';
-import { canBeDigest, digestFault, digestOf, statedDigest } from './digests.js';
+import { canBeDigest, digestFault, digestOf, statedDigest, storedDigest } from './digests.js';
 import { nextLink } from './link-header.js';
 import { nextQuery, referrersPage, tagsIn, type ReferrersPage } from './list-answers.js';
 import { ManifestHeads } from './manifest-head.js';
@@ -409,7 +409,7 @@ export class RegistryClient {
     });
     if (response.statusCode === 200) refusePage(response, asked);
     discard(response);
-    const digest = statedDigest(response, asked);
+    const digest = storedDigest(response);
     if (digest !== undefined && !canBeDigest(digest, manifest.digest)) {
       throw invalid(asked, `stored ${digest} instead of ${manifest.digest}`);
     }

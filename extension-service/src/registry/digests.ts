@@ -19,6 +19,15 @@ export function statedDigest(response: IncomingMessage, asked: RequestInfo): str
   throw invalid(asked, `the Docker-Content-Digest ${digestFault(text)}`);
 }
 
+/**
+ * The digest in the answer to a write, whose content is known; undefined if the registry sends none, or something else, as
+ * GitHub Packages did (okteto/okteto#851).
+ */
+export function storedDigest(response: IncomingMessage): string | undefined {
+  const [stated = '', ...others] = new Set(header(response, 'docker-content-digest')?.split(', '));
+  return others.length === 0 && isDigest(stated) ? stated : undefined;
+}
+
 /** Why a text is not a usable digest, as a continuation of the name of its container. */
 export function digestFault(text: string): string {
   const [, algorithm] = /^([A-Za-z0-9_+.-]{1,32}):[A-Za-z0-9=_-]{1,256}$/.exec(text) ?? [];

@@ -1,6 +1,6 @@
 import { Readable, Writable } from 'node:stream';
 import { BlobSource, type BlobStream } from './blob-source.js';
-import { canBeDigest, statedDigest } from './digests.js';
+import { canBeDigest, storedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { repositoryPath } from './paths.js';
 import { sendPush } from './send-push.js';
@@ -93,7 +93,7 @@ async function post(
       refusePage(response, asked);
       discard(response);
       if (response.statusCode === 202) return beginSession(response, asked);
-      const stored = statedDigest(response, asked);
+      const stored = storedDigest(response);
       return stored === undefined || canBeDigest(stored, digest) ? 'stored' : 'refused';
     } catch (error) {
       if (!(error instanceof RegistryError) || error.kind === 'throttled') throw error;

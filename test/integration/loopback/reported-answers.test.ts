@@ -127,6 +127,10 @@ describe('a target', () => {
         action: status(400, '<?xml version="1.0"?><Error><Code>RequestTimeout</Code></Error>'),
       },
     ],
+    ...['v1', 'd41d8cd98f00b204e9800998ecf8427e', 'sha256-abc'].map((value): [string, FaultRule] => [
+      `names its content ${value}`,
+      { method: 'PUT', action: { type: 'header', name: 'docker-content-digest', value } },
+    ]),
     [
       'is read-only while it collects garbage',
       {
