@@ -206,6 +206,8 @@ export class BlobUploader {
       target: withDigest(location, digest),
       headers: { 'content-type': 'application/octet-stream', 'content-length': String(length) },
       ...(source !== undefined && { body: source.body(size) }),
+      // Also without a body, the registry may have to store the whole blob in another place.
+      use: 'upload',
       scopes: push(repository),
       // 201 by the specification; other codes are verified by the manifest that follows.
       accept: [200, 201, 202, 204],

@@ -165,6 +165,26 @@ describe('sockets and timeouts', () => {
     expect(registry.requests(({ path }) => path.includes('/manifests/'))).toHaveLength(2);
   });
 
+  it('waits longer for a layer that a proxy scans, and for the storage of an uploaded one', async () => {
+    const registry = await start();
+    const timeouts = { connect: 5_000, headers: 300, transfer: 10_000, idle: 5_000 };
+    const patient = client(registry.host, { timeouts, retry: { attempts: 1 } });
+    registry.fault({ path: '/blobs/sha256', action: { type: 'delay', milliseconds: 900 } });
+    registry.fault({ method: 'PUT', action: { type: 'delay', milliseconds: 900 } });
+    const open = () => patient.getBlob('team/app', descriptor);
+    expect(await patient.uploadBlob('team/other', descriptor, open)).toBe('uploaded');
+    const chunked = client(registry.host, {
+      timeouts,
+      retry: { attempts: 1 },
+      endpoints: [{ host: registry.host, insecure: true, uploadChunk: 40_000 }],
+    });
+    expect(await chunked.uploadBlob('team/third', descriptor, open)).toBe('uploaded');
+    for (const repository of ['team/other', 'team/third'])
+      expect(registry.blob(descriptor.digest, repository)?.size).toBe(descriptor.size);
+    registry.fault({ path: '/manifests/', action: { type: 'delay', milliseconds: 900 } });
+    await expect(patient.getManifest('team/app', 'v1')).rejects.toThrow(/no response for 300 ms/);
+  });
+
   it('gives up on a body that stops, but not on a slow reader', async () => {
     const registry = await start();
     const reader = client(registry.host);

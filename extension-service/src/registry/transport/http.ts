@@ -98,7 +98,9 @@ export class Http {
   constructor(options: HttpOptions) {
     this.#options = options;
     this.#slots = new RequestSlots(options.maxSockets ?? DEFAULT_MAX_SOCKETS);
-    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    const { timeouts = {} } = options;
+    const transfer = timeouts.transfer ?? timeouts.headers;
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...timeouts, ...(transfer !== undefined && { transfer }) };
   }
 
   /**
@@ -113,7 +115,7 @@ export class Http {
       try {
         opened = this.#open(request);
         opened.outgoing.once('close', free);
-        return await this.#answer(opened.outgoing, request);
+        return await this.#answer(opened.outgoing, request, use !== 'exchange');
       } catch (error) {
         // A request that never had a socket emits no event.
         free();
@@ -167,7 +169,7 @@ export class Http {
     return { outgoing: (overTls ? https : http).request(options), isLenient, agent, ...peer };
   }
 
-  async #answer(outgoing: ClientRequest, request: HttpRequest): Promise<IncomingMessage> {
+  async #answer(outgoing: ClientRequest, request: HttpRequest, isTransfer: boolean): Promise<IncomingMessage> {
     const { signal } = request;
     if (signal !== undefined)
       outgoing.once(
@@ -182,7 +184,7 @@ export class Http {
         resolve(response);
       });
       outgoing.on('error', (error) => reject(signal?.aborted === true ? abortReason(signal) : error));
-      watch(outgoing, this.#timeouts, (error) => {
+      watch(outgoing, this.#timeouts, isTransfer, (error) => {
         outgoing.destroy(error);
         reject(error);
       });

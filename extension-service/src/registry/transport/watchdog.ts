@@ -6,13 +6,24 @@ export interface Timeouts {
   readonly connect: number;
   /** From the last byte of the request to the answer's headers. */
   readonly headers: number;
+  /**
+   * The same for blobs. Some registries store a whole layer in another place before they answer its upload, and some
+   * proxies scan a whole layer before they pass it on. @default headers
+   */
+  readonly transfer?: number;
   /** Between two pieces of a body, in either direction, while we wait for the peer. */
   readonly idle: number;
   /** Time of waiting for the peer of a body over which its minimum rate is measured, see {@link MIN_BODY_RATE}. */
   readonly slow: number;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, idle: 30_000, slow: 60_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  connect: 10_000,
+  headers: 60_000,
+  transfer: 600_000,
+  idle: 30_000,
+  slow: 60_000,
+};
 
 /**
  * Aborts an exchange whose peer has stopped. One timer per exchange checks existing counters, so a body needs no timer
@@ -20,7 +31,13 @@ export const DEFAULT_TIMEOUTS: Timeouts = { connect: 10_000, headers: 60_000, id
  * the answer are passed to `fail`, because a request without a socket, for example while a proxy ignores the CONNECT,
  * emits no event when it is destroyed.
  */
-export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: Error) => void): void {
+export function watch(
+  request: ClientRequest,
+  timeouts: Timeouts,
+  isTransfer: boolean,
+  fail: (error: Error) => void,
+): void {
+  const headers = isTransfer ? (timeouts.transfer ?? timeouts.headers) : timeouts.headers;
   let since = Date.now();
   let progress = 0;
   let phase: Phase = 'connect';
@@ -52,7 +69,7 @@ export function watch(request: ClientRequest, timeouts: Timeouts, fail: (error: 
       since = now;
       return;
     }
-    const limit = phase === 'connect' ? timeouts.connect : phase === 'headers' ? timeouts.headers : timeouts.idle;
+    const limit = phase === 'connect' ? timeouts.connect : phase === 'headers' ? headers : timeouts.idle;
     if (now - since < limit) return;
     end(idleError(phase, limit));
   };
