@@ -418,7 +418,8 @@ export class TreeCopy {
   /** A slot of this copy, then one of all copies. */
   #blobSlot<T>(task: () => Promise<T>): Promise<T> {
     const { blobs } = this.#options;
-    return this.#shared.blobs.run(() => (blobs === undefined ? task() : blobs.run(task)));
+    const { signal } = this;
+    return this.#shared.blobs.run(() => (blobs === undefined ? task() : blobs.run(task, signal)), signal);
   }
 
   #count(blob: Descriptor, outcome: BlobOutcome): void {
@@ -428,7 +429,7 @@ export class TreeCopy {
   }
 
   #manifests<T>(task: () => Promise<T>): Promise<T> {
-    return this.#shared.manifests.run(task);
+    return this.#shared.manifests.run(task, this.signal);
   }
 
   /** All in parallel (limiters apply); the first failure stops the others, and is thrown once they have ended. */

@@ -118,7 +118,8 @@ class Plan {
       ? undefined
       : await target.client.headManifest(target.reference.repository, child.digest, this.context);
     if (there !== undefined) return;
-    await this.add(await source.client.getManifest(source.reference.repository, child.digest, this.context));
+    const context = { ...this.context, isListed: true };
+    await this.add(await source.client.getManifest(source.reference.repository, child.digest, context));
   }
 
   async #hasBlob(blob: Descriptor): Promise<boolean> {

@@ -158,6 +158,17 @@ describe('a target', () => {
     await copied(parts);
   });
 
+  it('that drops its port from uploads is named with the remedy', async () => {
+    const { source, target, copy } = await loaded();
+    loadImage(source, SOURCE, image, 'v1');
+    const rewrite = ({ pathname, search }: URL): string => `http://127.0.0.1:9${pathname}${search}`;
+    target.fault({ method: 'POST', path: uploads, action: { type: 'location', rewrite } });
+    await expect(copy()).rejects.toMatchObject({
+      kind: 'unreachable',
+      message: expect.stringMatching(/ECONNREFUSED.*its external URL may be wrong/) as string,
+    });
+  });
+
   it.each([500, 503, 415])('that answers mounts with %i gets the bytes', async (code) => {
     const parts = await loaded({ same: true });
     parts.target.fault({ method: 'POST', query: /mount=/, action: status(code) });
@@ -275,6 +286,16 @@ describe('a token server that only accepts POST', () => {
     await copied(parts);
     const posts = parts.source.accessLog.filter(({ method, path }) => method === 'POST' && path === '/token');
     expect(posts.map(({ status: answer, authorization }) => [answer, authorization])).toEqual([[200, undefined]]);
+  });
+});
+
+describe('a token server whose plan has no room for a new repository', () => {
+  it('is understood as a quota', async () => {
+    const { source, target, copy } = await loaded({ target: { auth: { type: 'bearer', users: { user: 'secret' } } } });
+    const body = '{"errors":[{"code":"DENIED","message":"registry contains 1 repositories, limit is 1"}]}';
+    target.fault({ path: '/token', action: status(403, body) });
+    await expect(copy()).rejects.toMatchObject({ kind: 'quota', host: target.host, retryable: false });
+    expect(source.requests(({ path }) => path.includes('/blobs/'))).toEqual([]);
   });
 });
 

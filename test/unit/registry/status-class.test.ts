@@ -38,6 +38,8 @@ describe('classOf', () => {
       'unsupported',
       false,
     ],
+    ['DigitalOcean', 403, 'POST upload', 'DENIED', 'registry contains 1 repositories, limit is 1', 'quota', false],
+    ['a cache', 405, 'POST upload', '', 'Method not allowed', 'invalid', undefined],
     // Read-only modes.
     ['Harbor', 403, 'PUT manifest', 'DENIED', 'The system is in read only mode.', 'server', true],
     ['Quay', 503, 'POST upload', '', 'System is currently read-only.', 'server', true],

@@ -46,6 +46,26 @@ function isApi({ pathname }: URL, { method }: SessionRequest): boolean {
   return pathname.includes('/v2/') || (method !== 'GET' && method !== 'HEAD');
 }
 
+/**
+ * An upload that the registry sends to another port of its own name, where nothing answers: proxies drop the port, and
+ * registries do not know the one in front of them.
+ */
+function isLostUpload(
+  { method }: SessionRequest,
+  url: URL,
+  { isOwn }: OriginRegistry,
+  failure: Error,
+): failure is RegistryError {
+  const isUpload = (method === 'PUT' || method === 'PATCH') && !url.pathname.includes('/manifests/');
+  return isUpload && !isOwn && failure instanceof RegistryError && failure.kind === 'unreachable';
+}
+
+const LOST_UPLOAD = {
+  kind: 'unreachable',
+  advice:
+    'the registry sends uploads there, so its external URL may be wrong: set it in the registry, or make the proxy in front of it pass on host and port',
+} as const;
+
 /** Maximum logins of one session. A registry may redirect to any number of hosts. */
 const MAX_LOGINS = 100;
 
@@ -200,7 +220,8 @@ export class Session {
       return response;
     } catch (error) {
       if (context.signal?.aborted !== true) this.#reportRequest(request);
-      throw networkError(error, this.#asked(request.method, url, registry), context.signal);
+      const failure = networkError(error, this.#asked(request.method, url, registry), context.signal);
+      throw isLostUpload(request, url, registry, failure) ? failure.as(LOST_UPLOAD) : failure;
     }
   }
 

@@ -106,7 +106,7 @@ function tooLarge({ status, text, isManifestPut }: ResponseFacts): RefusalClass 
 }
 
 const QUOTA =
-  /quota|LimitExceeded|limit exceeded|exceed.*\b(limit|maximum|storage)|maximum (allowed |permitted )?(number|count|storage)|upper limit|storage limit|over (the |its )?limit/i;
+  /quota|LimitExceeded|limit exceeded|exceed.*\b(limit|maximum|storage)|maximum (allowed |permitted )?(number|count|storage)|upper limit|limit is \d+|storage limit|over (the |its )?limit/i;
 const FULL = /no space left|insufficient storage|disk (is )?full|storage ?full/i;
 const QUOTA_STATUSES: ReadonlySet<number> = new Set([400, 403, 405, 409, 412, 413, 422]);
 
@@ -199,7 +199,13 @@ function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Resp
  */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 424, 425, 460, 499]);
 
-function byStatus({ status, isWrite, diagnostics }: ResponseFacts): RefusalClass {
+function byStatus({ status, method, path, isWrite, diagnostics }: ResponseFacts): RefusalClass {
+  if (status === 405 && method === 'POST' && path.endsWith('/blobs/uploads/')) {
+    return {
+      kind: 'invalid',
+      advice: 'the registry accepts no pushes: it is read-only for now, or a pull-through cache',
+    };
+  }
   if (status === 401) {
     const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
     return { kind: 'unauthorized', advice };

@@ -95,6 +95,9 @@ function tokenClassOf(refusal: Refusal): RefusalClass {
   if (status < 400 || status >= 500 || status === 408) {
     return found.kind === 'conflict' || found.kind === 'policy' ? { kind: 'invalid' } : found;
   }
+  // Some servers refuse the token for a new repository where the plan has no room for it (DigitalOcean).
+  const asPush = classOf({ ...refusal, method: 'POST' });
+  if (asPush.kind === 'quota') return asPush;
   if (found.kind === 'forbidden' || found.kind === 'throttled') return found;
   const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
   return { kind: 'unauthorized', advice };
