@@ -127,10 +127,6 @@ renders and to those that the service manages.
 {{- if not $isHttps }}{{ fail (printf "policies.url: %s calls only https" $engine) }}{{ end }}
 {{- end }}
 {{- include "image-swapper.requireAuthority" . }}
-{{- if include "image-swapper.table" . }}
-{{- if not (hasSuffix "/table" $facts.name) }}{{ fail (printf "policies.table: is true, but policies.engine is %s, whose policies cannot read a table of images: leave it out, or set policies.engine=kyverno" $engine) }}{{ end }}
-{{- if not (include "image-swapper.manage" .) }}{{ fail "policies.table: requires policies.manage=true: the service writes the table" }}{{ end }}
-{{- end }}
 {{- if and $facts.maxTimeout (gt (include "image-swapper.timeout" . | int) (int $facts.maxTimeout)) }}{{ fail (printf "policies.timeoutSeconds: the maximum is %d with %s, %s" (int $facts.maxTimeout) $engine $facts.whyMaxTimeout) }}{{ end }}
 {{- if $facts.imagesOnly }}{{ include "image-swapper.checkExpressions" . }}{{ end }}
 {{- if and $facts.name (not $facts.startsCopies) }}
@@ -143,6 +139,13 @@ renders and to those that the service manages.
 {{- include "image-swapper.requireApi" . }}
 {{- if $facts.requires }}{{ include $facts.requires . }}{{ end }}
 {{- if not (include "image-swapper.manage" .) }}{{ include "image-swapper.requireUnmanaged" . }}{{ end }}
+{{- end }}
+
+{{/* policies.table: fails unless the service can write the table, and the engine reads it. */}}
+{{- define "image-swapper.checkTable" -}}
+{{- $facts := include "image-swapper.engineFacts" . | fromJson }}
+{{- if not (hasSuffix "/table" ($facts.name | default "")) }}{{ fail (printf "policies.table: is true, but policies.engine is %s, which does not read a table of images: leave it out, or set policies.engine=kyverno" (include "image-swapper.engine" .)) }}{{ end }}
+{{- if not (include "image-swapper.manage" .) }}{{ fail "policies.table: requires policies.manage=true: the service writes the table" }}{{ end }}
 {{- end }}
 
 {{/* Rejects a certificate from elsewhere if its CA certificate is missing. */}}

@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { policiesForConfig } from '../../../extension-service/src/core/engines/for-config.js';
+import { imageTable } from '../../../extension-service/src/core/engines/mutating-admission-policy/image-table.js';
+import type { TablePage } from '../../../extension-service/src/core/engines/kyverno-table/pages.js';
 import { tableDefinition } from '../../../extension-service/src/core/engines/kyverno-table/objects.js';
+import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
+import { freePort } from '../../fakes/free-port.js';
 import { TEST_LOGIN } from '../../fakes/real-registry.js';
 import type { Until } from '../../fakes/until.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { parse } from '../../unit/config/parsing.js';
 import { expectOk } from './kube-api.js';
 import type { ApiObject, ApiReply } from './kube-api.js';
 import { EXCLUDED_NAMESPACE, KyvernoTableWorld, TABLE_RIGHTS, UNDECIDED_NAMESPACE } from './kyverno-table-world.js';
@@ -137,6 +144,53 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
     expect(await world.calls()).toBe(before);
   }, 120_000);
 
+  it('swaps to the target that selects an image, and adds what the configuration adds', async () => {
+    const namespace = 'several';
+    await world.plane.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    const page = (target: string, host: string, ...sources: readonly string[]) => ({
+      target,
+      images: Object.fromEntries(sources.map((source) => [source, `${host}/${source}`])),
+    });
+    const pages = [
+      page('cache', 'cache.test', 'quay.io/a/b:1'),
+      page('first', 'first.test', 'docker.io/library/nginx:1'),
+      page('main', 'main.test', 'docker.io/library/nginx:1', 'docker.io/library/busybox:1', 'quay.io/other:1'),
+    ];
+    // Nothing listens there, so a Pod about which Kyverno would ask stays as it is.
+    const objects = severalTargets(`http://127.0.0.1:${await freePort()}`, pages);
+    try {
+      for (const object of objects) await world.plane.api.apply(object);
+      const images = (...of: readonly (readonly [name: string, image: string])[]) => ({
+        containers: of.map(([name, one]) => ({ name, image: one })),
+      });
+      const first = images(['a', 'nginx:1'], ['b', 'nginx:1'], ['c', 'quay.io/a/b:1']);
+      const to = [
+        'first.test/docker.io/library/nginx:1',
+        'main.test/docker.io/library/nginx:1',
+        'cache.test/quay.io/a/b:1',
+      ];
+      await until('its policy is in effect', async () => (await admitted(first, {}, namespace))[1] === to[1]);
+      expect(await admitted(first, {}, namespace)).toEqual(to);
+      // The target of the match does not have it, and neither does the one with the path.
+      for (const other of [images(['a', 'busybox:1']), images(['b', 'quay.io/other:1'])])
+        expect(await admitted(other, {}, namespace)).toEqual(other.containers.map((one) => one.image));
+      const { body } = expectOk(await create(first, {}, namespace, '?dryRun=All'), 'create the Pod');
+      expect(body).toMatchObject({
+        metadata: {
+          annotations: { 'image-swapper.io/original-images': '{"a":"nginx:1","b":"nginx:1","c":"quay.io/a/b:1"}' },
+        },
+        spec: { imagePullSecrets: [{ name: 'mirror' }] },
+      });
+      // The service adds to the annotation of an earlier pass, and compares platforms.
+      const earlier = { annotations: { 'image-swapper.io/original-images': '{}' } };
+      expect(await admitted(images(['b', 'nginx:1']), earlier, namespace)).toEqual(['nginx:1']);
+      const limited = { ...images(['b', 'nginx:1']), nodeSelector: { 'kubernetes.io/arch': 'arm64' } };
+      expect(await admitted(limited, {}, namespace)).toEqual(['nginx:1']);
+    } finally {
+      for (const object of [...objects].reverse()) await world.plane.api.remove(object);
+    }
+  }, 120_000);
+
   it('does not apply an entry of the table that is outside the targets', async () => {
     const { body } = expectOk(await world.plane.api.get(page()), 'read the table');
     const live = body as ApiObject & { readonly spec: { readonly images: Readonly<Record<string, string>> } };
@@ -226,6 +280,26 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
     });
   }
 });
+
+/** The objects of a configuration with three targets, of which one has only images of quay.io and one a `match`. */
+function severalTargets(url: string, pages: readonly TablePage[]): readonly ApiObject[] {
+  const { config } = parse(
+    stringify({
+      targets: [
+        { name: 'cache', oci: { registry: 'cache.test' }, paths: { 'quay.io': 'quay.io' } },
+        { name: 'first', oci: { registry: 'first.test' }, match: "container.name == 'a'", platforms: ['linux/amd64'] },
+      ],
+      target: { name: 'main', oci: { registry: 'main.test' } },
+      pods: { pullSecret: 'mirror', annotate: true },
+      policies: { manage: true, table: true, name: 'several' },
+    }),
+  );
+  const none = imageTable([], new Map());
+  return policiesForConfig(config, {
+    ...{ engine: 'kyverno', name: 'several', url, nameTarget: namingTarget, managed: true },
+    tables: { large: none, recent: none, objects: { pages, reload: '1' } },
+  }) as unknown as readonly ApiObject[];
+}
 
 function specOf({ body }: ApiReply): Spec {
   return (body as { readonly spec: Spec }).spec;

@@ -204,10 +204,13 @@ it('empties an object of the previous table that it cannot use, so that it never
 
 it('deletes the entry and the table when it is switched off, and keeps the policy', async () => {
   const leader = await lead();
+  for (let index = 0; index < 501; index += 1) leader.images.present(jobOf(`tag-${index}`));
+  await until('the second object is written', () => cluster.applied.has(`${TABLES}image-swapper-1`));
   await until('the policy is written', () => last(`${POLICIES}image-swapper`) !== '');
   expect(last(`${POLICIES}image-swapper`)).toContain('globalContext.Get');
   leader.set(configured('', false));
   await until('the table is deleted', () => !cluster.applied.has(`${TABLES}image-swapper-0`));
+  expect(cluster.applied.has(`${TABLES}image-swapper-1`)).toBe(false);
   expect(cluster.applied.has(`${ENTRIES}image-swapper`)).toBe(false);
   expect(last(`${POLICIES}image-swapper`)).not.toContain('globalContext.Get');
 }, 30_000);

@@ -14,6 +14,11 @@ describe('a configuration with policies.table', () => {
       ],
     ],
     [
+      'is refused without an engine',
+      `${target}policies: {engine: none, table: true}\n`,
+      [/policies\.table: is true, but policies\.engine is none: leave it out, or set policies\.engine: kyverno$/],
+    ],
+    [
       'is refused for ClusterPolicy',
       `${target}policies: {engine: kyverno-clusterpolicy, manage: true, table: true}\n`,
       [

@@ -14,9 +14,9 @@ import { filtersOf, matchesOf } from './expressions.js';
  */
 export function checkEngine(context: RuleContext): void {
   const engine = engineOf(context.config.policies);
+  checkTable(context, engine);
   if (engine === undefined) return;
   checkUndecidable(context, engine);
-  checkTable(context, engine);
   checkManaged(context, engine);
   if (!engine.decides.startsCopies) checkCopies(context, engine);
   checkFilters(context, engine);
@@ -37,13 +37,16 @@ function checkUndecidable(context: RuleContext, { name, title, decides }: Engine
 }
 
 /** The table of an engine that can also ask the service. */
-function checkTable(context: RuleContext, { name, withTable, table }: Engine): void {
+function checkTable(context: RuleContext, engine: Engine | undefined): void {
   const { policies, source, reconcile } = context.config;
   if (policies?.table !== true) return;
   const path = ['policies', 'table'];
-  if (withTable === undefined && table === undefined) {
-    const readers = enginesThat((engine) => engine.withTable !== undefined).join(', ');
-    const problem = `is true, but policies.engine is ${name}, whose policies cannot read a table of images`;
+  const name = engine?.name ?? 'none';
+  const table = engine?.table;
+  if (table === undefined) {
+    const readers = enginesThat((one) => one.withTable !== undefined).join(', ');
+    const why = engine === undefined ? '' : ', whose policies cannot read a table of images';
+    const problem = `is true, but policies.engine is ${name}${why}`;
     context.error(path, problem, `leave it out, or set policies.engine: ${readers}`);
     return;
   }

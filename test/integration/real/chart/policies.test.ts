@@ -7,6 +7,7 @@ import { DEFAULT_OPERATORS } from '../../../../extension-service/src/core/decide
 import { renderGatekeeper } from '../../../../extension-service/src/core/engines/gatekeeper/mutation.js';
 import { renderKyvernoClusterPolicy } from '../../../../extension-service/src/core/engines/kyverno-clusterpolicy/cluster-policy.js';
 import { renderKyvernoMutatingPolicy } from '../../../../extension-service/src/core/engines/kyverno/mutating-policy.js';
+import { tableDefinition } from '../../../../extension-service/src/core/engines/kyverno-table/objects.js';
 import { renderMutatingWebhook } from '../../../../extension-service/src/core/engines/webhook/mutating-webhook.js';
 import { runProgram } from '../../../fakes/program.js';
 import { AUTHORITY } from '../../../tools/chart/cases.js';
@@ -182,6 +183,22 @@ describe.skipIf(!available)("the chart's policies", () => {
       expect(await rendered({ config: byImage, policies: { engine: 'none' } })).toEqual([]);
     },
   );
+});
+
+describe.skipIf(!available)('the definition of the table in the chart', () => {
+  it('equals what the service prints, as does the right of Kyverno', async () => {
+    const helm = await Helm.create();
+    const values = { config: TARGETS[0]?.[1], policies: { manage: true, table: true } };
+    const objects = await helm.objects({ values });
+    const [definition, reader] = tableDefinition();
+    const { metadata, spec } = objectOf(objects, 'CustomResourceDefinition');
+    expect(metadata.name).toBe(definition.metadata.name);
+    expect(spec).toEqual(definition.spec);
+    const role = objectOf(objects, 'ClusterRole', 'image-swapper:image-swapper-table');
+    expect(role['rules']).toEqual(reader.rules);
+    expect(role.metadata.labels).toMatchObject(reader.metadata.labels ?? {});
+    expect(objects.filter(({ kind }) => kind === 'MutatingPolicy' || kind === 'GlobalContextEntry')).toEqual([]);
+  });
 });
 
 /** Returns the image prefixes in a policy's guard. The chart leaves the groups of operators to the service. */

@@ -715,6 +715,19 @@ describe.skipIf(!available)("the chart's values", () => {
       'policies.manage: requires an engine, but policies.engine is none',
     ],
     [
+      'a table that no component writes',
+      { ...good, policies: { table: true } },
+      'policies.table: requires policies.manage=true: the service writes the table',
+    ],
+    ...['kyverno-clusterpolicy', 'gatekeeper', 'webhook', 'mutatingadmissionpolicy', 'none'].map(
+      (engine) =>
+        [
+          `a table with an engine that does not read it: ${engine}`,
+          { ...good, policies: { engine, manage: engine !== 'none', table: true } },
+          `policies.table: is true, but policies.engine is ${engine}`,
+        ] as const,
+    ),
+    [
       'managed policies by plain HTTP',
       { ...good, tls: { mode: 'disabled' }, policies: { engine: 'webhook', manage: true } },
       'tls.mode: disabled works only with Kyverno',
