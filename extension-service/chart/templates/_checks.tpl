@@ -7,6 +7,7 @@
 {{- if and (semverCompare "<1.0.0-0" .Chart.AppVersion) (hasSuffix "image-swapper/image-swapper" $repository) (regexMatch "^v?1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag)) }}
 {{- fail (printf "image.tag: %s is a version of k8s-image-swapper, and this chart is for image-swapper %s: leave image.tag out; `image-swapper migrate VALUES` makes values of this chart from yours" (toString .Values.image.tag) .Chart.AppVersion) }}
 {{- end }}
+{{- include "image-swapper.checkPolicyName" . }}
 {{- include "image-swapper.checkTlsValues" . }}
 {{- include "image-swapper.checkAuth" . }}
 {{- include "image-swapper.checkGuards" . }}
@@ -25,6 +26,24 @@
 {{- $own := and (eq ($service.name | default "") (include "image-swapper.fullname" .)) (eq ($service.namespace | default "") .Release.Namespace) }}
 {{- if and $own (ne $engine "none") (hasPrefix "http:" $url) (not (include "image-swapper.plainHttp" .)) }}
 {{- fail (printf "plainHttp.enabled is false, but %s calls %s: leave it at auto, or set policies.url=https://%s.%s.svc:%d (the engine must trust its CA, see docs/kyverno.md)" $engine $url (include "image-swapper.fullname" .) .Release.Namespace (int .Values.service.port)) }}
+{{- end }}
+{{- end }}
+
+{{/*
+A parent chart can contain this chart twice, under two aliases. Policies have no namespace, so the second would replace those of
+the first. The charts of a release see nothing of each other, except for `.Release`, which they share while they are rendered.
+*/}}
+{{- define "image-swapper.checkPolicyName" -}}
+{{- if ne (include "image-swapper.engine" .) "none" }}
+{{- $name := include "image-swapper.policyName" . }}
+{{- $own := include "image-swapper.fullname" . }}
+{{- $key := printf "image-swapper.policies.%s" $name }}
+{{- $other := get .Release $key | default $own }}
+{{- if ne $other $own }}
+{{- $both := list $own $other | sortAlpha }}
+{{- fail (printf "config.policies.name: the policies of %s and %s in this release are both named %s, and policies have no namespace: set another config.policies.name in one of the two" (first $both) (last $both) $name) }}
+{{- end }}
+{{- $_ := set .Release $key $own }}
 {{- end }}
 {{- end }}
 

@@ -63,11 +63,42 @@ describe.skipIf(!available).each<HelmMajor>([3, 4])('the chart as a dependency o
 
   it('has valid and different object names under aliases that are not DNS labels', async () => {
     const on = { enabled: true, config: { target: AWS } };
-    expect(await namesFor({ imageSwapper: on, other_swapper: on })).toEqual([
+    const other_swapper = { ...on, config: { ...on.config, policies: { name: 'other' } } };
+    expect(await namesFor({ imageSwapper: on, other_swapper })).toEqual([
       'Deployment platform-image-swapper',
       'Deployment platform-other-swapper',
       'Service platform-image-swapper',
       'Service platform-other-swapper',
     ]);
+  });
+
+  it.each([{}, { manage: true }, { engine: 'gatekeeper' }])(
+    'refuses two aliases with one policy name: %j',
+    async (policies) => {
+      const on = { enabled: true, config: { target: AWS }, policies };
+      const both = (name: string): object => ({
+        imageSwapper: on,
+        other_swapper: { ...on, config: { ...on.config, policies: { name } } },
+      });
+      const { code, stderr } = await helm.template({
+        chart: parent,
+        release: 'platform',
+        values: both('image-swapper'),
+      });
+      expect(stderr).toContain(
+        'config.policies.name: the policies of platform-image-swapper and platform-other-swapper in this release are both named image-swapper',
+      );
+      expect(stderr).toContain('set another config.policies.name in one of the two');
+      expect(code).toBe(1);
+      expect(await helm.template({ chart: parent, release: 'platform', values: both('other') })).toMatchObject({
+        code: 0,
+      });
+    },
+  );
+
+  it('accepts one policy name twice when one of both has no policies', async () => {
+    const on = { enabled: true, config: { target: AWS } };
+    const values = { imageSwapper: on, other_swapper: { ...on, policies: { engine: 'none' } } };
+    expect(await helm.template({ chart: parent, release: 'platform', values })).toMatchObject({ code: 0 });
   });
 });
