@@ -144,7 +144,9 @@ describe("the registry's login", () => {
     ]);
     expect(await world.mirror(service, app)).toMatchObject({ state: 'done' });
     expect(await world.metrics(service)).toContain('auth_refresh_total{registry="target default",outcome="failed"} 2');
-    expect(service.log.filter(({ message }) => message.includes('ecr:GetAuthorizationToken'))).toHaveLength(2);
+    const warnings = () => service.log.filter(({ message }) => message.includes('ecr:GetAuthorizationToken'));
+    await until('both are logged', () => warnings().length >= 2);
+    expect(warnings()).toHaveLength(2);
   });
 
   it('is fetched again when the registry has revoked it', async () => {

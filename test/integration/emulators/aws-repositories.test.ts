@@ -218,7 +218,9 @@ describe('immutable tags', () => {
     }
     expect(world.gate.count('InitiateLayerUpload')).toBe(uploads);
     expect(inEcr('1.0')).toBe(image.digest);
-    expect(service.log.filter(({ event }) => event === 'tag-conflict')).toHaveLength(1);
+    const conflicts = () => service.log.filter(({ event }) => event === 'tag-conflict');
+    await until('the conflict is logged', () => conflicts().length > 0);
+    expect(conflicts()).toHaveLength(1);
     expect(await world.metrics(service)).toContain('copy_jobs_total{target="default",outcome="conflict"} 1');
   });
 
@@ -229,9 +231,8 @@ describe('immutable tags', () => {
     const second = await world.serve(world.config(immutable));
     // If a lookup takes longer than the admission may wait, the image stays unchanged. The lookup continues for later
     // admissions.
-    await expect
-      .poll(() => world.admit(second, byDigest), { timeout: 10_000 })
-      .toBe(`${ECR_HOST}/${world.repository('app')}@${image.digest}`);
+    const swapped = `${ECR_HOST}/${world.repository('app')}@${image.digest}`;
+    await until('the Pod is swapped', async () => (await world.admit(second, byDigest)) === swapped);
     expect(world.target.tags(world.repository('app'))).toEqual([`keep-${image.digest.slice(7, 19)}`]);
   });
 

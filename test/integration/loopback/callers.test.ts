@@ -186,7 +186,9 @@ describe('a service without authentication', () => {
     ] as const) {
       expect((await send(path, body)).status, path).toBe(200);
     }
-    expect(service.log.filter(({ message }) => message.includes('has no authentication'))).toHaveLength(1);
+    const warnings = () => service.log.filter(({ message }) => message.includes('has no authentication'));
+    await until('the warning', () => warnings().length > 0);
+    expect(warnings()).toHaveLength(1);
     expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
     expect(await metric(service, 'image_swapper_open_routes', { route: 'webhook' })).toBe(0);
   });
@@ -261,7 +263,9 @@ describe('auth.kyverno.secret', () => {
     expect((await send('/v1/kyverno', kyvernoBody({ spec }), { headers })).status).toBe(200);
     expect(await stateOf()).toBe('failed');
     expect(readSecrets().filter((path) => path.includes('/namespaces/'))).toEqual([]);
-    expect(service.log.find(({ message }) => message.includes('not Kubernetes names'))).toMatchObject({
+    const warning = () => service.log.find(({ message }) => message.includes('not Kubernetes names'));
+    await until('the warning', () => warning() !== undefined);
+    expect(warning()).toMatchObject({
       namespace,
       names: expect.arrayContaining(['..']) as unknown,
     });
@@ -323,9 +327,10 @@ describe('auth.kyverno.tokenRequired: false', () => {
     expect((await kyverno(bearer(token))).status).toBe(200);
     expect(await stateOf()).toBe('done');
     expect((await send('/webhook', webhookBody())).status).toBe(200);
-    expect(service.log.filter(({ message }) => message.includes('also answers callers without a token'))).toHaveLength(
-      1,
-    );
+    const warnings = () =>
+      service.log.filter(({ message }) => message.includes('also answers callers without a token'));
+    await until('the warning', () => warnings().length > 0);
+    expect(warnings()).toHaveLength(1);
     expect(await metric(service, 'image_swapper_open_routes', { route: 'kyverno' })).toBe(1);
   });
 

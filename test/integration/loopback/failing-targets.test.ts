@@ -90,16 +90,21 @@ describe('a target that stops answering', () => {
     const port = Number(new URL(target.origin).port);
     await target.close();
     for (const name of numbered(3, 1)) expect(await admit(service, images(name))).toEqual(images(name));
-    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'unreachable' })).toBe(3);
-    expect(await admit(service, images('later'))).toEqual(images('later'));
-    expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'breaker-open' })).toBe(1);
-    const [told] = await explain(service, images('later'));
-    expect(told?.existence).toMatchObject({ state: 'unknown', reason: 'breaker-open' });
+    const lookups = (outcome: string): Promise<number> => metric(service, 'image_swapper_lookups_total', { outcome });
+    // On a busy machine, a lookup may fail after its Pod's budget.
+    expect((await lookups('unreachable')) + (await lookups('timeout'))).toBe(3);
+    await until('Pods are answered without a lookup', async () => {
+      expect(await admit(service, images('later'))).toEqual(images('later'));
+      return (await lookups('breaker-open')) > 0;
+    });
+    // Each failed lookup opens the circuit breaker for five seconds.
+    await until('it is explained', async () => {
+      const [told] = await explain(service, images('later'));
+      return told?.existence.state === 'unknown' && told.existence.reason === 'breaker-open';
+    });
 
     target = await world.registry({ port });
     loadImage(target, pathOf(source, 'later'), image, '1');
-    expect(await admit(service, images('later'))).toEqual(images('later'));
-    expect(target.accessLog).toEqual([]);
     await until('the target is used', async () => (await admit(service, images('later')))['later'] === place('later'));
   });
 
@@ -131,15 +136,14 @@ describe('a target that stops answering', () => {
     expect(first).toBeLessThan(35_000);
     expect(await metric(service, 'image_swapper_lookups_total', { outcome: 'timeout' })).toBe(60);
     const skipped = (): Promise<number> => metric(service, 'image_swapper_lookups_total', { outcome: 'breaker-open' });
-    let [asked, count] = [0, 0];
+    let count = 0;
     await until('a Pod is answered without a lookup', async () => {
-      asked = target.accessLog.length;
-      const next = images(`next-${count++}`);
+      const next = images(`next-${++count}`);
       expect(await admit(service, next)).toEqual(next);
       return (await skipped()) > 0;
     });
     expect(await skipped()).toBe(1);
-    expect(target.accessLog).toHaveLength(asked);
+    expect(target.accessLog.filter(({ path }) => path.includes(`/next-${count}/`))).toEqual([]);
   });
 });
 

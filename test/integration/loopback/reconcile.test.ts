@@ -183,8 +183,10 @@ describe('the leader', () => {
       involvedObject: { kind: 'Pod', namespace: 'team-a', name: 'used' },
       message: expect.stringContaining(lost) as string,
     });
-    expect(await metric(service, 'image_swapper_repaired_images_total', { target: 'default' })).toBe(1);
-    expect(service.log.some(({ message }) => message.includes('was damaged'))).toBe(true);
+    const repaired = (): Promise<number> =>
+      metric(service, 'image_swapper_repaired_images_total', { target: 'default' });
+    await until('the repair is counted', async () => (await repaired()) === 1);
+    await until('the repair is logged', () => service.log.some(({ message }) => message.includes('was damaged')));
     // The tag never disappeared. The repair puts only the lost content and does not move the tag.
     expect(target.manifest(repository('used'), '1')?.digest).toBe(source.manifest('used', '1')?.digest);
   });

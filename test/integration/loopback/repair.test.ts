@@ -44,8 +44,10 @@ describe('imageCopyPolicy force', () => {
     expect(uploads.map(({ query }) => decodeURIComponent(query))).toEqual([
       expect.stringContaining(`digest=${lost?.digest ?? ''}`),
     ]);
-    expect(await metric(service, 'image_swapper_repaired_images_total', { target: 'default' })).toBe(1);
-    expect(service.log.some(({ message }) => message.includes('was damaged'))).toBe(true);
+    const repaired = (): Promise<number> =>
+      metric(service, 'image_swapper_repaired_images_total', { target: 'default' });
+    await until('the repair is counted', async () => (await repaired()) === 1);
+    await until('the repair is logged', () => service.log.some(({ message }) => message.includes('was damaged')));
   });
 });
 
@@ -62,6 +64,8 @@ describe('an SBOM that fails temporarily', () => {
     await until('the tag', () => target.manifest(repository(), '1') !== undefined);
     const { mirrors } = (await get(`${service.operations}/v1/mirrors`)).json() as { mirrors: object[] };
     expect(mirrors).toMatchObject([{ state: 'done', unfinished: [`referrer ${manifest.digest}`] }]);
-    expect(await metric(service, 'image_swapper_unfinished_referrers_total', { target: 'default' })).toBe(1);
+    const unfinished = (): Promise<number> =>
+      metric(service, 'image_swapper_unfinished_referrers_total', { target: 'default' });
+    await until('it is counted', async () => (await unfinished()) === 1);
   });
 });
