@@ -8,7 +8,7 @@ import { canBeDigest, digestFault, digestOf, statedDigest, storedDigest } from '
 import { nextLink } from './link-header.js';
 import { nextQuery, referrersPage, tagsIn, type ReferrersPage } from './list-answers.js';
 import { ManifestHeads } from './manifest-head.js';
-import { explainManifestRefusal, isLagging } from './manifest-refusal.js';
+import { explainManifestRefusal, isLagging, isVagueRefusal } from './manifest-refusal.js';
 import {
   InvalidManifestError,
   isManifestType,
@@ -385,7 +385,9 @@ export class RegistryClient {
         await this.#heads.check(() => this.#headWithoutGet(repository, reference, context));
         return kept;
       } catch (error) {
-        if (pause === undefined || !isLagging(error)) throw explainManifestRefusal(error, manifest);
+        const isFirst = pause === RETRY_AFTER_PUSH_MS[0];
+        if (pause === undefined || !(isLagging(error) || (isFirst && isVagueRefusal(error))))
+          throw explainManifestRefusal(error, manifest);
         await this.#options.retryTools.sleep(pause, context?.signal);
         context?.signal?.throwIfAborted();
       }

@@ -23,6 +23,17 @@ export function isLagging(error: unknown): boolean {
   return error.diagnostics.some(({ code }) => code === 'NAME_UNKNOWN') || isMissingContent(error);
 }
 
+/**
+ * Whether a registry calls a manifest invalid without a reason. Quay does so while another request stores the same manifest
+ * (GoogleContainerTools/jib#2470).
+ */
+export function isVagueRefusal(error: unknown): boolean {
+  if (!(error instanceof RegistryError) || error.status !== 400 || error.diagnostics.length === 0) return false;
+  return error.diagnostics.every(
+    ({ code, message }) => code === 'MANIFEST_INVALID' && /^(manifest invalid)?$/i.test(message.trim()),
+  );
+}
+
 /** Adds the reasons for a rejection that the manifest itself shows: foreign layers, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;

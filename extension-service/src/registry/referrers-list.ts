@@ -1,4 +1,5 @@
 import { CopyLimitError, type CopyBudget } from './copy-budget.js';
+import { algorithmOf, digestOf } from './digests.js';
 import type { ImageStore } from './image-store.js';
 import { RegistryError } from './errors.js';
 import { isIndexType, parseManifest, InvalidManifestError, type RawManifest } from './manifest.js';
@@ -57,21 +58,27 @@ export function fallbackTag(digest: string): string {
   return `${algorithm}-${hex.slice(0, 64)}`;
 }
 
-/** The entries of the index under the fallback tag; none for an image there, which cosign 3's `copy` leaves behind. */
+/**
+ * The entries of the index under the fallback tag; none for an image there, which cosign 3's `copy` leaves behind.
+ * `isSubject`: the subject itself is there, whose entries are its platforms. GitLab resolves each such tag to the digest
+ * (oras-project/oras-go#1396).
+ */
 export async function readFallbackTag(
   client: ImageStore,
   repository: string,
   digest: string,
   context: RequestContext,
-): Promise<{ readonly descriptors: readonly Descriptor[]; readonly bytes: number }> {
+): Promise<{ readonly descriptors: readonly Descriptor[]; readonly bytes: number; readonly isSubject: boolean }> {
   let manifest: RawManifest;
   try {
     manifest = await client.getManifest(repository, fallbackTag(digest), context);
   } catch (error) {
-    if (error instanceof RegistryError && error.kind === 'absent') return { descriptors: [], bytes: 0 };
+    if (error instanceof RegistryError && error.kind === 'absent')
+      return { descriptors: [], bytes: 0, isSubject: false };
     throw error;
   }
-  return { descriptors: entriesOf(manifest), bytes: manifest.bytes.length };
+  const isSubject = digestOf(manifest.bytes, algorithmOf(digest)) === digest;
+  return { descriptors: isSubject ? [] : entriesOf(manifest), bytes: manifest.bytes.length, isSubject };
 }
 
 function entriesOf(manifest: RawManifest): readonly Descriptor[] {

@@ -214,6 +214,55 @@ describe('a source without the referrers API', () => {
   });
 });
 
+describe('a registry that returns the image itself under its fallback tag, as GitLab does', () => {
+  const image = buildImage();
+  const tag = tagOf(image.digest);
+  const alias = (registry: FakeRegistry, repository: string): string =>
+    registry.putManifest(repository, tag, OCI_INDEX, topOf(image).bytes);
+
+  it('has no referrers as a source, and no list is written', async () => {
+    const { source, target, copy } = await pair({ source: { referrers: false }, target: { referrers: false } });
+    loadImage(source, SOURCE, image, 'v1');
+    alias(source, SOURCE);
+    expect((await copy({ referrers: true })).warnings).toEqual([]);
+    expect(target.tags(TARGET)).toEqual(['v1']);
+  });
+
+  it('gets a list as a target that once was given the image by mistake', async () => {
+    const { source, target, copy } = await pair({ target: { referrers: false } });
+    loadImage(source, SOURCE, image, 'v1');
+    const signature = attach(source, topOf(image), BUNDLE);
+    loadImage(target, TARGET, image);
+    alias(target, TARGET);
+    expect((await copy({ referrers: true })).warnings).toEqual([]);
+    const list = JSON.parse(target.manifest(TARGET, tag)?.bytes.toString() ?? '') as {
+      manifests: { digest: string }[];
+    };
+    expect(list.manifests.map(({ digest }) => digest)).toEqual([signature.digest]);
+  });
+
+  it('is named as a target that keeps to it', async () => {
+    const { source, target, copy } = await pair({ target: { referrers: false } });
+    loadImage(source, SOURCE, image, 'v1');
+    attach(source, topOf(image), BUNDLE);
+    target.fault({
+      method: 'GET',
+      path: `/manifests/${tag}`,
+      action: {
+        type: 'status',
+        status: 200,
+        headers: { 'content-type': OCI_INDEX },
+        body: topOf(image).bytes.toString(),
+      },
+    });
+    const { warnings } = await copy({ referrers: true });
+    expect(warnings.join()).toMatch(
+      /the registry returns the image under the tag sha256-[0-9a-f]{64}, so it cannot list/,
+    );
+    expect(target.manifest(TARGET, 'v1')?.digest).toBe(image.digest);
+  });
+});
+
 describe('long lists of referrers', () => {
   it.each([
     ['quoted', false],

@@ -149,6 +149,15 @@ describe('a target', () => {
       },
     ],
     [
+      'calls a manifest invalid while another request stores it',
+      {
+        method: 'PUT',
+        path: '/manifests/',
+        times: 1,
+        action: status(400, '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}'),
+      },
+    ],
+    [
       'does not see the repository yet',
       { method: 'PUT', path: '/manifests/', times: 1, action: status(404, errors('NAME_UNKNOWN')) },
     ],
