@@ -5,27 +5,18 @@
  * (NODE_COMPILE_CACHE). The code depends on the version of Node and the bundle, which are the file's name; without the
  * file, and for any other module, Node compiles as always. With WRITE_COMPILE_CACHE=1, a process writes the file when it ends.
  */
+const { createHash } = require('node:crypto');
 const Module = require('node:module');
-const {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} = require('node:fs');
+const { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } = require('node:fs');
 const { dirname, join } = require('node:path');
 const { Script } = require('node:vm');
 const { isMainThread } = require('node:worker_threads');
 
 const FOLDER = join(__dirname, '../../.cache/compiled');
 
-/** Of one build: another one has another size or time. */
-function suffix(filename) {
-  const { mtimeMs, size } = statSync(filename);
-  return `-${size}-${mtimeMs}`;
+/** The same for the same text, whenever it was built: the test of the release builds the bundle again. */
+function suffix(content) {
+  return `-${createHash('sha1').update(content, 'latin1').digest('hex')}`;
 }
 
 function compile(content, filename, file) {
@@ -36,7 +27,7 @@ function compile(content, filename, file) {
   process.once('exit', () => {
     mkdirSync(FOLDER, { recursive: true });
     for (const name of readdirSync(FOLDER)) {
-      if (!name.includes(suffix(filename))) rmSync(join(FOLDER, name), { force: true });
+      if (!name.includes(suffix(content))) rmSync(join(FOLDER, name), { force: true });
     }
     const unfinished = `${file}.${process.pid}`;
     writeFileSync(unfinished, script.createCachedData());
@@ -50,7 +41,7 @@ if (isMainThread) {
   const original = Module.prototype._compile;
   Module.prototype._compile = function (content, filename, ...others) {
     Module.prototype._compile = original;
-    const file = join(FOLDER, `${process.version}-${process.arch}${suffix(filename)}`);
+    const file = join(FOLDER, `${process.version}-${process.arch}${suffix(content)}`);
     if (process.env.WRITE_COMPILE_CACHE !== '1' && !existsSync(file))
       return original.call(this, content, filename, ...others);
     const body = compile(content, filename, file).runInThisContext();
