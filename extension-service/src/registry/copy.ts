@@ -109,7 +109,7 @@ class ImageCopy {
     try {
       return await this.#runFrom(
         head,
-        once(() => (digest === undefined ? this.#readTagged(repository, name, head) : this.#read(repository, digest))),
+        once(() => (digest === undefined ? this.#readTagged(repository, name, head) : this.#readPinned(digest))),
       );
     } catch (error) {
       if (!(error instanceof MovedTagError)) throw error;
@@ -156,6 +156,24 @@ class ImageCopy {
       const top = await this.#read(repository, tag);
       if (top.manifest.digest === head) return top;
       throw new MovedTagError(top);
+    }
+  }
+
+  /**
+   * Reads an image by its digest. If the source does not have it, its tag is read, if the reference has one: ECR's
+   * pull-through cache only imports images that are requested by tag (aws/containers-roadmap#2837).
+   */
+  async #readPinned(digest: string): Promise<Read> {
+    const { repository, tag } = this.#options.source.reference;
+    try {
+      return await this.#read(repository, digest);
+    } catch (error) {
+      if (tag === undefined || !(error instanceof RegistryError) || error.kind !== 'absent') throw error;
+      const top = await this.#read(repository, tag).catch((failure: unknown) => {
+        throw failure instanceof RegistryError ? error : failure;
+      });
+      if (top.manifest.digest !== digest) throw error;
+      return top;
     }
   }
 

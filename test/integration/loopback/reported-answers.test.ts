@@ -59,6 +59,18 @@ describe('a tag whose digest the source does not return', () => {
     expect(target.manifest(TARGET, image.digest)).toBeUndefined();
   });
 
+  it('is read by its name for a reference with a tag and a digest, if the tag has that digest', async () => {
+    const { source, target, copy } = await loaded();
+    source.fault({ method: 'GET', path: DIGEST, action: status(404, errors('MANIFEST_UNKNOWN')) });
+    const pinned = { from: { tag: 'v1', digest: image.digest } };
+    expect(await copy(pinned)).toMatchObject({ digest: image.digest, outcome: 'copied' });
+    expectComplete(target, TARGET, image);
+    loadImage(source, SOURCE, buildImage({ seed: 4 }), 'v1');
+    target.deleteManifest(TARGET, image.digest);
+    target.deleteManifest(TARGET, 'v1');
+    await expect(copy(pinned)).rejects.toMatchObject({ kind: 'absent' });
+  });
+
   it('is absent for a reference by digest', async () => {
     const { source, copy } = await loaded();
     source.deleteManifest(SOURCE, image.digest);
