@@ -1,6 +1,8 @@
+import { DEFAULT_OPERATORS } from '../../../extension-service/src/core/decide/operators.js';
 import type { Engine } from '../../../extension-service/src/core/engines/engine.js';
 import { ENGINES } from '../../../extension-service/src/core/engines/engines.js';
 import { ENGINE_NAMES } from '../../../extension-service/src/core/engines/names.js';
+import type { EngineName } from '../../../extension-service/src/core/engines/names.js';
 import type { PolicyObject } from '../../../extension-service/src/core/policies/objects.js';
 import { lineEdits } from './policy-lines.js';
 import { mapStrings, merged, overlay, Placeholders } from './template-text.js';
@@ -25,13 +27,16 @@ const common = {
   annotations: { zzannotations: '' },
 };
 const targets = [FIRST, SECOND];
+/** Placeholder for the operators in the policies of an engine that does not show the service the Pod. */
+const operators = [{ apiGroup: 'zz', kind: 'zz', label: 'zzlabel=zzvalue' }];
 const caConfigMap = { name: 'zzcaname', namespace: 'zznamespace', key: 'zzcakey' };
 
-function renderVariant({ transport, ownOptions, render }: Engine, variant: Variant): readonly PolicyObject[] {
+function renderVariant({ decides, transport, ownOptions, render }: Engine, variant: Variant): readonly PolicyObject[] {
   const { ca: authority } = transport ?? {};
   const { reinvocationPolicy, ...policy } = variant;
   return render({
     ...{ ...common, ...policy, targets },
+    ...(decides.sees === 'images' && { pods: { operators } }),
     call: {
       url: URL,
       ...(authority?.configMap === true && { caConfigMap }),
@@ -59,7 +64,10 @@ export function policyTemplates(): ReadonlyMap<string, string> {
   );
 }
 
-function templateOf(engine: string, render: (variant: Variant) => readonly PolicyObject[]): string {
+const LABELED = DEFAULT_OPERATORS.flatMap(({ label }) => (label === undefined ? [] : [{ label }]));
+const OPERATORS = `{{- $operators := dig "source" "operators" (fromJsonArray \`${JSON.stringify(LABELED)}\`) (.Values.config | default dict) }}`;
+
+function templateOf(engine: EngineName, render: (variant: Variant) => readonly PolicyObject[]): string {
   const helm = new Placeholders();
   const base: Variant = { failClosed: false, timeoutSeconds: 2, reinvocationPolicy: 'IfNeeded' };
   const plain = render(base);
@@ -93,6 +101,7 @@ function templateOf(engine: string, render: (variant: Variant) => readonly Polic
     '{{- $policyName := include "image-swapper.policyName" . }}',
     '{{- $timeout := include "image-swapper.timeout" . }}',
     `{{- $namespaces := without (include "image-swapper.excludedNamespaces" . | fromJsonArray) ${[...always].join(' ')} }}`,
+    ...(ENGINES[engine].decides.sees === 'images' ? [OPERATORS] : []),
     ...documents.map((yaml) => yaml.trimEnd()),
     '{{- end }}',
     '{{- include "image-swapper.sections" . }}',

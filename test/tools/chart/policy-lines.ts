@@ -82,7 +82,29 @@ const EDITS: Readonly<Record<string, readonly Edit[]>> = {
     ANNOTATIONS,
     ['the CA certificate', /^( +)caBundle: \S+$/gm, '$1caBundle: {{ include "image-swapper.providerCaBundle" . }}'],
   ],
-  Assign: [ANNOTATIONS, NAMESPACES],
+  Assign: [
+    ANNOTATIONS,
+    NAMESPACES,
+    [
+      'the labels of operators',
+      /^( +)- key: zzlabel\n +operator: NotIn\n +values:\n +- zzvalue$/gm,
+      [
+        '$1{{- range $operators }}',
+        '$1{{- with .label }}',
+        '$1{{- $label := splitn "=" 2 . }}',
+        '$1- key: {{ $label._0 | quote }}',
+        '$1  {{- if contains "=" . }}',
+        '$1  operator: NotIn',
+        '$1  values:',
+        '$1    - {{ $label._1 | quote }}',
+        '$1  {{- else }}',
+        '$1  operator: DoesNotExist',
+        '$1  {{- end }}',
+        '$1{{- end }}',
+        '$1{{- end }}',
+      ].join('\n'),
+    ],
+  ],
   MutatingWebhookConfiguration: [
     [
       'annotations',

@@ -75,6 +75,13 @@ describe('Pods that the service excludes if it sees them', () => {
     expect(warnings(`${target}policies: {engine: gatekeeper, excludedNamespaces: [databases]}\n`)).toEqual([]);
     expect(warnings(`${target}${engine}source: {operators: []}\n`)).toEqual([]);
   });
+
+  it('cause no warning if each operator has a label, which the policies exclude', () => {
+    const operators = '{apiGroup: a.example.com, kind: A, label: a}';
+    expect(warnings(`${target}${engine}source: {operators: [${operators}]}\n`)).toEqual([]);
+    const other = '{apiGroup: b.example.com, kind: B}';
+    expect(warnings(`${target}${engine}source: {operators: [${operators}, ${other}]}\n`)).toEqual(['source.operators']);
+  });
 });
 
 describe('additional fields of swapped Pods', () => {

@@ -97,10 +97,11 @@ function checkAdditions(context: RuleContext, { name, title, decides }: Engine):
 /** Pods that the service excludes if it sees them. */
 function warnOfHiddenExclusions(context: RuleContext, { name, title }: Engine): void {
   const { source, policies } = context.config;
-  if ((source?.operators?.length ?? 0) === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
+  const hidden = (source?.operators ?? []).filter((operator) => operator?.label === undefined);
+  if (hidden.length === 0 || (policies?.excludedNamespaces?.length ?? 0) > 0) return;
   context.warn(
     ['source', 'operators'],
-    `has no effect, because policies.engine is ${name}: ${title} does not show the service a Pod's owner, pull policy or platform, so Pods of these operators are swapped and replaced in a loop, unless a label identifies them and the service renders the policies`,
+    `has no effect for operators without a label, because policies.engine is ${name}: ${title} does not show the service a Pod's owner, pull policy or platform, so Pods of these operators are swapped and replaced in a loop`,
     'list their namespaces in policies.excludedNamespaces, or set source.operators: [] if none of these operators runs',
   );
 }

@@ -18,6 +18,13 @@ import { goToolsAvailable } from '../../../tools/tool.js';
 const available = await goToolsAvailable("the Helm chart's policies");
 const POLICIES = ['MutatingPolicy', 'ClusterPolicy', 'Provider', 'Assign', 'MutatingWebhookConfiguration'];
 
+const OWN_OPERATORS = [
+  { apiGroup: 'a.example.com', kind: 'A', label: 'a.example.com/name' },
+  { apiGroup: 'b.example.com', kind: 'B', label: 'b=true' },
+  { apiGroup: 'c.example.com', kind: 'C', label: 'c=' },
+  { apiGroup: 'd.example.com', kind: 'D' },
+];
+
 /** Configurations for which the chart and the service must render the same target names. */
 const TARGETS: readonly (readonly [string, object])[] = [
   ['ECR', { target: { aws: { accountId: '012345678901', region: 'eu-central-1' } } }],
@@ -134,11 +141,17 @@ describe.skipIf(!available)("the chart's policies", () => {
       expect(await rendered(values, 'elsewhere')).toEqual([expected]);
     });
 
-    it.each([false, true])(
-      'equal the output of the Gatekeeper renderer, ephemeralContainers %s',
-      async (ephemeralContainers) => {
-        const expected = renderGatekeeper({ ...common, url: https, ephemeralContainers, caBundle: AUTHORITY });
-        const values = { config: byImage, policies: { ...policies, ephemeralContainers, engine: 'gatekeeper' } };
+    it.each([
+      { ephemeralContainers: false, operators: undefined },
+      { ephemeralContainers: true, operators: [] },
+      { ephemeralContainers: true, operators: OWN_OPERATORS },
+    ])(
+      'equal the output of the Gatekeeper renderer: ephemeralContainers $ephemeralContainers, operators $operators',
+      async ({ ephemeralContainers, operators }) => {
+        const pods = { operators: operators ?? DEFAULT_OPERATORS };
+        const expected = renderGatekeeper({ ...common, url: https, ephemeralContainers, caBundle: AUTHORITY, pods });
+        const own = { ...byImage, source: { ...byImage.source, ...(operators && { operators }) } };
+        const values = { config: own, policies: { ...policies, ephemeralContainers, engine: 'gatekeeper' } };
         expect(await rendered(values, 'elsewhere')).toEqual([...expected].sort(byKindAndName));
       },
     );
