@@ -184,8 +184,9 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
       // The service adds to the annotation of an earlier pass, and compares platforms.
       const earlier = { annotations: { 'image-swapper.io/original-images': '{}' } };
       expect(await admitted(images(['b', 'nginx:1']), earlier, namespace)).toEqual(['nginx:1']);
-      const limited = { ...images(['b', 'nginx:1']), nodeSelector: { 'kubernetes.io/arch': 'arm64' } };
-      expect(await admitted(limited, {}, namespace)).toEqual(['nginx:1']);
+      const onNodes = (nodeSelector: object) => ({ ...images(['b', 'nginx:1']), nodeSelector });
+      expect(await admitted(onNodes({ 'kubernetes.io/arch': 'arm64' }), {}, namespace)).toEqual(['nginx:1']);
+      expect(await admitted(onNodes({ 'kubernetes.io/arch': 'amd64', disk: 'ssd' }), {}, namespace)).toEqual([to[1]]);
     } finally {
       for (const object of [...objects].reverse()) await world.plane.api.remove(object);
     }

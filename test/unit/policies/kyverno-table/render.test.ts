@@ -115,10 +115,11 @@ describe('the Kyverno engine with a table', () => {
     expect(rendered(configured(more)).variable('decisions')).toMatch(expected);
   });
 
-  it('asks about a Pod that names a platform only if a target does not hold all of them', () => {
+  it('asks about a Pod of a platform that a target does not hold', () => {
     expect(rendered(configured()).variable('asks')).not.toContain('nodeSelector');
     const limited = configured({ target: { ...target, platforms: ['linux/amd64'] } });
-    expect(rendered(limited).variable('asks')).toContain('has(object.spec.nodeSelector)');
+    expect(rendered(limited).variable('asks')).toContain('p.architecture == architecture');
+    expect(rendered(limited).variable('systems')).toContain('object.spec.nodeSelector');
   });
 
   it('excludes what a filter excludes, and takes the first target that selects an image', () => {

@@ -6,6 +6,7 @@ import { hasTargetPrefix } from '../../policies/pod-conditions.js';
 import type { DecidedTarget } from '../engine.js';
 import { filterConditions, matchConditions, undecidedBy } from '../mutating-admission-policy/limits.js';
 import { placeVariables } from '../mutating-admission-policy/places.js';
+import { missesPlatform, PLATFORM_VARIABLES } from '../mutating-admission-policy/platforms.js';
 import { keysOf } from '../mutating-admission-policy/reference-cel.js';
 import { TABLE_PROJECTION } from './objects.js';
 
@@ -77,6 +78,7 @@ export function tableVariables(
         `  ${certain}${chosen.join('\n  ')}${chosen.at(-1)?.endsWith(':') === true ? ' ""' : ''}})`,
       ].join('\n'),
     },
+    ...(limitsOf(decided).length === 0 ? [] : PLATFORM_VARIABLES),
     { name: 'asks', expression: asks(decided, pods) },
     { name: 'swaps', expression: 'variables.asks ? [] : variables.decisions' },
   ];
@@ -95,19 +97,21 @@ function name({ naming }: DecidedTarget): string {
   return celString(naming.name, 'targets');
 }
 
+/** The platforms of each target that does not hold all of them. */
+function limitsOf(targets: readonly DecidedTarget[]): readonly (readonly string[])[] {
+  return targets.flatMap(({ platforms = 'all' }) => (platforms === 'all' ? [] : [platforms]));
+}
+
 function asks(targets: readonly DecidedTarget[], { annotate }: ResolvedPodOptions): string {
-  // The service compares the platforms that a Pod requires with those of the target.
-  const limited = targets.some(({ platforms = 'all' }) => platforms !== 'all');
+  const missing = limitsOf(targets).map((platforms) => `(${missesPlatform(platforms)})`);
   return [
     'variables.decisions.exists(c, c.value == "")',
-    ...(limited ? [`size(variables.outside) > 0 && (${NAMES_PLATFORMS})`] : []),
+    // The service keeps the Pod's images of the targets without its platform.
+    ...(missing.length === 0 ? [] : [`size(variables.outside) > 0 && (${missing.join(' || ')})`]),
     // The service adds to the annotation of an earlier pass.
     ...(annotate ? [`size(variables.outside) > 0 && ${HAS_ORIGINALS}`] : []),
   ].join('\n  || ');
 }
-
-const NAMES_PLATFORMS =
-  'has(object.spec.os) || has(object.spec.nodeSelector) || (has(object.spec.affinity) && has(object.spec.affinity.nodeAffinity))';
 
 const HAS_ORIGINALS = `(has(object.metadata.annotations) && ${celString(ORIGINAL_IMAGES_KEY, 'annotation')} in object.metadata.annotations)`;
 
