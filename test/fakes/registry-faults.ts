@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib';
 import { bytesContent, type Content } from './registry-content.js';
 
 /** A fault of a registry, which replaces or changes the correct response. */
@@ -239,8 +239,13 @@ export async function sendAnswer(
 
 function compressed(content: Content, coding: 'gzip' | 'deflate' | 'br'): Content {
   const bytes = Buffer.concat([...content.chunks(0, content.size)]);
-  const compress = { gzip: gzipSync, deflate: deflateSync, br: brotliCompressSync }[coding];
+  const compress = { gzip: gzipSync, deflate: deflateSync, br: brotli }[coding];
   return bytesContent(compress(bytes));
+}
+
+/** Node's default quality is the slowest one. */
+function brotli(bytes: Buffer): Buffer {
+  return brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MIN_QUALITY } });
 }
 
 /** Resolves when the socket can take more data or the client has disconnected. */

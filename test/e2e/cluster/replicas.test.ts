@@ -122,7 +122,8 @@ describe.skipIf(!available)('several replicas at a real API server', () => {
       const takenOver = performance.now() - ended;
       process.stderr.write(`taken over ${takenOver.toFixed(0)} ms after the end\n`);
       expect(code).toBe(0);
-      expect(takenOver).toBeLessThan(3_000);
+      // The Lease of a silent leader expires six seconds after its last renewal at the earliest.
+      expect(takenOver).toBeLessThan(5_000);
       expect(states.filter((status) => status === 503).length).toBeGreaterThan(2);
       expect(states.lastIndexOf(200)).toBeLessThan(states.indexOf(503));
       const handedBack = first.service.log.find(({ message }) => message.includes('copies returned to the queue'));

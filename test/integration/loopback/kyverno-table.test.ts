@@ -98,7 +98,7 @@ it('writes the table before its entry and the policy, then only the object that 
     writes: 1,
     added: ['mirror.test/docker.io/library/app:first'],
   });
-}, 30_000);
+});
 
 it('removes an image, and makes Kyverno read everything again, before the removal counts as applied', async () => {
   const leader = await lead();
@@ -150,7 +150,7 @@ it('writes the policy without an entry for a Kyverno that does not have the kind
     ),
   );
   await until('the policy is written', () => last(`${POLICIES}image-swapper`) !== '');
-}, 30_000);
+});
 
 it('writes the table again and makes Kyverno read it when the kind was deleted and recreated', async () => {
   const leader = await lead();
@@ -200,7 +200,7 @@ it('empties an object of the previous table that it cannot use, so that it never
   await lead();
   await until('it is overwritten', () => last(path) !== '');
   expect(imagesOf(3)).toEqual({});
-}, 30_000);
+});
 
 it('deletes the entry and the table when it is switched off, and keeps the policy', async () => {
   const leader = await lead();
@@ -213,7 +213,7 @@ it('deletes the entry and the table when it is switched off, and keeps the polic
   expect(cluster.applied.has(`${TABLES}image-swapper-1`)).toBe(false);
   expect(cluster.applied.has(`${ENTRIES}image-swapper`)).toBe(false);
   expect(last(`${POLICIES}image-swapper`)).not.toContain('globalContext.Get');
-}, 30_000);
+});
 
 it('leaves the table of another install alone, and names its Lease', async () => {
   const one = await lead();
@@ -227,4 +227,4 @@ it('leaves the table of another install alone, and names its Lease', async () =>
     ),
   );
   expect(writes(before).filter((path) => path.startsWith(TABLES))).toEqual([]);
-}, 30_000);
+});
