@@ -2,8 +2,8 @@ import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { CliError, EXIT } from './exit.js';
 import { parseManifests } from './manifest-documents.js';
-import { podPlacesOf } from './pod-places.js';
-import { podAt } from './pod-view.js';
+import { isContainerList, podPlacesOf } from './pod-places.js';
+import { podAt, withoutParameters } from './pod-view.js';
 import { namespaceOf, objectPathsOf, titleOf, valueAt } from './pods-of-object.js';
 import { fieldOf, unknownContainers, unknownNote } from './unknown-containers.js';
 
@@ -41,7 +41,9 @@ export function podsInFile(source: string, file: string): PodsInFile {
     notes.push(...unknownContainers(value).map(unknownNote));
     for (const object of objectPathsOf(value).map((path) => valueAt(value, path))) {
       const found = podsOf(object);
-      if (found.length === 0 && unknownContainers(object).length === 0) others.push(titleOf(object));
+      if (found.length === 0 && isObject(object) && podPlacesOf(object).length > 0)
+        notes.push(`${titleOf(object)} has only images that are parameters`);
+      else if (found.length === 0 && unknownContainers(object).length === 0) others.push(titleOf(object));
       pods.push(...found);
       if (pods.length + others.length > MAX_OBJECTS)
         throw new CliError(EXIT.usage, `${file}: more than ${MAX_OBJECTS} objects; split the file`);
@@ -64,11 +66,21 @@ function podsOf(object: unknown): readonly PodInFile[] {
   }
   const places = podPlacesOf(object);
   const title = titleOf(object);
-  return places.map((place) => ({
-    title: places.length === 1 ? title : `${title} ${fieldOf(place.path)}`,
+  return places.flatMap((place) => {
     // Pods are in the namespace of their workload.
-    pod: place.form === 'pod' && place.path.length === 0 ? object : podAt(object, place, namespaceOf(object)),
-  }));
+    const pod = place.form === 'pod' && place.path.length === 0 ? object : podAt(object, place, namespaceOf(object));
+    const known = withoutParameters(pod, place);
+    if (known !== pod && !hasContainers(known)) return [];
+    return [{ title: places.length === 1 ? title : `${title} ${fieldOf(place.path)}`, pod: known }];
+  });
+}
+
+function hasContainers({ spec }: JsonObject): boolean {
+  return isObject(spec) && Object.entries(spec).some(([key, list]) => isContainerList(key) && isNotEmpty(list));
+}
+
+function isNotEmpty(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0;
 }
 
 /** An AdmissionRequest as found in audit logs, without the surrounding review. */

@@ -53,3 +53,19 @@ export function imagePathIn({ form, path }: PodPlace, { list, index }: PodContai
       return [...path, ...place.image];
   }
 }
+
+/** Whether an image is a parameter that a controller fills in: Argo's, Tekton's or Katib's. */
+export function isParameter({ hasParameters }: PodPlace, image: unknown): boolean {
+  return hasParameters && typeof image === 'string' && PARAMETER.test(image);
+}
+
+const PARAMETER = /\{\{.*\}\}|\$\(.+\)|\$\{.+\}/;
+
+/** The Pod without the containers whose image is a parameter. */
+export function withoutParameters(pod: JsonObject, place: PodPlace): JsonObject {
+  const { spec } = pod;
+  if (!place.hasParameters || !isObject(spec)) return pod;
+  const known = (entry: unknown): boolean => !(isObject(entry) && isParameter(place, entry['image']));
+  const lists = Object.entries(spec).map(([key, value]) => [key, Array.isArray(value) ? value.filter(known) : value]);
+  return { ...pod, spec: Object.fromEntries(lists) as JsonObject };
+}

@@ -93,6 +93,28 @@ spec:
     expect((await swap(deployment)).problems).toHaveLength(1);
   });
 
+  it('are explained without the images that are parameters', () => {
+    const text = `apiVersion: tekton.dev/v1
+kind: Task
+metadata: {name: build}
+spec:
+  steps: [{name: a, image: nginx:1}, {name: b, image: "$(params.image)"}]
+  sidecars: [{name: c, image: "$(params.sidecar)"}]
+`;
+    expect(podsInFile(text, 'all.yaml').pods).toEqual([
+      {
+        title: 'Task build spec.steps',
+        pod: { kind: 'Pod', metadata: {}, spec: { containers: [{ name: 'a', image: 'nginx:1' }] } },
+      },
+    ]);
+    const { pods, others, notes } = podsInFile(`${text.replace('nginx:1', '$(params.a)')}---\nkind: Pod\n`, 'all.yaml');
+    expect({ pods: pods.length, others, notes }).toEqual({
+      pods: 1,
+      others: [],
+      notes: ['Task build has only images that are parameters'],
+    });
+  });
+
   it('get a pull secret and annotations only in Pod templates', async () => {
     const set = objectWith('jobset.x-k8s.io/v1alpha2', 'JobSet', 'spec.replicatedJobs[].template.spec.template', {
       spec,

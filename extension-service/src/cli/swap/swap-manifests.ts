@@ -18,6 +18,7 @@ import type { DocumentPods, ManifestPod } from './manifest-pods.js';
 import { patched } from './patched.js';
 import { isResourceList, resultEdits } from './resource-list.js';
 import { isUnchangedElsewhere } from './unchanged-elsewhere.js';
+import { isParameter } from '../pod-view.js';
 import type { ObjectPath } from '../pods-of-object.js';
 import { unknownContainers, unknownNote } from '../unknown-containers.js';
 import { applyEdits, OverlapError } from './text-edits.js';
@@ -108,7 +109,7 @@ async function planPod(
     const { container } = decision;
     const wanted = decision.action === 'mirror' && (await isWanted(decision));
     if (typeof wanted === 'string') failures.push({ decision, message: wanted });
-    const isFilledIn = pod.place.hasParameters && PARAMETER.test(container.image);
+    const isFilledIn = isParameter(pod.place, container.image);
     if (decision.action === 'keep' && decision.reason === 'invalid-image' && !isFilledIn)
       failures.push({ decision, message: decision.detail });
     const after = decision.action === 'mirror' && wanted === true ? decision.reference.text : container.image;
@@ -119,9 +120,6 @@ async function planPod(
   const additions = pod.place.form === 'pod' ? podAdditions(pods, input, swaps) : {};
   return { plan: { pod, images, swaps, additions }, failures };
 }
-
-/** A parameter that a controller fills in: Argo's and Katib's, Tekton's. */
-const PARAMETER = /\{\{.*\}\}|\$\(.+\)|\$\{.+\}/;
 
 function editsOf(document: PlannedDocument, nodes: DocumentNodes, { text, place }: ManifestDocuments): TextEdit[] {
   const { plans, value } = document;
