@@ -32,6 +32,27 @@ export function* keysOf(
   }
 }
 
+interface SettableKey {
+  readonly path: readonly string[];
+  readonly field: Field;
+  readonly name: string;
+  readonly viperName: string;
+}
+
+const settable = new WeakMap<MappingField, readonly SettableKey[]>();
+
+/** The keys of the schema with their variables, computed once. Mappings come before their members. */
+function settableKeys(root: MappingField): readonly SettableKey[] {
+  let keys = settable.get(root);
+  if (keys === undefined) {
+    keys = [...keysOf(root)].map(([path, field]) => {
+      return { path, field, name: environmentName(path), viperName: viperName(path) };
+    });
+    settable.set(root, keys);
+  }
+  return keys;
+}
+
 /**
  * Variables that Kubernetes adds to every container's environment for each Service, here for Services named
  * image-swapper or image-swapper-something (kubelet, "environment variables" of Services).
@@ -68,10 +89,8 @@ function fromEnvironment(
 ): readonly Overlay[] {
   const found: Overlay[] = [];
   const names = new Set<string>();
-  // Mappings come before their members, so the more specific variable wins.
-  for (const [path, field] of keysOf(root)) {
-    const name = environmentName(path);
-    const other = viperName(path);
+  // The more specific variable wins, because it comes later.
+  for (const { path, field, name, viperName: other } of settableKeys(root)) {
     names.add(name).add(other);
     const used = [name, other].find((candidate) => (env[candidate] ?? '') !== '');
     if (used === undefined) continue;
@@ -100,7 +119,7 @@ function fromFlags(
   flags: Readonly<Record<string, unknown>>,
   problems: Problems,
 ): readonly Overlay[] {
-  const keys = new Map([...keysOf(root)].map(([path, field]) => [path.join('.'), { path, field }]));
+  const keys = new Map(settableKeys(root).map(({ path, field }) => [path.join('.'), { path, field }]));
   return Object.entries(flags).flatMap(([name, value]) => {
     if (value === undefined) return [];
     const place = { file: `flag ${flagName(name, value)}`, line: 1, column: 1 };

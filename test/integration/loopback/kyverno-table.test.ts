@@ -40,9 +40,11 @@ afterEach(async () => {
 const configured = (more = '', table = true): Config =>
   parse(`target: {oci: {registry: mirror.test}}\npolicies: {manage: true, table: ${table}}\n${more}`).config;
 
-function jobOf(tag: string, config = configured()): MirrorJob {
+const RULES = compileRules(configured(), namingTarget);
+
+function jobOf(tag: string): MirrorJob {
   const pod = { spec: { containers: [{ name: 'a', image: `app:${tag}` }] } };
-  const [job] = usesOf(compileRules(config, namingTarget), new Sources(), pod, 'team-a').jobs;
+  const [job] = usesOf(RULES, new Sources(), pod, 'team-a').jobs;
   if (job === undefined) throw new Error('no job');
   return job;
 }
