@@ -3,7 +3,7 @@ import { BlobSource, type BlobStream } from './blob-source.js';
 import { canBeDigest, storedDigest } from './digests.js';
 import { RegistryError } from './errors.js';
 import { sendPush } from './send-push.js';
-import { trySinglePost, type KeptBlob } from './single-post.js';
+import { isThere, trySinglePost, type KeptBlob } from './single-post.js';
 import { withoutRetry, RetriesExhaustedError } from './retries-exhausted-error.js';
 import { repositoryPath } from './paths.js';
 import { invalid, refusePage, type RequestInfo } from './transport/answers.js';
@@ -51,14 +51,22 @@ export class BlobUploader {
     const attempts = Math.min(retry.attempts, UPLOAD_ATTEMPTS);
     const { throttledAttempts = attempts } = descriptor.size <= MAX_CHEAP_BYTES ? retry : {};
     let from = options.from;
+    let sentAll = false;
     return withRetry({ ...retry, attempts, throttledAttempts }, retryTools, options.signal, async () => {
+      // A registry may have stored a blob whose upload failed: after a timeout, or from another client meanwhile.
+      if (sentAll && (await isThere(this.#options, repository, descriptor, options))) return 'uploaded';
+      sentAll = false;
       const kept =
         from === undefined ? await trySinglePost(this.#options, repository, descriptor, open, options) : undefined;
       if (kept === 'stored') return 'uploaded';
       const begun = await this.#begin(repository, descriptor, kept ?? { open, session: undefined }, from, options);
       if (begun === undefined) return 'mounted';
       from = undefined;
-      return this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
+      try {
+        return await this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
+      } finally {
+        sentAll = begun.source.sent === descriptor.size && options.isRepair !== true;
+      }
     }).catch((error: unknown) => {
       throw error instanceof RetriesExhaustedError ? error.cause : error;
     });

@@ -103,7 +103,8 @@ async function post(
   return withoutRetry(withRetry(retry, retryTools, upload.signal, attempt));
 }
 
-async function isThere(
+/** Whether the registry has the blob; not if it does not say. */
+export async function isThere(
   { hasBlob }: UploaderOptions,
   repository: string,
   descriptor: Descriptor,

@@ -1,6 +1,6 @@
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { connect, createServer, Socket, type AddressInfo, type Server } from 'node:net';
 import http from 'node:http';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { RegistryClient } from '../../../extension-service/src/registry/client.js';
 import { RegistryFactory, type RegistryFactoryOptions } from '../../../extension-service/src/registry/factory.js';
 import { makeCertificates } from '../../fakes/certificates.js';
@@ -143,6 +143,20 @@ describe('addresses', () => {
 });
 
 describe('sockets and timeouts', () => {
+  it('give each address of a name more time than the 250 ms of Node, which distant registries exceed', async () => {
+    const registry = await start();
+    const connecting = vi.spyOn(Socket.prototype, 'connect');
+    try {
+      await client(registry.host).getManifest('team/app', 'v1');
+      const options = connecting.mock.calls
+        .flat(2)
+        .filter((argument) => typeof argument === 'object' && argument !== null);
+      expect(options).toContainEqual(expect.objectContaining({ autoSelectFamilyAttemptTimeout: 1_500 }));
+    } finally {
+      connecting.mockRestore();
+    }
+  });
+
   it('uses one connection for many requests in a row', async () => {
     const registry = await start();
     const one = client(registry.host);

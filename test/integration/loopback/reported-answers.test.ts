@@ -179,6 +179,26 @@ describe('a target', () => {
     await copied(parts);
   });
 
+  it.each<[string, FaultAction]>([
+    ['calls an upload invalid that another client was faster with', status(400, errors('BLOB_UPLOAD_INVALID'))],
+    ['stores a layer after its proxy has given up', status(504, '')],
+  ])('that %s gets it once', async (_, action) => {
+    const { source, target, copy } = await pair();
+    // Too large for a single POST.
+    const large = buildImage({ layerSize: 150_000 });
+    loadImage(source, SOURCE, large, 'v1');
+    const stored = (): FaultAction => {
+      for (const content of large.blobs) target.putBlob(TARGET, content);
+      return action;
+    };
+    target.fault({ method: 'PUT', path: uploads, action: stored });
+    await copy();
+    expectComplete(target, TARGET, large);
+    expect(
+      target.requests(({ method, path }) => method === 'PUT' && path.includes(uploads)).length,
+    ).toBeLessThanOrEqual(large.blobs.length);
+  });
+
   it('that drops its port from uploads is named with the remedy', async () => {
     const { source, target, copy } = await loaded();
     loadImage(source, SOURCE, image, 'v1');
