@@ -150,7 +150,7 @@ export interface ManagedKind {
   readonly consecutive?: true;
   /** A kind whose objects must be written first. */
   readonly requires?: PolicyObject['kind'];
-  /** What to do if the cluster does not have the kind, if it is not part of the engine itself. */
+  /** How a cluster gets the kind, if it is not part of the engine itself. */
   readonly install?: string;
   /** Where the object contains the CA certificate of the service; absent if it contains none itself. */
   readonly caHolder?: CaHolder;
