@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { missingPlatform, namedPlatforms } from '../../extension-service/src/core/decide/named-platforms.js';
-import type { JsonObject } from '../../extension-service/src/core/decide/pod.js';
 import {
   missesPlatform,
   PLATFORM_VARIABLES,
@@ -56,7 +55,7 @@ describe.skipIf(!available)("a Pod's platforms in CEL", () => {
       expect(answer?.error).toBeUndefined();
       const found = answer?.value as readonly boolean[];
       const expected = objects.map((object) => {
-        const named = namedPlatforms(object as unknown as JsonObject);
+        const named = namedPlatforms(object);
         return named !== undefined && missingPlatform(named, platforms) !== undefined;
       });
       const differences = objects.filter((_, i) => found[i] !== expected[i]);

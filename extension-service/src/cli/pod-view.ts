@@ -21,7 +21,7 @@ export function podAt(object: JsonObject, { form, path }: PodPlace, namespace: s
   if (form === 'pod') return podOfTemplate(value as JsonObject, namespace);
   const { labels, annotations } = isObject(object['metadata']) ? object['metadata'] : ({} as JsonObject);
   const metadata = { ...(labels !== undefined && { labels }), ...(annotations !== undefined && { annotations }) };
-  return podOfTemplate({ metadata, spec: specOf(form, value) } as JsonObject, namespace ?? namespaceOf(object));
+  return podOfTemplate({ metadata, spec: specOf(form, value) }, namespace ?? namespaceOf(object));
 }
 
 function specOf(form: Exclude<PodPlace['form'], 'pod'>, value: unknown): JsonObject {
@@ -31,7 +31,7 @@ function specOf(form: Exclude<PodPlace['form'], 'pod'>, value: unknown): JsonObj
     case 'list':
       return { containers: value } as JsonObject;
     case 'container':
-      return { containers: [pick(value, CONTAINER_FIELDS)] } as JsonObject;
+      return { containers: [pick(value, CONTAINER_FIELDS)] };
   }
 }
 

@@ -40,7 +40,7 @@ async function unread({ config = '', policies = 'table: true', table = { 'app:1'
     ...{ metrics, now: () => now },
   });
   const observe = async (): Promise<number> => {
-    watch.observe(request, { containers: containers as never, swaps: [] });
+    watch.observe(request, { containers, swaps: [] });
     return (await metrics.tableUnread.get()).values[0]?.value ?? 0;
   };
   return { observe, log, later: (ms: number) => (now += ms) };

@@ -119,7 +119,7 @@ describe.each([
   let target: FakeRegistry;
   let server: SeenServer;
   let folder: string;
-  let services: RunningService[] = [];
+  const services: RunningService[] = [];
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'image-swapper-stored-'));
