@@ -1,7 +1,7 @@
 import type { RegistryLogin } from '../../credentials/renewed-login.js';
 import type { IdentityTokenCredentials } from '../../registry/types.js';
 import { RegistryError } from '../../registry/errors.js';
-import { azureLoginServerOf } from '../../registry/transport/azure-endpoints.js';
+import { azureLoginServerOf } from '../../core/image/azure-endpoints.js';
 import { invalid, networkError, readBody, statusError } from '../../registry/transport/answers.js';
 import type { RequestInfo } from '../../registry/transport/answers.js';
 import { Http } from '../../registry/transport/http.js';

@@ -1,5 +1,5 @@
 import type { CloudLogin } from '../cloud.js';
-import { azureLoginServerOf } from '../../registry/transport/azure-endpoints.js';
+import { azureLoginServerOf } from '../../core/image/azure-endpoints.js';
 import type { AcrConfig } from './config.js';
 import { acrNaming } from './naming.js';
 

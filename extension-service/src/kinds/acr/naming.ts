@@ -1,7 +1,7 @@
 import { normalizeRegistry } from '../../core/image/reference.js';
 import type { RegistryPlace } from '../../core/naming/target.js';
 import { withoutSlashes } from '../../core/naming/target.js';
-import { azureLoginServerOf } from '../../registry/transport/azure-endpoints.js';
+import { azureLoginServerOf } from '../../core/image/azure-endpoints.js';
 import type { RegistryNaming } from '../naming.js';
 import { OCI_REPOSITORY_LIMIT } from '../naming.js';
 

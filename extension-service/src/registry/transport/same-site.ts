@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { azureRegistryOf } from './azure-endpoints.js';
+import { azureRegistryOf } from '../../core/image/azure-endpoints.js';
 import { canonicalName } from './known-names.js';
 
 /** Second-level labels under which countries register names: `example.co.uk`. */
