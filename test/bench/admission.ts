@@ -6,6 +6,7 @@
 import { execFileSync, fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { makeCertificates } from '../fakes/certificates.js';
@@ -16,6 +17,11 @@ import type { LoadResult } from './load.js';
 import { benchPod } from './pod.js';
 import type { RegistriesRequest } from './registries-process.js';
 import { median, printTable, quantile } from './table.js';
+
+/** The nice value of the service's background worker. */
+const COPIES_NICE = 10;
+/** Large enough for some hundred admissions during the copies. */
+const LAYER_BYTES = 40_000_000;
 
 const FILTERS = [
   "obj.metadata.namespace == 'kube-system'",
@@ -29,12 +35,14 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
   const cleanup: (() => Promise<unknown>)[] = [];
   try {
     const images = [0, 1, 2, 3].map((n) => `docker.io/library/app-${n}`);
-    const request: RegistriesRequest = { bigImages: 4, layerSize: 12_000_000, present: images };
+    const request: RegistriesRequest = { bigImages: 4, layerSize: LAYER_BYTES, present: images };
     const { source, target } = await child<{ source: string; target: string }>(
       'registries-process.ts',
       request,
       children,
     );
+    // Registries run on other machines. Here they get the priority of the copies, so that they take no time from admission.
+    for (const { pid } of children) if (pid !== undefined) setPriority(pid, COPIES_NICE);
     const certificates = await makeCertificates({ hosts: ['127.0.0.1'] });
     const { port } = await child<{ port: number }>('echo-server.ts', certificates, children);
     const service = await RunningService.start({
@@ -96,7 +104,7 @@ export async function run(seconds = 4, rounds = 3): Promise<void> {
         ['while 4 copies run', busy.p50, busy.p99, busy.max, busy.requests],
       ],
     );
-    console.log(`(the 4 copies, ${((4 * 15 * 12_000_000) / 1e6).toFixed(0)} MB, took ${copySeconds.toFixed(1)} s)`);
+    console.log(`(the 4 copies, ${((4 * 15 * LAYER_BYTES) / 1e6).toFixed(0)} MB, took ${copySeconds.toFixed(1)} s)`);
   } finally {
     for (const close of cleanup) await close();
     for (const process of children) process.kill();
