@@ -1,4 +1,4 @@
-import { abortReason, onAbort } from './transport/abort.js';
+import { waitForTurn } from './transport/turn.js';
 
 /** Runs at most this many tasks in parallel, in order of arrival. */
 export class Limiter {
@@ -13,7 +13,7 @@ export class Limiter {
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free--;
-    else await this.#turn(signal);
+    else await waitForTurn(this.#waiting, signal);
     try {
       return await task();
     } finally {
@@ -21,22 +21,5 @@ export class Limiter {
       if (next === undefined) this.#free++;
       else next();
     }
-  }
-
-  #turn(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop =
-        signal &&
-        onAbort(signal, () => {
-          this.#waiting.delete(turn);
-          reject(abortReason(signal));
-        });
-      const turn = (): void => {
-        stop?.();
-        this.#waiting.delete(turn);
-        resolve();
-      };
-      this.#waiting.add(turn);
-    });
   }
 }

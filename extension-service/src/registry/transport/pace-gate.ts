@@ -2,8 +2,9 @@ import { BoundedMap } from '../../util/bounded-map.js';
 import { sleep } from '../../util/sleep.js';
 import { remainingOf } from '../request-log.js';
 import type { RegistryAction, RateLimitHeaders } from '../request-log.js';
-import { abortReason, onAbort } from './abort.js';
+import { abortReason } from './abort.js';
 import { maxInFlight, loweredPace, pauseOf, raisedPace, type Pace } from './pace.js';
+import { waitForTurn } from './turn.js';
 
 /** Maximum registries and actions to remember; Pods name registries. */
 const MAX_GATES = 1_000;
@@ -30,7 +31,7 @@ export class PaceGate {
   async waitForTurn(signal: AbortSignal | undefined): Promise<ReportAnswer> {
     signal?.throwIfAborted();
     for (let delay = this.#delay(); delay > 0; delay = this.#delay()) {
-      await (delay === Infinity ? this.#nextAnswer(signal) : sleep(delay, signal));
+      await (delay === Infinity ? waitForTurn(this.#waiting, signal) : sleep(delay, signal));
       if (signal?.aborted !== true) continue;
       // The unused turn goes to another request.
       this.#wake();
@@ -65,19 +66,6 @@ export class PaceGate {
   #delay(): number {
     if (this.#room() <= 0) return Infinity;
     return this.#pace === undefined ? 0 : this.#notBefore - this.now();
-  }
-
-  /** Resolves when another request ends and leaves its turn, or on an abort. */
-  async #nextAnswer(signal: AbortSignal | undefined): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const stop = signal === undefined ? undefined : onAbort(signal, () => turn());
-      const turn = (): void => {
-        stop?.();
-        this.#waiting.delete(turn);
-        resolve();
-      };
-      this.#waiting.add(turn);
-    });
   }
 
   /** Wakes as many waiting requests as may be sent. */

@@ -1,4 +1,4 @@
-import { abortReason, onAbort } from './abort.js';
+import { waitForTurn } from './turn.js';
 
 /**
  * How a request uses its connection. `exchange`: until its answer. `download`: until a blob is read, which may wait for
@@ -36,7 +36,8 @@ export class RequestSlots {
     // Pods name origins: only those in use are kept.
     this.#pools.set(key, pool);
     if (pool.inUse < this.limit) pool.inUse += 1;
-    else await turnIn(pool, signal);
+    // Another request hands its slot over.
+    else await waitForTurn(pool.waiting, signal);
     let isFree = false;
     return () => {
       if (isFree) return;
@@ -47,22 +48,4 @@ export class RequestSlots {
       if (pool.inUse === 0) this.#pools.delete(key);
     };
   }
-}
-
-/** Waits for the slot of another request, which is handed over. */
-function turnIn({ waiting }: Pool, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop =
-      signal &&
-      onAbort(signal, () => {
-        waiting.delete(turn);
-        reject(abortReason(signal));
-      });
-    const turn = (): void => {
-      stop?.();
-      waiting.delete(turn);
-      resolve();
-    };
-    waiting.add(turn);
-  });
 }

@@ -107,12 +107,9 @@ export class TokenSource {
     if (credentials !== undefined && 'identityToken' in credentials) {
       method = 'POST';
       headers['content-type'] = FORM;
-      const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'image-swapper' });
-      rememberSecret(credentials.identityToken);
-      form.set('refresh_token', credentials.identityToken);
-      if (service !== undefined) form.set('service', service);
-      form.set('scope', scopes.join(' '));
-      body = Buffer.from(form.toString());
+      const { identityToken } = credentials;
+      rememberSecret(identityToken);
+      body = grantForm({ grant_type: 'refresh_token', refresh_token: identityToken }, service, scopes);
     } else {
       if (service !== undefined) url.searchParams.set('service', service);
       for (const scope of scopes) url.searchParams.append('scope', scope);
@@ -131,11 +128,13 @@ export class TokenSource {
     }
     const hasNoGet = method === 'GET' && NO_GET.has(response.statusCode ?? 0);
     if (hasNoGet && credentials !== undefined && 'username' in credentials) {
+      const { username, password } = credentials;
+      rememberSecret(password);
       const url = new URL(realm);
       const posted = await this.#send(
         { ...asked, method: 'POST', url },
         { ...withoutLogin(headers), 'content-type': FORM },
-        passwordForm(service, scopes, credentials),
+        grantForm({ grant_type: 'password', username, password }, service, scopes),
         origin,
         signal,
       );
@@ -192,14 +191,13 @@ const FORM = 'application/x-www-form-urlencoded';
 /** How a server answers that only has the POST of the oauth2 spec, which containerd sends first. */
 const NO_GET: ReadonlySet<number> = new Set([404, 405, 501]);
 
-/** distribution's oauth2 spec, `grant_type=password`. */
-function passwordForm(
+/** The body of a POST by distribution's oauth2 spec. */
+function grantForm(
+  grant: Readonly<Record<string, string>>,
   service: string | undefined,
   scopes: readonly string[],
-  { username, password }: { readonly username: string; readonly password: string },
 ): Buffer {
-  rememberSecret(password);
-  const form = new URLSearchParams({ grant_type: 'password', client_id: 'image-swapper', username, password });
+  const form = new URLSearchParams({ client_id: 'image-swapper', ...grant });
   if (service !== undefined) form.set('service', service);
   form.set('scope', scopes.join(' '));
   return Buffer.from(form.toString());
