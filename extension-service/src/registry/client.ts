@@ -1,6 +1,6 @@
-import { parseUrl } from '../util/parse-url.js';
 import type { IncomingMessage } from 'node:http';
 import { isDigest } from '../core/image/reference.js';
+import { hasFirstByte, redirectsToStorage, statedSize, wholeSize } from './blob-answers.js';
 import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { RegistryError } from './errors.js';
@@ -515,40 +515,6 @@ const NO_REFERRERS_API: readonly number[] = [200, 204, 303, 400, 404, 405, 406, 
 function isRefusal({ kind, status, retryable }: RegistryError): boolean {
   if (retryable || kind === 'unauthorized' || kind === 'unreachable') return false;
   return status !== undefined || kind === 'invalid' || kind === 'refused';
-}
-
-/** The size of a blob in the answer to HEAD; undefined if it is not stated, or is that of a coded body. */
-function statedSize(response: IncomingMessage): number | undefined {
-  const length = header(response, 'content-length');
-  if (length === undefined || 'content-encoding' in response.headers) return undefined;
-  return /^\d{1,15}$/.test(length) ? Number(length) : undefined;
-}
-
-/** The size of the whole blob in the answer to GET, if it is stated. */
-function wholeSize(response: IncomingMessage): number | undefined {
-  const range = header(response, 'content-range');
-  const [, total] = /\/(\d{1,15})\s*$/.exec(range ?? '') ?? [];
-  if (total !== undefined) return Number(total);
-  return response.statusCode === 206 || range !== undefined ? undefined : statedSize(response);
-}
-
-/** Whether a body has a first byte; the rest of it is not read. */
-async function hasFirstByte(response: IncomingMessage, signal: AbortSignal | undefined): Promise<boolean> {
-  try {
-    for await (const piece of response as AsyncIterable<Buffer>) if (piece.length > 0) return true;
-    return false;
-  } catch {
-    signal?.throwIfAborted();
-    return false;
-  } finally {
-    response.destroy();
-  }
-}
-
-/** Whether a redirect leads away from the registry, and not to another registry that the name stands for. */
-function redirectsToStorage(location: string | undefined, { url }: RequestInfo): boolean {
-  const next = location === undefined ? undefined : parseUrl(location, url);
-  return next !== undefined && next.origin !== url.origin && !/^\/v2\/.+\/blobs\/sha/.test(next.pathname);
 }
 
 /** The text of an error body, which some proxies send with status 200. */

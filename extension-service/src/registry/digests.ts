@@ -13,9 +13,8 @@ import { header, invalid, type RequestInfo } from './transport/answers.js';
 export function statedDigest(response: IncomingMessage, asked: RequestInfo): string | undefined {
   const text = header(response, 'docker-content-digest');
   if (text === undefined || text === '') return undefined;
-  // A proxy that adds an existing header creates a list of two equal values.
-  const [stated = '', ...others] = new Set(text.split(', '));
-  if (others.length === 0 && isDigest(stated)) return stated;
+  const stated = storedDigest(response);
+  if (stated !== undefined) return stated;
   throw invalid(asked, `the Docker-Content-Digest ${digestFault(text)}`);
 }
 
@@ -24,6 +23,7 @@ export function statedDigest(response: IncomingMessage, asked: RequestInfo): str
  * GitHub Packages did (okteto/okteto#851).
  */
 export function storedDigest(response: IncomingMessage): string | undefined {
+  // A proxy that adds an existing header creates a list of two equal values.
   const [stated = '', ...others] = new Set(header(response, 'docker-content-digest')?.split(', '));
   return others.length === 0 && isDigest(stated) ? stated : undefined;
 }
