@@ -2,7 +2,7 @@ import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
 import { CliError, EXIT } from './exit.js';
 import { parseManifests } from './manifest-documents.js';
-import { isContainerList, podPlacesOf } from './pod-places.js';
+import { CONTAINER_LISTS, podPlacesOf } from './pod-places.js';
 import { podAt, withoutParameters } from './pod-view.js';
 import { namespaceOf, objectPathsOf, titleOf, valueAt } from './pods-of-object.js';
 import { fieldOf, unknownContainers, unknownNote } from './unknown-containers.js';
@@ -76,7 +76,9 @@ function podsOf(object: unknown): readonly PodInFile[] {
 }
 
 function hasContainers({ spec }: JsonObject): boolean {
-  return isObject(spec) && Object.entries(spec).some(([key, list]) => isContainerList(key) && isNotEmpty(list));
+  return (
+    isObject(spec) && Object.entries(spec).some(([key, list]) => CONTAINER_LISTS.includes(key) && isNotEmpty(list))
+  );
 }
 
 function isNotEmpty(list: unknown): boolean {

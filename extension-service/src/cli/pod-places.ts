@@ -54,7 +54,8 @@ const TEMPLATES: readonly ObjectPath[] = [
   ['template'],
 ];
 
-const CONTAINER_LISTS: readonly string[] = IMAGE_PLACES.filter(({ kind }) => kind === 'container').map(
+/** The keys of lists of containers in Pods. */
+export const CONTAINER_LISTS: readonly string[] = IMAGE_PLACES.filter(({ kind }) => kind === 'container').map(
   ({ list }) => list,
 );
 
@@ -66,7 +67,7 @@ function hasPodSpec(value: unknown): boolean {
   return isObject(value) && isPodSpec(value['spec']);
 }
 
-function hasImage(value: unknown): boolean {
+export function hasImage(value: unknown): boolean {
   return isObject(value) && typeof value['image'] === 'string';
 }
 
@@ -91,9 +92,4 @@ function stepsFrom(value: unknown, step: string): readonly (string | number)[] {
   if (!isObject(value)) return [];
   if (step === '*') return Object.keys(value);
   return Object.hasOwn(value, step) ? [step] : [];
-}
-
-/** The keys of lists of containers in Pods. */
-export function isContainerList(key: string | number): boolean {
-  return typeof key === 'string' && CONTAINER_LISTS.includes(key);
 }

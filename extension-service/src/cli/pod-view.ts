@@ -1,4 +1,4 @@
-import { imagePlace } from '../core/decide/image-places.js';
+import { IMAGE_PLACES, imagePlace } from '../core/decide/image-places.js';
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject, PodContainer } from '../core/decide/pod.js';
 import type { PodPlace } from './pod-places.js';
@@ -6,9 +6,9 @@ import { namespaceOf, podOfTemplate, valueAt } from './pods-of-object.js';
 import type { ObjectPath } from './pods-of-object.js';
 
 /** Fields of a PodSpec that decisions read. A PodSpec of another project may hold other images beside them. */
-const SPEC_FIELDS = [
-  ...['containers', 'initContainers', 'ephemeralContainers', 'volumes', 'imagePullSecrets', 'serviceAccountName'],
-  ...['nodeSelector', 'affinity', 'os'],
+const SPEC_FIELDS: readonly string[] = [
+  ...IMAGE_PLACES.map(({ list }) => list),
+  ...['imagePullSecrets', 'serviceAccountName', 'nodeSelector', 'affinity', 'os'],
 ];
 const CONTAINER_FIELDS = ['name', 'image', 'imagePullPolicy'];
 

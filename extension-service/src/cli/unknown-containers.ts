@@ -1,6 +1,6 @@
 import { isObject } from '../core/decide/pod.js';
 import type { JsonObject } from '../core/decide/pod.js';
-import { isContainerList, podPlacesOf } from './pod-places.js';
+import { CONTAINER_LISTS, hasImage, podPlacesOf } from './pod-places.js';
 import type { PodPlace } from './pod-places.js';
 import { objectPathsOf, titleOf, valueAt } from './pods-of-object.js';
 import type { ObjectPath } from './pods-of-object.js';
@@ -41,8 +41,7 @@ function isPolicy({ apiVersion }: JsonObject): boolean {
 
 function listsOf({ form, path }: PodPlace): readonly string[] {
   const parent = form === 'pod' ? [...path, 'spec'] : path;
-  const lists =
-    form === 'list' ? [path] : ['containers', 'initContainers', 'ephemeralContainers'].map((list) => [...parent, list]);
+  const lists = form === 'list' ? [path] : CONTAINER_LISTS.map((list) => [...parent, list]);
   return lists.map((list) => JSON.stringify(list));
 }
 
@@ -51,13 +50,9 @@ function containerLists(value: unknown, path: ObjectPath): readonly ObjectPath[]
   if (!isObject(value)) return [];
   return Object.entries(value).flatMap(([key, child]) => {
     const here = [...path, key];
-    const isList = isContainerList(key) && Array.isArray(child) && child.some(hasImage);
+    const isList = CONTAINER_LISTS.includes(key) && Array.isArray(child) && child.some(hasImage);
     return [...(isList ? [here] : []), ...containerLists(child, here)];
   });
-}
-
-function hasImage(item: unknown): boolean {
-  return isObject(item) && typeof item['image'] === 'string';
 }
 
 /** `spec.template.spec.containers[0].image` */
