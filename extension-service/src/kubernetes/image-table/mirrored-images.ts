@@ -274,13 +274,10 @@ export class MirroredImages {
   }
 
   private consequences(): { readonly space: string; readonly characters: string } {
-    const table = this.tables?.objects === undefined ? "the API server's table" : 'the table';
-    const effect =
-      this.tables?.objects === undefined ? 'Pods keep their source' : 'Pods with these images call the service';
-    const remedy =
-      this.tables?.objects === undefined
-        ? ': use the engine webhook for this many images, or let it cover some namespaces'
-        : '';
+    const isObjects = this.tables?.objects !== undefined;
+    const table = isObjects ? 'the table' : "the API server's table";
+    const effect = isObjects ? 'Pods with these images call the service' : 'Pods keep their source';
+    const remedy = isObjects ? '' : ': use the engine webhook for this many images, or let it cover some namespaces';
     return { space: `${table}, so ${effect}${remedy}`, characters: `${table} does not hold, so ${effect}` };
   }
 

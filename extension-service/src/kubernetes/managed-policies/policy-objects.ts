@@ -8,26 +8,15 @@ import { apiProblem, statusOf } from '../api-problem.js';
 import { callOptions } from '../call-options.js';
 import { FIELD_MANAGER } from './owner.js';
 
-/** A kind of object that policies consist of. */
-export interface PolicyKind {
-  readonly apiVersion: PolicyObject['apiVersion'];
-  readonly kind: PolicyObject['kind'];
+/** A kind of object that policies consist of, in the client library's form. */
+export interface PolicyKind extends ManagedKind {
   readonly group: string;
   readonly version: string;
-  readonly plural: string;
-  /** Every name that its objects can have. @param policyName `policies.name` */
-  names(policyName: string): readonly string[];
-  readonly consecutive?: true;
-  readonly requires?: PolicyObject['kind'];
-  readonly install?: string;
 }
 
-/** The kind in the client library's form. */
 export function policyKind(managed: ManagedKind): PolicyKind {
-  const { caHolder, ...kind } = managed;
-  void caHolder;
   const [group = '', version = ''] = managed.apiVersion.split('/');
-  return { ...kind, group, version, names: (policyName) => managed.names(policyName) };
+  return { ...managed, group, version };
 }
 
 /** The kinds of policies of every engine, in the order of deletion: callers before the objects that they need. */
