@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get } from '../../fakes/https-client.js';
-import { TEST_LOGIN } from '../../fakes/real-registry.js';
 import type { Until } from '../../fakes/until.js';
 import { goToolsAvailable } from '../../tools/tool.js';
-import { expectOk, messageOf } from './kube-api.js';
-import type { ApiObject, ApiReply } from './kube-api.js';
+import { expectOk } from './kube-api.js';
+import type { ApiObject } from './kube-api.js';
+import { containers, imagesOf } from './mirrored-world.js';
 import { NAMESPACE } from './pods.js';
 import { WATCHING } from './service-account.js';
 import { SidecarWebhook } from './sidecar-webhook.js';
@@ -17,37 +17,16 @@ const READ_SECRETS = { apiGroups: [''], resources: ['secrets', 'serviceaccounts'
 const POLICY = { apiVersion: 'admissionregistration.k8s.io/v1', kind: 'MutatingAdmissionPolicy' };
 const policyNamed = (name: string): ApiObject => ({ ...POLICY, metadata: { name } });
 
-interface Spec {
-  readonly containers: readonly { readonly image: string }[];
-  readonly initContainers?: readonly { readonly image: string }[];
-  readonly ephemeralContainers?: readonly { readonly image: string }[];
-  readonly volumes?: readonly { readonly image?: { readonly reference: string } }[];
-}
-
 describe.skipIf(!available)("the API server's own table of images", () => {
   let world: TableWorld;
-  let pods = 0;
   const until: Until = (...asked) => world.until(...asked);
+  const create: TableWorld['create'] = (...of) => world.create(...of);
+  const admitted: TableWorld['admitted'] = (...of) => world.admitted(...of);
 
   beforeAll(async () => {
     world = await TableWorld.start();
   }, 180_000);
   afterAll(async () => world?.stop(), 60_000);
-
-  async function create(spec: object, metadata: object = {}, namespace = NAMESPACE, query = ''): Promise<ApiReply> {
-    pods += 1;
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: `pod-${pods}`, namespace, ...metadata }, spec };
-    return world.plane.api.create(pod, query);
-  }
-
-  /** Returns the images of a Pod as the API server would store it. */
-  async function admitted(spec: object, metadata: object = {}, namespace = NAMESPACE): Promise<readonly string[]> {
-    return imagesOf(expectOk(await create(spec, metadata, namespace, '?dryRun=All'), 'create the Pod'));
-  }
-
-  const containers = (...images: readonly string[]) => ({
-    containers: images.map((image, index) => ({ name: `c${index}`, image })),
-  });
 
   /** Runs a new image once, so that the watch sees it, and waits until the API server swaps it. */
   async function inTable(): Promise<string> {
@@ -111,19 +90,9 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     const known = await inTable();
     const later = await world.push();
     expectOk(await create(containers('unknown.test/x:1'), { name: 'debugged' }), 'create the Pod');
-    const debug = async (...images: readonly string[]) => {
-      const ephemeralContainers = images.map((image, index) => ({ name: `debug-${index}`, image }));
-      const path = `/api/v1/namespaces/${NAMESPACE}/pods/debugged/ephemeralcontainers`;
-      return world.plane.api.send(
-        'PATCH',
-        path,
-        { spec: { ephemeralContainers } },
-        'application/strategic-merge-patch+json',
-      );
-    };
-    expect(ephemeral(expectOk(await debug(later), 'debug'))).toEqual([later]);
+    expect(await world.debug('debugged', later)).toEqual([later]);
     await until(`${later} is swapped`, async () => (await admitted(containers(later)))[0] !== later);
-    expect(ephemeral(expectOk(await debug(later, known), 'debug'))).toEqual([later, world.swapped(known)]);
+    expect(await world.debug('debugged', later, known)).toEqual([later, world.swapped(known)]);
   }, 90_000);
 
   it('swaps the sidecar of a later webhook, also in a Pod that names the mirror already', async () => {
@@ -214,11 +183,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
       filters: ["obj.metadata.namespace == 'play' && obj.spec.containers[0].args[0] == 'kept'"],
     });
     /** Returns the images of a Pod in that namespace, and the calls of the service for it. */
-    const seen = async (spec: object, metadata: object = {}, namespace = 'play') => {
-      const before = await world.calls();
-      const images = await admitted(spec, metadata, namespace);
-      return [...images, (await world.calls()) - before];
-    };
+    const seen = (spec: object, metadata: object = {}, namespace = 'play') => world.seen(spec, metadata, namespace);
     const kept = { containers: [{ name: 'c0', image, args: ['kept'] }] };
     const to = world.swapped(image);
     // Until then, the policies of the previous configuration swap it.
@@ -268,7 +233,7 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     const open = await inTable();
     const closed = await world.push(world.closedSource);
     const spec = { ...containers(closed, open), imagePullSecrets: [{ name: 'login' }] };
-    await putLogin();
+    await world.putLogin();
     await world.grant({ ...TABLE_RIGHTS, cluster: [...(TABLE_RIGHTS.cluster ?? []), READ_SECRETS] });
     await world.service.stop();
     await world.serve({ accessCheck: 'pullSecrets' });
@@ -292,17 +257,6 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     await until('the private image is not swapped', async () => (await admitted(spec))[0] === closed);
   }, 240_000);
 
-  async function putLogin(): Promise<void> {
-    const auth = Buffer.from(`${TEST_LOGIN.username}:${TEST_LOGIN.password}`).toString('base64');
-    await world.plane.api.apply({
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { namespace: NAMESPACE, name: 'login' },
-      type: 'kubernetes.io/dockerconfigjson',
-      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [world.closedSource.host]: { auth } } }) },
-    });
-  }
-
   /** Returns the number of images in both policies, counted in the API server's objects. */
   async function entries(): Promise<number> {
     let count = 0;
@@ -313,20 +267,3 @@ describe.skipIf(!available)("the API server's own table of images", () => {
     return count;
   }
 });
-
-function specOf({ body }: ApiReply): Spec {
-  return (body as { readonly spec: Spec }).spec;
-}
-
-function imagesOf(reply: ApiReply): readonly string[] {
-  if (reply.status >= 300) throw new Error(messageOf(reply));
-  const { containers, initContainers = [], volumes = [] } = specOf(reply);
-  return [
-    ...[...containers, ...initContainers].map(({ image }) => image),
-    ...volumes.flatMap(({ image }) => (image === undefined ? [] : [image.reference])),
-  ];
-}
-
-function ephemeral(reply: ApiReply): readonly string[] {
-  return (specOf(reply).ephemeralContainers ?? []).map(({ image }) => image);
-}

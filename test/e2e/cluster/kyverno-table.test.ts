@@ -6,14 +6,13 @@ import type { TablePage } from '../../../extension-service/src/core/engines/kyve
 import { tableDefinition } from '../../../extension-service/src/core/engines/kyverno-table/objects.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { freePort } from '../../fakes/free-port.js';
-import { TEST_LOGIN } from '../../fakes/real-registry.js';
 import type { Until } from '../../fakes/until.js';
 import { goToolsAvailable } from '../../tools/tool.js';
 import { parse } from '../../unit/config/parsing.js';
 import { expectOk } from './kube-api.js';
-import type { ApiObject, ApiReply } from './kube-api.js';
-import { EXCLUDED_NAMESPACE, KyvernoTableWorld, TABLE_RIGHTS, UNDECIDED_NAMESPACE } from './kyverno-table-world.js';
-import { NAMESPACE } from './pods.js';
+import type { ApiObject } from './kube-api.js';
+import { KyvernoTableWorld, TABLE_RIGHTS, UNDECIDED_NAMESPACE } from './kyverno-table-world.js';
+import { containers, EXCLUDED_NAMESPACE } from './mirrored-world.js';
 import { WATCHING } from './service-account.js';
 
 const available = await goToolsAvailable('the table that Kyverno reads');
@@ -28,19 +27,14 @@ const page = (index = 0): ApiObject => ({
   metadata: { name: `image-swapper-${index}` },
 });
 
-interface Spec {
-  readonly containers: readonly { readonly image: string }[];
-  readonly initContainers?: readonly { readonly image: string }[];
-  readonly ephemeralContainers?: readonly { readonly image: string }[];
-  readonly volumes?: readonly { readonly image?: { readonly reference: string } }[];
-}
-
 describe.skipIf(!available)('the table that Kyverno reads', () => {
   let world: KyvernoTableWorld;
   /** An image that the table has. */
   let image: string;
-  let pods = 0;
   const until: Until = (...asked) => world.until(...asked);
+  const create: KyvernoTableWorld['create'] = (...of) => world.create(...of);
+  const admitted: KyvernoTableWorld['admitted'] = (...of) => world.admitted(...of);
+  const seen: KyvernoTableWorld['seen'] = (...of) => world.seen(...of);
 
   beforeAll(async () => {
     world = await KyvernoTableWorld.start();
@@ -48,28 +42,6 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
     image = await inTable();
   }, 300_000);
   afterAll(async () => world?.stop(), 60_000);
-
-  async function create(spec: object, metadata: object = {}, namespace = NAMESPACE, query = ''): Promise<ApiReply> {
-    pods += 1;
-    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: `pod-${pods}`, namespace, ...metadata }, spec };
-    return world.plane.api.create(pod, query);
-  }
-
-  /** Returns the images of a Pod as the API server would store it. */
-  async function admitted(spec: object, metadata: object = {}, namespace = NAMESPACE): Promise<readonly string[]> {
-    return imagesOf(expectOk(await create(spec, metadata, namespace, '?dryRun=All'), 'create the Pod'));
-  }
-
-  /** The same, and how often the service was called for it. */
-  async function seen(...of: Parameters<typeof admitted>): Promise<readonly (string | number)[]> {
-    const before = await world.calls();
-    const images = await admitted(...of);
-    return [...images, (await world.calls()) - before];
-  }
-
-  const containers = (...images: readonly string[]) => ({
-    containers: images.map((image, index) => ({ name: `c${index}`, image })),
-  });
 
   /** Runs a new image once, and waits until Kyverno swaps it without a call. */
   async function inTable(): Promise<string> {
@@ -130,17 +102,10 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
   it('swaps new ephemeral containers without a call, and keeps those that exist', async () => {
     const later = await world.push();
     expectOk(await create(containers('unknown.test/x:1'), { name: 'debugged' }), 'create the Pod');
-    const path = `/api/v1/namespaces/${NAMESPACE}/pods/debugged/ephemeralcontainers`;
-    const debug = async (...images: readonly string[]) => {
-      const ephemeralContainers = images.map((one, index) => ({ name: `debug-${index}`, image: one }));
-      const type = 'application/strategic-merge-patch+json';
-      const reply = await world.plane.api.send('PATCH', path, { spec: { ephemeralContainers } }, type);
-      return specOf(expectOk(reply, 'debug')).ephemeralContainers?.map((one) => one.image);
-    };
-    expect(await debug(later)).toEqual([later]);
+    expect(await world.debug('debugged', later)).toEqual([later]);
     await isKnown(later);
     const before = await world.calls();
-    expect(await debug(later, image)).toEqual([later, world.swapped(image)]);
+    expect(await world.debug('debugged', later, image)).toEqual([later, world.swapped(image)]);
     expect(await world.calls()).toBe(before);
   }, 120_000);
 
@@ -258,7 +223,7 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
   it('asks the service about private images with source.accessCheck, and not about public ones', async () => {
     const closed = await world.push(world.closedSource);
     const secret = { imagePullSecrets: [{ name: 'login' }] };
-    await putLogin();
+    await world.putLogin();
     await world.service.stop();
     await world.serve('pullSecrets');
     expectOk(await create({ ...containers(closed, image), ...secret }), 'create the Pod');
@@ -269,17 +234,6 @@ describe.skipIf(!available)('the table that Kyverno reads', () => {
     expect(await seen({ ...containers(closed), ...secret })).toEqual([to, 1]);
     expect(await seen(containers(closed))).toEqual([closed, 1]);
   }, 240_000);
-
-  async function putLogin(): Promise<void> {
-    const auth = Buffer.from(`${TEST_LOGIN.username}:${TEST_LOGIN.password}`).toString('base64');
-    await world.plane.api.apply({
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { namespace: NAMESPACE, name: 'login' },
-      type: 'kubernetes.io/dockerconfigjson',
-      stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [world.closedSource.host]: { auth } } }) },
-    });
-  }
 });
 
 /** The objects of a configuration with three targets, of which one has only images of quay.io and one a `match`. */
@@ -300,15 +254,4 @@ function severalTargets(url: string, pages: readonly TablePage[]): readonly ApiO
     ...{ engine: 'kyverno', name: 'several', url, nameTarget: namingTarget, managed: true },
     tables: { large: none, recent: none, objects: { pages, reload: '1' } },
   }) as unknown as readonly ApiObject[];
-}
-
-function specOf({ body }: ApiReply): Spec {
-  return (body as { readonly spec: Spec }).spec;
-}
-
-/** Returns the images of containers, init containers and volumes. */
-function imagesOf(reply: ApiReply): readonly string[] {
-  const { containers, initContainers = [], volumes = [] } = specOf(reply);
-  const references = volumes.flatMap(({ image }) => image?.reference ?? []);
-  return [...containers, ...initContainers].map(({ image }) => image).concat(references);
 }

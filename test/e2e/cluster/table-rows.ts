@@ -4,7 +4,7 @@ import type { ApiObject } from './kube-api.js';
 import { create, debug, imagesOf, label, pod, stored, tryOut, volumesOf } from './pods.js';
 import type { PodObject } from './pods.js';
 import { createWithSidecar } from './sidecar-webhook.js';
-import { EXCLUDED_NAMESPACE } from './table-world.js';
+import { EXCLUDED_NAMESPACE } from './mirrored-world.js';
 import type { TableWorld } from './table-world.js';
 
 /** A row of docs/engines.md → the observed result with the table in the API server, in the words of that page. */
