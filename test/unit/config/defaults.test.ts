@@ -98,7 +98,7 @@ describe('a configuration with only a target', () => {
       ['target.type', 'image-swapper.yaml:1'],
       ['target.oci.registry', 'image-swapper.yaml:1'],
     ]);
-    expect(origins.size).toBe(86);
+    expect(origins.size).toBe(95);
   });
 
   it.each([

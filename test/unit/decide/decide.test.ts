@@ -235,6 +235,13 @@ describe('a Pod that a swap would break', () => {
       { labels: { 'app.kubernetes.io/managed-by': 'percona-server-mongodb-operator' } },
       'operator',
     ],
+    ['of a virtual cluster, by its label', { labels: { 'vcluster.loft.sh/managed-by': 'team-a' } }, 'operator'],
+    ['of a virtual cluster of k3k', { labels: { 'k3k.io/clusterName': 'team-a' } }, 'operator'],
+    [
+      'that GKE Autopilot admits by an allowlist',
+      { labels: { 'cloud.google.com/matching-allowlist': 'sysdig-agent-v1.1.4' } },
+      'operator',
+    ],
     ['of another application that a chart manages', { labels: { 'app.kubernetes.io/managed-by': 'Helm' } }, swapped],
     ['of another value of that label', { labels: { application: 'shop' } }, swapped],
     ['of another kind of the group', owned('postgresql.cnpg.io/v1', 'Pooler'), swapped],

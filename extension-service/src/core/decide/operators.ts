@@ -19,6 +19,11 @@ import type { Json, JsonObject } from './pod.js';
  * DaemonSet owns the Pods.
  * - Percona Server for MongoDB: percona/percona-server-mongodb-operator issue 2208. It finds its backup agents by image,
  * so backups fail. A StatefulSet owns the Pods.
+ * - vcluster and k3k: virtual clusters, whose syncers write the image of the virtual Pod into the Pod of the host, so
+ * that its containers restart with the source's image (vcluster `calcSpecDiff`, k3k `updateContainerImages`). k3k also
+ * keeps trying to write ephemeral containers.
+ * - GKE Autopilot: admits a privileged Pod only if its images are those of the allowlist that its label names (GKE's
+ * reference of `WorkloadAllowlist`), so that a swapped Pod is refused.
  */
 export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
   { apiGroup: 'postgresql.cnpg.io', kind: 'Cluster' },
@@ -36,6 +41,9 @@ export const DEFAULT_OPERATORS: readonly OperatorConfig[] = [
     kind: 'PerconaServerMongoDB',
     label: 'app.kubernetes.io/managed-by=percona-server-mongodb-operator',
   },
+  { apiGroup: 'vcluster.loft.sh', kind: 'VirtualCluster', label: 'vcluster.loft.sh/managed-by' },
+  { apiGroup: 'k3k.io', kind: 'Cluster', label: 'k3k.io/clusterName' },
+  { apiGroup: 'auto.gke.io', kind: 'WorkloadAllowlist', label: 'cloud.google.com/matching-allowlist' },
 ];
 
 /** The first of the operators that a Pod belongs to, by an owner reference or by its label. */
