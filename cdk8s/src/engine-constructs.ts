@@ -27,6 +27,8 @@ export interface EngineProps extends PolicyProps {
   readonly decided: DecidedInput;
   /** `policies.undecidable`. */
   readonly undecidable: 'refuse' | 'webhook';
+  /** `policies.table`. */
+  readonly hasTable: boolean;
 }
 
 /** The construct of each engine. */
@@ -34,7 +36,8 @@ export const ENGINE_CONSTRUCTS: Readonly<
   Record<EngineName, (scope: Construct, id: string, props: EngineProps) => void>
 > = {
   kyverno: (scope, id, props) => {
-    new KyvernoMutatingPolicy(scope, id, props);
+    if (!props.hasTable) new KyvernoMutatingPolicy(scope, id, props);
+    else addRendered(scope, id, 'kyverno', props);
   },
   'kyverno-clusterpolicy': (scope, id, props) => {
     new KyvernoClusterPolicy(scope, id, props);
@@ -46,15 +49,20 @@ export const ENGINE_CONSTRUCTS: Readonly<
   webhook: (scope, id, props) => {
     new MutatingWebhook(scope, id, props);
   },
-  mutatingadmissionpolicy: (scope, id, { url, caBundle, callerPath, undecidable, ...props }) => {
-    const call = {
-      url,
-      ...(caBundle !== undefined && { caBundle }),
-      ...(callerPath !== undefined && { credentials: { path: callerPath } }),
-    };
-    addObjects(
-      new Construct(scope, id),
-      engineNamed('mutatingadmissionpolicy', { undecidable }).render({ ...props, call }),
-    );
-  },
+  mutatingadmissionpolicy: (scope, id, props) => addRendered(scope, id, 'mutatingadmissionpolicy', props),
 };
+
+/** For objects without a construct of their own. */
+function addRendered(
+  scope: Construct,
+  id: string,
+  engine: EngineName,
+  { url, caBundle, callerPath, callerSecret, undecidable, hasTable, ...props }: EngineProps,
+): void {
+  const credentials = {
+    ...(callerPath !== undefined && { path: callerPath }),
+    ...(callerSecret !== undefined && { secret: callerSecret }),
+  };
+  const call = { url, ...(caBundle !== undefined && { caBundle }), credentials };
+  addObjects(new Construct(scope, id), engineNamed(engine, { undecidable, table: hasTable }).render({ ...props, call }));
+}

@@ -124,10 +124,11 @@ export class ImageSwapper extends Construct {
     const choices = render(scope, id, () => {
       return resolveChoices(props, config.policies == null ? {} : mapping(config.policies, 'config.policies'));
     });
-    const { url, name, failClosed = false, undecidable, origins } = choices;
-    const engine = engineNamed(choices.engine, { undecidable });
+    const { url, name, failClosed = false, undecidable, table, origins } = choices;
+    const engine = engineNamed(choices.engine, { undecidable, table });
     const checked = <Result>(renderer: () => Result): Result =>
       render(scope, id, renderer, { filters: 'config.source.filters', source: 'config.source', ...origins });
+    if (table) checked(() => checkTable(engine, config));
     const transport = checked(() =>
       transportOf({
         ...{ engine: engine.name, undecidable },
@@ -144,7 +145,7 @@ export class ImageSwapper extends Construct {
     const timeoutSeconds = props.timeoutSeconds ?? (canWait(engine) ? checked(() => timeoutOf(config)) : undefined);
     const { labels, annotations, ephemeralContainers, reinvocationPolicy } = props;
     const policy = {
-      undecidable,
+      ...{ undecidable, hasTable: table },
       url: transport.url,
       targets,
       filters,
@@ -184,7 +185,7 @@ export class ImageSwapper extends Construct {
     this.engineValues = checked(() => valuesFor(engine, props, transport.url));
     this.warnings = [
       ...transport.warnings,
-      ...(config.policies?.manage === true ? [MANAGED] : []),
+      ...(config.policies?.manage === true ? [table ? WITH_TABLE : MANAGED] : []),
       ...copyWarnings(engine, config).map((warning) => `config.${warning}`),
     ];
     warn(this, this.warnings);
@@ -194,6 +195,33 @@ export class ImageSwapper extends Construct {
 const MANAGED =
   'config.policies.manage is true: the service writes policies itself, in addition to those that are rendered here. Leave out ' +
   'policies.manage, or this construct.';
+
+const WITH_TABLE =
+  'config.policies.manage and config.policies.table are true: the leader also writes the GlobalContextEntry and the policy that are ' +
+  'rendered here, and puts its own version back after each apply. It cannot create the CustomResourceDefinition and the ClusterRole.';
+
+/**
+ * With the service's wording. Other problems are found while rendering.
+ *
+ * @throws InvalidPolicyOptionError
+ */
+function checkTable({ name, table }: Engine, { policies, reconcile }: SwapperConfig): void {
+  if (table === undefined || table === 'literals') {
+    const why = table === undefined ? 'whose policies cannot read a table of images' : 'which always has a table';
+    const reason = `is true, but the engine is ${name}, ${why}: leave it out, or use the engine kyverno`;
+    throw new InvalidPolicyOptionError('table', reason);
+  }
+  if (policies?.manage !== true) {
+    const reason =
+      'is true, but config.policies.manage is false: nothing would write the table: set config.policies.manage: true';
+    throw new InvalidPolicyOptionError('table', reason);
+  }
+  if (reconcile?.enabled === false) {
+    const reason =
+      'is true, but config.reconcile.enabled is false: the table would stay empty: set config.reconcile.enabled: true';
+    throw new InvalidPolicyOptionError('table', reason);
+  }
+}
 
 /** Rejects props about the NetworkPolicy if there is none, and props of other engines. */
 function rejectUnusedProps(props: ImageSwapperProps, { name, ownOptions }: Engine, guarded: boolean): void {

@@ -1,5 +1,10 @@
 import { parseDuration } from '../../extension-service/src/core/config/duration.js';
 import { foreignMember, typeOfRegistry } from '../../extension-service/src/core/config/registry-type.js';
+import {
+  formatPlatform,
+  InvalidPlatformError,
+  parsePlatform,
+} from '../../extension-service/src/core/image/platform.js';
 import { hostFault } from '../../extension-service/src/core/naming/host-fault.js';
 import { imagePrefixes, InvalidTargetError, problemKey } from '../../extension-service/src/core/naming/target.js';
 import { usableTarget } from '../../extension-service/src/core/naming/usable-target.js';
@@ -8,7 +13,15 @@ import { timeoutSecondsFor, DEFAULT_DEADLINE_MS } from '../../extension-service/
 import { checkWorkingExpression } from '../../extension-service/src/core/policies/options.js';
 import { InvalidPolicyOptionError } from '../../extension-service/src/core/policies/problem.js';
 import { DEFAULT_OPERATORS } from '../../extension-service/src/core/decide/operators.js';
-import { checkText, list, mapping, oneOf, text, boolean } from '../../extension-service/src/core/policies/shapes.js';
+import {
+  checkList,
+  checkText,
+  list,
+  mapping,
+  oneOf,
+  text,
+  boolean,
+} from '../../extension-service/src/core/policies/shapes.js';
 import type { KindNaming } from './kind-naming.js';
 import type { OperatorProps, PodProps } from './pod-props.js';
 import type { SwapperRegistry } from './registry-kinds.js';
@@ -26,6 +39,7 @@ export interface SwapperConfig {
     readonly directTarget?: 'keep' | 'refuse';
     /** @default true */
     readonly volumes?: boolean;
+    readonly accessCheck?: 'none' | 'pullSecrets';
     /** Operators whose Pods are not changed. */
     readonly operators?: readonly OperatorProps[];
     readonly [key: string]: unknown;
@@ -49,6 +63,14 @@ export interface SwapperConfig {
   };
   readonly target?: SwapperTarget;
   readonly targets?: readonly SwapperTarget[];
+  readonly mirror?: {
+    /** The platforms that targets contain. @default 'all' */
+    readonly platforms?: 'all' | readonly string[];
+    readonly [key: string]: unknown;
+  };
+  readonly reconcile?: { readonly enabled?: boolean; readonly [key: string]: unknown };
+  /** Nothing is swapped. @default false */
+  readonly dryRun?: boolean;
   /** Defaults for the props with the same names. */
   readonly policies?: SwapperPolicies;
   /** Other keys that the service reads. */
@@ -67,12 +89,16 @@ export interface SwapperTarget extends SwapperRegistry {
   readonly match?: string;
   readonly imageCopyPolicy?: ImageCopyPolicy;
   readonly imageSwapPolicy?: ImageSwapPolicy;
+  /** Overrides `mirror.platforms`. */
+  readonly platforms?: 'all' | readonly string[];
   /**
    * The path of each source registry in the target, instead of its host, for pull-through caches: `{ 'docker.io':
    * 'docker-hub' }`. The target accepts only images of these registries.
    */
   readonly paths?: Readonly<Record<string, string>>;
-  /** Other keys that the service reads, such as `name`. */
+  /** @default 'default' for `target` */
+  readonly name?: string;
+  /** Other keys that the service reads. */
   readonly [key: string]: unknown;
 }
 
@@ -87,15 +113,41 @@ export function targetsOf(config: SwapperConfig): string[] {
   return [...new Set(named.flatMap(({ target, option }) => imagePrefixes(namingOf(target, option))))];
 }
 
-/** The targets for an engine that makes no calls: a `DecidedInput`, a type that is not part of the package. */
-export function decidedOf(config: SwapperConfig): { readonly targets: readonly object[]; readonly dryRun: boolean } {
+/**
+ * The input of an engine that decides Pods itself, as the service's own rendering has it: a `DecidedInput`, a type that
+ * is not part of the package.
+ */
+export function decidedOf(config: SwapperConfig): {
+  readonly targets: readonly object[];
+  readonly publicOnly: boolean;
+  readonly dryRun: boolean;
+} {
   const matches = matchesOf(config);
+  const platforms = platformsOf(config.mirror?.platforms, 'config.mirror.platforms') ?? 'all';
   const targets = namedTargets(config).map(({ target, option }, index) => ({
     ...(matches[index] ?? { option }),
     naming: namingOf(target, option),
     swapPolicy: swapPolicyOf(target.imageSwapPolicy ?? config.imageSwapPolicy),
+    copyPolicy: target.imageCopyPolicy ?? config.imageCopyPolicy ?? 'delayed',
+    platforms: platformsOf(target.platforms, `${option}.platforms`) ?? platforms,
   }));
-  return { targets, dryRun: config['dryRun'] === true };
+  const accessCheck = oneOf(config.source?.accessCheck, 'config.source.accessCheck', ['none', 'pullSecrets']);
+  return { targets, publicOnly: accessCheck === 'pullSecrets', dryRun: config.dryRun === true };
+}
+
+function platformsOf(value: unknown, option: string): 'all' | readonly string[] | undefined {
+  if (value == null || value === 'all') return value ?? undefined;
+  checkList(value, option);
+  if (value.length === 0) throw new InvalidPolicyOptionError(option, 'is empty: list platforms, or set all');
+  return value.map((one, index) => {
+    const place = `${option}[${index}]`;
+    try {
+      return formatPlatform(parsePlatform(text(one, place)));
+    } catch (error) {
+      if (!(error instanceof InvalidPlatformError)) throw error;
+      throw new InvalidPolicyOptionError(place, error.message);
+    }
+  });
 }
 
 function swapPolicyOf(written: unknown): 'always' | 'exists' {
@@ -218,12 +270,18 @@ function namingOf(target: SwapperTarget, option: string): NamingTarget {
   const keys = { host: `${type}.${naming.keys.host}`, path: `${type}.${naming.keys.path}` };
   try {
     // Contains the keys in `reads`, in their forms.
-    return usableTarget(option, naming.place(settings as never), keys, pathsOf(target, option));
+    return usableTarget(nameOf(target, option), naming.place(settings as never), keys, pathsOf(target, option));
   } catch (error) {
     if (!(error instanceof InvalidTargetError)) throw error;
     const [problem = { key: 'type', message: error.message }] = error.problems;
     throw new InvalidPolicyOptionError(`${option}.${problemKey(problem)}`, problem.message);
   }
+}
+
+/** The name in the service's messages and in its table. */
+function nameOf({ name }: SwapperTarget, option: string): string {
+  if (name != null) return text(name, `${option}.name`);
+  return option === 'config.target' ? 'default' : option;
 }
 
 function pathsOf({ paths }: SwapperTarget, option: string): Readonly<Record<string, string>> | undefined {

@@ -19,6 +19,13 @@ export interface SwapperPolicies {
    * @default 'refuse'
    */
   readonly undecidable?: 'refuse' | 'webhook';
+  /**
+   * With `kyverno` and `manage`: Kyverno reads the images in the targets from objects that the service's leader writes. The
+   * construct renders their CustomResourceDefinition, the ClusterRole with which Kyverno reads them, the
+   * GlobalContextEntry, and the policy that uses it.
+   * @default false
+   */
+  readonly table?: boolean;
   readonly name?: string;
   readonly url?: string;
   readonly failClosed?: boolean;
@@ -38,6 +45,7 @@ export interface PolicyChoices {
 export interface ResolvedChoices extends PolicyChoices {
   readonly engine: EngineName;
   readonly undecidable: 'refuse' | 'webhook';
+  readonly table: boolean;
   /** Origins of values that are not props, for messages, by the prop's name. */
   readonly origins: Readonly<Record<string, string>>;
 }
@@ -64,7 +72,8 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
     url: policies.url == null ? undefined : text(policies.url, `${CONFIG_KEY}.url`),
     failClosed: boolean(policies.failClosed, `${CONFIG_KEY}.failClosed`),
   };
-  const origins: Record<string, string> = {};
+  // Only the configuration has it.
+  const origins: Record<string, string> = { table: `${CONFIG_KEY}.table` };
   const choose = <Key extends keyof typeof configured>(key: Key): Pick<PolicyChoices, Key> => {
     const [own, other] = [options[key], configured[key]];
     if (own !== undefined && other !== undefined && own !== other) {
@@ -84,6 +93,7 @@ export function resolveChoices(props: PolicyChoices, policies: SwapperPolicies =
   return {
     engine: 'kyverno',
     undecidable: oneOf(policies.undecidable, `${CONFIG_KEY}.undecidable`, ['refuse', 'webhook']) ?? 'refuse',
+    table: boolean(policies.table, `${CONFIG_KEY}.table`) ?? false,
     ...choose('engine'),
     ...choose('name'),
     ...choose('url'),
