@@ -1,7 +1,7 @@
 import type { Config } from '../core/config/model.js';
 import { CONFIG_HASH_ANNOTATION } from '../core/policies/config-hash.js';
 import { policyHash } from '../core/engines/config-hashes.js';
-import { engineOfKind } from '../core/engines/engines.js';
+import { engineOf, engineOfKind } from '../core/engines/engines.js';
 import { DEFAULT_NAME, NAME_LABEL } from '../core/policies/options.js';
 import type { LivePolicy, PolicyKind, PolicyObjects } from './managed-policies/policy-objects.js';
 import { kindsFor } from './managed-policies/policy-objects.js';
@@ -56,7 +56,9 @@ export function comparePolicies(policies: readonly FoundPolicies[], config: Conf
     // `ok`, because no problem with these policies is known.
     if (problem !== undefined)
       return [{ policy: kind, ok: true, isUnknown: true, message: `not compared: ${problem}` }];
-    const expected = policyHash(config, engineOfKind(kind), namingTarget);
+    const configured = engineOf(config.policies);
+    const has = configured?.kinds.some((one) => one.kind === kind) === true;
+    const expected = policyHash(config, has ? configured : engineOfKind(kind), namingTarget);
     return live.map(({ metadata: { name, annotations } }) => ({
       policy: `${kind} ${name}`,
       ...compare(annotations?.[CONFIG_HASH_ANNOTATION], expected),

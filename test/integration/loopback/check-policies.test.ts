@@ -132,6 +132,22 @@ it('names the kinds of the table that the cluster does not have, and a missing e
   expect(missing).toMatchObject({ policy: 'GlobalContextEntry image-swapper', ok: false });
 });
 
+it.each([
+  ['the table', ['--set', 'policies.table=true'], 'MutatingPolicy'],
+  [
+    'another mirror.platforms',
+    ['--set', 'policies.table=true', '--set', 'mirror.platforms=[linux/s390x]'],
+    'MutatingPolicy',
+  ],
+] as const)('reports a policy that was rendered without %s', async (_, changes, kind) => {
+  const manage = ['--set', 'policies.manage=true'];
+  const { policies } = await check({}, [...manage, ...changes.slice(0, -2)]);
+  live = { [kind]: policies.kyverno };
+  const { cluster } = await check(undefined, [...manage, ...changes]);
+  const found = cluster.find(({ policy }) => policy === `${kind} swap`);
+  expect(found).toMatchObject({ ok: false, message: expect.stringContaining('for another configuration') as string });
+});
+
 it('prints nothing without a cluster', async () => {
   expect((await check({})).cluster).toEqual([]);
 });

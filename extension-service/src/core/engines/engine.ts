@@ -35,13 +35,7 @@ export interface Engine {
    */
   render(input: EngineInput): readonly PolicyObject[];
   /** The hash of the part of the configuration that its policies depend on, in the policies' form. */
-  configHash(
-    filters: readonly string[],
-    targets: readonly string[],
-    directTarget?: 'keep' | 'refuse',
-    pods?: PodOptions,
-    publicOnly?: boolean,
-  ): string;
+  configHash(config: HashedConfig): string;
   /**
    * Values for the engine's own Helm chart that the policies need; `{}` if they need none.
    *
@@ -175,6 +169,16 @@ export interface CaBundleUse {
   readonly port?: number | undefined;
   /** Base64 of PEM text. */
   readonly caBundle: string | undefined;
+}
+
+/** The keys that decide which Pods get which images. Each engine's hash covers those that its policies depend on. */
+export interface HashedConfig {
+  readonly filters: readonly string[];
+  /** Prefixes of image references. */
+  readonly targets: readonly string[];
+  readonly directTarget?: 'keep' | 'refuse' | undefined;
+  readonly pods?: PodOptions | undefined;
+  readonly decided: Pick<DecidedInput, 'targets' | 'publicOnly' | 'dryRun'>;
 }
 
 /** The input of a renderer. */

@@ -6,7 +6,7 @@ import type { PolicyOptions } from '../policies/options.js';
 import { policyTargets } from '../policies/targets.js';
 import { callerCredentials } from './access.js';
 import { targetsOf } from '../config/registries.js';
-import type { ConfigMapKey, DecidedTarget, Engine, ImageTables, NamedMatch } from './engine.js';
+import type { ConfigMapKey, DecidedInput, DecidedTarget, Engine, ImageTables, NamedMatch } from './engine.js';
 import { engineNamed } from './engines.js';
 import { checkGuards } from './guards.js';
 import type { EngineName } from './names.js';
@@ -40,8 +40,8 @@ export function policiesForConfig(
   const engine = engineNamed(name, config.policies);
   const targets = policyTargets(config, nameTarget);
   engine.decides.checkMatches?.(matchesOf(config));
-  const decided = decidedTargets(config, nameTarget);
-  const computes = decided.some(({ swapPolicy }) => swapPolicy === 'always');
+  const decided = decidedInput(config, nameTarget);
+  const computes = decided.targets.some(({ swapPolicy }) => swapPolicy === 'always');
   checkGuards(config.source, engine, { failClosed: options.failClosed === true, computes });
   const timeoutSeconds = options.timeoutSeconds ?? timeoutFor(engine, copyPoliciesOf(config), config.imageCopyDeadline);
   return engine.render({
@@ -52,12 +52,7 @@ export function policiesForConfig(
     filters: config.source.filters.map(({ jmespath }) => jmespath),
     pods: podOptions(config),
     excludedNamespaces: [...(options.excludedNamespaces ?? []), ...config.policies.excludedNamespaces],
-    decided: {
-      targets: decided,
-      publicOnly: config.source.accessCheck !== 'none',
-      dryRun: config.dryRun,
-      ...(tables !== undefined && { tables }),
-    },
+    decided: { ...decided, ...(tables !== undefined && { tables }) },
     call: {
       url: url ?? defaultUrl(name),
       credentials: callerCredentials(config),
@@ -76,6 +71,18 @@ export function timeoutFor(
   deadline: number,
 ): number | undefined {
   return canWait({ decides }) ? timeoutSecondsFor(policies, deadline) : undefined;
+}
+
+/** The part of the configuration with which an engine decides without the service. */
+export function decidedInput(
+  config: Config,
+  nameTarget: NameTarget,
+): Pick<DecidedInput, 'targets' | 'publicOnly' | 'dryRun'> {
+  return {
+    targets: decidedTargets(config, nameTarget),
+    publicOnly: config.source.accessCheck !== 'none',
+    dryRun: config.dryRun,
+  };
 }
 
 /** The targets for an engine that decides without the service. */

@@ -9,12 +9,21 @@ export const CONFIG_HASH_HEADER = 'Image-Swapper-Config';
 
 const DEFAULT_OPERATORS_TEXT = JSON.stringify(DEFAULT_OPERATORS);
 
-/** Changes when policies that were rendered for these filters and targets are outdated; 12 hexadecimal digits. */
+/**
+ * Changes when policies that were rendered for these filters and targets are outdated; 12 hexadecimal digits.
+ *
+ * It covers the keys that decide which Pods get which images. It does not cover how a policy is called and calls: its
+ * name, address, credentials, CA certificate, timeout, failure policy and excluded namespaces, which flags and props
+ * also set.
+ *
+ * @param decided other keys, for an engine that decides Pods itself; without those that have their default
+ */
 export function configHash(
   filters: readonly string[],
   targets: readonly string[],
   directTarget: 'keep' | 'refuse' = 'keep',
   { volumes = true, operators = DEFAULT_OPERATORS, pullSecret, annotate = false }: PodOptions = {},
+  decided: Readonly<Record<string, unknown>> = {},
 ): string {
   // Default values do not change the hash of existing policies.
   const conditions = {
@@ -24,6 +33,7 @@ export function configHash(
     ...(JSON.stringify(operators) !== DEFAULT_OPERATORS_TEXT && { operators }),
     ...(pullSecret !== undefined && { pullSecret }),
     ...(annotate && { annotate }),
+    ...decided,
   };
   const text = JSON.stringify(conditions).replaceAll(
     /[^ -~]/g,

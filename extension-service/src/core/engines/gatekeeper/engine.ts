@@ -73,7 +73,7 @@ export const gatekeeper: Engine = {
       ...(ephemeralContainers !== undefined && { ephemeralContainers }),
     });
   },
-  configHash: (filters, _targets, _directTarget, pods) => configHash(filters, [], 'keep', pods),
+  configHash: ({ filters, pods }) => configHash(filters, [], 'keep', pods),
   helmValues: gatekeeperHelmValues,
 };
 

@@ -47,7 +47,7 @@ export const kyvernoClusterPolicy: Engine = {
     void own;
     return [renderKyvernoClusterPolicy({ ...options, ...call })];
   },
-  configHash,
+  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
   helmValues: () => ({
     notes: ['The policy embeds the CA certificate, or reads it from a ConfigMap; Kyverno needs no extra values.'],
     values: {},

@@ -1,8 +1,9 @@
-import { CONFIG_HASH_ANNOTATION, hashAnnotation } from '../../policies/config-hash.js';
+import { CONFIG_HASH_ANNOTATION, configHash, hashAnnotation } from '../../policies/config-hash.js';
 import { DEFAULT_NAME } from '../../policies/options.js';
 import type { PolicyObject } from '../../policies/objects.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
-import type { EngineInput } from '../engine.js';
+import { decidedKeys } from '../decided-hash.js';
+import type { EngineInput, HashedConfig } from '../engine.js';
 import { renderKyvernoMutatingPolicy } from '../kyverno/mutating-policy.js';
 import { entriesHash } from '../mutating-admission-policy/table-hash.js';
 import { imageTables, tableDefinition, tableEntry } from './objects.js';
@@ -25,9 +26,12 @@ export function renderWithTable(input: EngineInput): readonly PolicyObject[] {
   }
   const { tables, targets, publicOnly, dryRun } = decided;
   const callerSecret = call.credentials?.secret;
+  const { filters } = others;
+  const hash = filters && readerHash({ ...others, filters, decided });
   const policy = renderKyvernoMutatingPolicy({
     ...{ ...others, name, url: call.url },
     ...(callerSecret !== undefined && { callerSecret }),
+    ...(hash !== undefined && { hash }),
     // The service answers without images.
     ...(!dryRun && { table: { entry: name, targets } }),
   });
@@ -36,7 +40,16 @@ export function renderWithTable(input: EngineInput): readonly PolicyObject[] {
   const options = { ...metadata, name, hash: entriesHash(targets, publicOnly) };
   const { pages = [], reload } = tables?.objects ?? {};
   const parts = managed ? imageTables(options, pages) : tableDefinition(metadata);
-  const { [CONFIG_HASH_ANNOTATION]: configHash } = policy.metadata.annotations ?? {};
-  const annotated = { ...options, annotations: { ...annotations, ...hashAnnotation(configHash) } };
+  const { [CONFIG_HASH_ANNOTATION]: ofConfig } = policy.metadata.annotations ?? {};
+  const annotated = { ...options, annotations: { ...annotations, ...hashAnnotation(ofConfig) } };
   return [...parts, tableEntry(annotated, reload), policy];
+}
+
+/** Like the hash without the table, with the keys by which the policy decides. */
+export function readerHash({ filters, targets, directTarget, pods, decided }: HashedConfig): string {
+  return configHash(filters, targets, directTarget, pods, {
+    table: true,
+    ...(decided.publicOnly && { publicOnly: true }),
+    ...decidedKeys(decided, { copyPolicy: true, names: true }),
+  });
 }

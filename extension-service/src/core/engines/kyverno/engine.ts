@@ -2,7 +2,7 @@ import { configHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { mutatingPolicyHelmValues } from './chart-values.js';
 import { IMAGE_TABLES, pageNames } from '../kyverno-table/names.js';
-import { renderWithTable } from '../kyverno-table/render.js';
+import { readerHash, renderWithTable } from '../kyverno-table/render.js';
 import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from './defaults.js';
 import { renderKyvernoMutatingPolicy } from './mutating-policy.js';
 
@@ -53,7 +53,7 @@ const plain: Engine = {
     const callerSecret = proof?.secret;
     return [renderKyvernoMutatingPolicy({ ...options, url, ...(callerSecret !== undefined && { callerSecret }) })];
   },
-  configHash,
+  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
   helmValues: mutatingPolicyHelmValues,
 };
 
@@ -85,6 +85,7 @@ const withTable: Engine = {
     ...plain.kinds,
   ],
   render: renderWithTable,
+  configHash: readerHash,
 };
 
 /** Kyverno 1.19 or newer (1.18 with another `httpBlocklist`) with a `MutatingPolicy`. */

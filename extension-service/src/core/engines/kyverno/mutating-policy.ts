@@ -37,6 +37,8 @@ export interface KyvernoMutatingPolicyOptions extends PolicyOptions, GuardOption
   readonly callerSecret?: { readonly name: string; readonly namespace: string };
   /** Decides Pods whose images are all in the table without a call. */
   readonly table?: TableDecisions;
+  /** Of the configuration; default: that of these options. */
+  readonly hash?: string;
 }
 
 /** The characters of an image reference; an answer with other characters is not applied. */
@@ -53,7 +55,9 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   const pods = resolvePodOptions(options.pods);
   const { table } = options;
   const hash =
-    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
+    options.filters === undefined
+      ? undefined
+      : (options.hash ?? configHash(filters, targets, options.directTarget, options.pods));
   const headers = {
     'Content-Type': 'application/json',
     Accept: 'application/json',

@@ -32,6 +32,8 @@ export interface MutatingAdmissionOptions extends Omit<PolicyOptions, 'url' | 't
   readonly targets: readonly DecidedTarget[];
   /** The configuration's `source.filters`. Default: none, for policies without a configuration. */
   readonly filters?: readonly string[];
+  /** Of the configuration; default: that of these options. */
+  readonly hash?: string;
   /** Other configuration keys that the policy depends on. */
   readonly pods?: PodOptions;
   /** The images in the targets. Absent: none, so only targets with `always` swap. */
@@ -62,12 +64,15 @@ export function renderMutatingAdmission(
   const { name, failurePolicy, excludedNamespaces } = resolveNames(options, {
     namespaces: ADMISSION_POLICY_NAMESPACES,
   });
-  const { targets, dryRun = false, publicOnly = false } = options;
+  const { targets, pods, dryRun = false, publicOnly = false } = options;
   if (targets.length === 0)
     throw new InvalidPolicyOptionError('targets', 'must name at least one target; otherwise no image is swapped');
   const filters = checkFilters(options.filters);
+  const decided = { targets, publicOnly, dryRun };
   const hash =
-    options.filters === undefined ? undefined : tableHash(filters, prefixesOf(targets), options.pods, publicOnly);
+    options.filters === undefined
+      ? undefined
+      : (options.hash ?? tableHash({ filters, targets: prefixesOf(targets), pods, decided }));
   const metadata = policyMetadata(name, options, {
     ...hashAnnotation(hash),
     ...(options.table !== undefined && { [TABLE_HASH_ANNOTATION]: entriesHash(targets, publicOnly) }),

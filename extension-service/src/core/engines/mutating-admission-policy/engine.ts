@@ -49,8 +49,7 @@ const alone: Engine = {
     webhookValues: false,
   },
   render: (input) => renderTables(input, 'refuse'),
-  configHash: (filters, targets, _directTarget, pods, publicOnly = false) =>
-    tableHash(filters, targets, pods, publicOnly),
+  configHash: tableHash,
   helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };
 

@@ -4,6 +4,7 @@ import type { EngineInput } from '../engine.js';
 import { renderMutatingAdmission } from './admission-policy.js';
 import type { Undecidable } from './limits.js';
 import { policyNames } from './names.js';
+import { tableHash } from './table-hash.js';
 
 /**
  * The policies with the table: two with `policies.manage`, else one that computes names.
@@ -13,10 +14,13 @@ import { policyNames } from './names.js';
 export function renderTables(input: EngineInput, undecidable: Undecidable): readonly PolicyObject[] {
   const { call, own, decided, managed = false, targets, directTarget, timeoutSeconds, name, ...others } = input;
   // Nothing is called, and each target needs more than its prefix.
-  void [call, own, targets, timeoutSeconds, directTarget];
+  void [call, own, timeoutSeconds, directTarget];
   if (decided === undefined) throw new InvalidPolicyOptionError('targets', 'must define how they name images');
   const { tables, ...rest } = decided;
-  const options = { ...others, ...rest, undecidable };
+  const { filters, pods } = others;
+  // Both policies have the hash of one configuration.
+  const hash = filters && tableHash({ filters, targets, pods, decided: rest });
+  const options = { ...others, ...rest, undecidable, ...(hash !== undefined && { hash }) };
   if (!managed) {
     const unkept = rest.targets.find(({ swapPolicy }) => swapPolicy !== 'always');
     if (unkept !== undefined) {

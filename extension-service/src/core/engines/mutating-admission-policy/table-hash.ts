@@ -1,21 +1,22 @@
 import { configHash } from '../../policies/config-hash.js';
+import { decidedKeys } from '../decided-hash.js';
 import { imagePrefixes } from '../../naming/target.js';
-import type { PodOptions } from '../../policies/options.js';
-import type { DecidedTarget } from '../engine.js';
+import type { DecidedTarget, HashedConfig } from '../engine.js';
 
 const PUBLIC_ONLY = 'public images only';
 
 /**
- * Like the other engines' hash. It also depends on `publicOnly`, so that a table of all images is never read as a table
- * of public images.
+ * Like the other engines' hash, with the keys by which the API server decides. It also depends on `publicOnly`, so that a
+ * table of all images is never read as a table of public images.
  */
-export function tableHash(
-  filters: readonly string[],
-  targets: readonly string[],
-  pods: PodOptions | undefined,
-  publicOnly: boolean,
-): string {
-  return configHash(filters, publicOnly ? [...targets, PUBLIC_ONLY] : targets, 'keep', pods);
+export function tableHash({ filters, targets, pods, decided }: HashedConfig): string {
+  const prefixes = decided.publicOnly ? [...targets, PUBLIC_ONLY] : targets;
+  return configHash(filters, prefixes, 'keep', withoutAdditions(pods), decidedKeys(decided, { swapPolicy: true }));
+}
+
+/** Only images are changed. */
+function withoutAdditions({ volumes, operators }: HashedConfig['pods'] = {}): HashedConfig['pods'] {
+  return { ...(volumes !== undefined && { volumes }), ...(operators !== undefined && { operators }) };
 }
 
 /** Annotation of policies with a table: {@link entriesHash}. */

@@ -4,6 +4,7 @@ import { undecidedImages } from '../../policies/pod-conditions.js';
 import { InvalidPolicyOptionError } from '../../policies/problem.js';
 import type { EngineInput } from '../engine.js';
 import { renderMutatingWebhook } from '../webhook/mutating-webhook.js';
+import { tableHash } from './table-hash.js';
 import { filterConditions, matchConditions, MAX_EXPRESSION_CHARACTERS, undecidedBy } from './limits.js';
 
 /**
@@ -31,8 +32,10 @@ export function undecidedWebhook({ call, decided, own, ...options }: EngineInput
       `and targets[].match are too long in total: the condition of the webhook has more than ${MAX_EXPRESSION_CHARACTERS} characters`,
     );
   }
+  const hash = options.filters && decided && tableHash({ ...options, filters: options.filters, decided });
   const webhook = renderMutatingWebhook({
     ...{ ...options, url },
+    ...(hash !== undefined && { hash }),
     ...(caBundle !== undefined && { caBundle }),
     ...(credentials?.path !== undefined && { callerPath: credentials.path }),
   });

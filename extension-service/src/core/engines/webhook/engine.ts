@@ -62,7 +62,7 @@ export const webhook: Engine = {
       }),
     ];
   },
-  configHash,
+  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
   helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };
 

@@ -24,6 +24,8 @@ export interface MutatingWebhookOptions extends PolicyOptions, GuardOptions {
   readonly caBundle?: string;
   /** The service's `auth.webhook.path`: a user who can read the object can call the service. */
   readonly callerPath?: string;
+  /** Of the configuration; default: that of these options. */
+  readonly hash?: string;
   /**
    * Call again when a later webhook changes the Pod, for example to add a sidecar. Default `IfNeeded`; `Never` with
    * `directTarget: refuse`.
@@ -52,7 +54,9 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   const filters = checkFilters(options.filters);
   const { operators } = resolvePodOptions(options.pods);
   const hash =
-    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
+    options.filters === undefined
+      ? undefined
+      : (options.hash ?? configHash(filters, targets, options.directTarget, options.pods));
   const caBundle =
     options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
   return {
