@@ -21,6 +21,8 @@ export interface FakeAuthOptions {
    * get a challenge.
    */
   readonly hides?: 'from-users' | 'from-everybody';
+  /** Anonymous requests that are not allowed get a 403 without a challenge. */
+  readonly refusesAnonymous?: boolean;
   /** An issuer whose tokens are accepted, so that one registry can be the token server of another. */
   readonly issuer?: TokenIssuer;
 }
@@ -83,7 +85,9 @@ export class FakeAuth {
   /** Returns whether the request is allowed, or else the 401, 403 or 404 to send. */
   check(request: IncomingMessage, origin: string, needed: Needed): AuthAnswer {
     const answer = this.#check(request, origin, needed);
-    const { hides } = this.#options;
+    const { hides, refusesAnonymous = false } = this.#options;
+    const isAnonymous = request.headers.authorization === undefined && needed.length > 0;
+    if (!answer.ok && refusesAnonymous && isAnonymous) return { ok: false, status: 403, code: 'DENIED' };
     if (answer.ok || hides === undefined || needed.length === 0) return answer;
     const { authorization: header = '' } = request.headers;
     const user = this.#basicUser(header) ?? this.issuer.check(header.replace(/^bearer /i, ''))?.user;

@@ -11,25 +11,21 @@ import { discard } from './transport/discard.js';
 import { withRetry } from './transport/retry.js';
 import { pull, push, type SessionAnswer, type SessionRequest } from './transport/session.js';
 import type { Descriptor, RequestContext } from './types.js';
+import { StreamUploads } from './stream-uploads.js';
 import type { UploaderOptions, UploadOptions } from './upload-options.js';
-import {
-  beginSession,
-  isLostUpload,
-  locationOf,
-  receivedBytes,
-  withDigest,
-  type UploadSession,
-} from './upload-session.js';
+import { beginSession, locationOf, receivedBytes, withDigest, type UploadSession } from './upload-session.js';
 
 export type { BlobStream } from './blob-source.js';
 export type { UploadOptions } from './upload-options.js';
 
 /**
  * Pushes blobs to one registry. A blob is mounted, or sent in a single POST, or in one POST and one PUT. With
- * `uploadChunk`, larger blobs are sent in one POST, PATCHes and one PUT.
+ * `uploadChunk`, larger blobs are sent in one POST, PATCHes and one PUT; registries that take no body in a PUT get one
+ * PATCH.
  */
 export class BlobUploader {
   readonly #options: UploaderOptions;
+  readonly #streams = new StreamUploads();
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -52,6 +48,7 @@ export class BlobUploader {
     const { throttledAttempts = attempts } = descriptor.size <= MAX_CHEAP_BYTES ? retry : {};
     let from = options.from;
     let sentAll = false;
+    const way = this.#streams.begin(descriptor.size <= (this.#options.uploadChunk ?? descriptor.size));
     return withRetry({ ...retry, attempts, throttledAttempts }, retryTools, options.signal, async () => {
       // A registry may have stored a blob whose upload failed: after a timeout, or from another client meanwhile.
       if (sentAll && (await isThere(this.#options, repository, descriptor, options))) return 'uploaded';
@@ -63,7 +60,12 @@ export class BlobUploader {
       if (begun === undefined) return 'mounted';
       from = undefined;
       try {
-        return await this.#sendBlob(repository, begun.session, descriptor, begun.source, options);
+        const { session, source } = begun;
+        const outcome = await this.#sendBlob(repository, session, descriptor, source, options, way.isStreamed);
+        way.worked();
+        return outcome;
+      } catch (error) {
+        throw way.failed(error);
       } finally {
         sentAll = begun.source.sent === descriptor.size && options.isRepair !== true;
       }
@@ -175,15 +177,17 @@ export class BlobUploader {
     descriptor: Descriptor,
     source: BlobSource,
     options: UploadOptions,
+    isStreamed: boolean,
   ): Promise<'mounted' | 'uploaded'> {
     const { uploadChunk } = this.#options;
     const chunk = uploadChunk === undefined ? descriptor.size : Math.max(uploadChunk, session.minimumChunk);
     const isChunked = descriptor.size > chunk;
     try {
-      const location = isChunked
-        ? await this.#sendChunks(repository, session, descriptor, chunk, source, options)
-        : session.location;
-      return await this.#finishUpload(repository, location, descriptor, isChunked ? undefined : source, options);
+      let { location } = session;
+      if (isChunked) location = await this.#sendChunks(repository, session, descriptor, chunk, source, options);
+      else if (isStreamed) location = await this.#sendStream(repository, session, descriptor, source, options);
+      const rest = isChunked || isStreamed ? undefined : source;
+      return await this.#finishUpload(repository, location, descriptor, rest, options);
     } catch (error) {
       source.close();
       await this.#cancelUpload(repository, session, options);
@@ -196,7 +200,7 @@ export class BlobUploader {
         throw new RetriesExhaustedError('spent', { cause: starvedUploadError(error, source.host) });
       }
       if (error.kind === 'throttled') this.#options.pacer?.throttled('finish-upload');
-      throw isLostUpload(error) ? error.as({ kind: 'server', retryable: true }) : error;
+      throw error;
     }
   }
 
@@ -229,6 +233,28 @@ export class BlobUploader {
     source.close();
     if (await this.#options.hasBlob(repository, { digest, size }, options)) return 'mounted';
     throw invalid(asked, `accepted the upload after ${sent} of ${size} bytes, and does not have the blob`);
+  }
+
+  /** Sends the blob in one PATCH without a range, as docker does it. @returns where to finish the upload */
+  async #sendStream(
+    repository: string,
+    { location }: UploadSession,
+    { size }: Descriptor,
+    source: BlobSource,
+    options: UploadOptions,
+  ): Promise<URL> {
+    const { response, asked } = await this.#send(options, {
+      method: 'PATCH',
+      target: location.href,
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+      body: source.body(size),
+      scopes: push(repository),
+      accept: [200, 201, 202, 204],
+    });
+    if (response.statusCode === 200) refusePage(response, asked);
+    discard(response);
+    if (source.sent < size) throw invalid(asked, `accepted the upload after ${source.sent} of ${size} bytes`);
+    return locationOf(response, asked) ?? location;
   }
 
   /**

@@ -4,11 +4,11 @@ import { hasFirstByte, redirectsToStorage, statedSize, wholeSize } from './blob-
 import { openBlob } from './blob-read.js';
 import { BlobUploader, type BlobStream, type UploadOptions } from './blob-upload.js';
 import { RegistryError } from './errors.js';
-import { canBeDigest, digestFault, digestOf, statedDigest, storedDigest } from './digests.js';
+import { algorithmOf, canBeDigest, digestFault, digestOf, statedDigest, storedDigest } from './digests.js';
 import { nextLink } from './link-header.js';
 import { nextQuery, referrersPage, tagsIn, type ReferrersPage } from './list-answers.js';
 import { ManifestHeads } from './manifest-head.js';
-import { explainManifestRefusal, isLagging, isVagueRefusal } from './manifest-refusal.js';
+import { explainManifestRefusal, isAboutImmutability, isLagging, isVagueRefusal } from './manifest-refusal.js';
 import {
   InvalidManifestError,
   isManifestType,
@@ -104,6 +104,7 @@ export class RegistryClient {
       this.#heads.ask(
         () => this.#headWithoutGet(repository, reference, context),
         () => this.#headByGet(repository, reference, context),
+        context?.isNeeded,
       ),
     );
   }
@@ -157,7 +158,13 @@ export class RegistryClient {
     return this.#patiently(context, () => this.#retried(context, () => this.#getOnce(repository, reference, context)));
   }
 
-  async #getOnce(repository: string, reference: string, context: RequestContext | undefined): Promise<RawManifest> {
+  /** Damaged content is read once more: caches and proxies return an empty, cut or foreign body now and then. */
+  async #getOnce(
+    repository: string,
+    reference: string,
+    context: RequestContext | undefined,
+    isAgain = false,
+  ): Promise<RawManifest> {
     const { response, asked } = await this.#send(context, {
       method: 'GET',
       target: this.#path(repository, 'manifests', reference),
@@ -168,6 +175,12 @@ export class RegistryClient {
       accept: [200, 203, 206],
     });
     const bytes = await readBody(response, MANIFEST_LIMIT, asked, context?.signal);
+    if (!isAgain && isDigest(reference) && digestOf(bytes, algorithmOf(reference)) !== reference) {
+      const { retry, retryTools } = this.#options;
+      await retryTools.sleep(retry.baseDelay, context?.signal);
+      context?.signal?.throwIfAborted();
+      return this.#getOnce(repository, reference, context, true);
+    }
     const manifest = verifyManifest(bytes, reference, response, asked);
     const refusal = isManifestType(manifest.mediaType) ? '' : refusalIn(bytes);
     if (refusal !== '') throw invalid(asked, `answered ${response.statusCode ?? 0} with an error: ${refusal}`);
@@ -372,7 +385,10 @@ export class RegistryClient {
     discard(response);
   }
 
-  /** `reference` is a tag or the manifest's own digest. True if the registry processes `subject` (OCI-Subject). */
+  /**
+   * `reference` is a tag or the manifest's own digest. True if the registry processes `subject` (OCI-Subject). A conflict
+   * is not always with an immutable tag: registries also answer so while another request stores the same manifest.
+   */
   async putManifest(
     repository: string,
     reference: string,
@@ -386,7 +402,12 @@ export class RegistryClient {
         return kept;
       } catch (error) {
         const isFirst = pause === RETRY_AFTER_PUSH_MS[0];
-        if (pause === undefined || !(isLagging(error) || (isFirst && isVagueRefusal(error))))
+        const isConflict = error instanceof RegistryError && error.kind === 'conflict';
+        const there = isConflict ? await this.headManifest(repository, reference, context) : undefined;
+        // Another request was faster.
+        if (there?.digest === manifest.digest) return { subjectKept: true };
+        const isContested = isConflict && there === undefined && !isAboutImmutability(error);
+        if (pause === undefined || !(isContested || isLagging(error) || (isFirst && isVagueRefusal(error))))
           throw explainManifestRefusal(error, manifest);
         await this.#options.retryTools.sleep(pause, context?.signal);
         context?.signal?.throwIfAborted();

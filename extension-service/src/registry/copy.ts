@@ -388,7 +388,7 @@ class ImageCopy {
 
   async #headSource(repository: string, tag: string): Promise<string | undefined> {
     const { client } = this.#options.source;
-    const head = await client.headManifest(repository, tag, this.#tree.sourceContext);
+    const head = await client.headManifest(repository, tag, { ...this.#tree.sourceContext, isNeeded: true });
     if (head === undefined) {
       throw new RegistryError(`${repository}:${tag} does not exist`, {
         kind: 'absent',

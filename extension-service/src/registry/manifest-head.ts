@@ -9,19 +9,26 @@ const KNOWN_RIGHT = /^docker\.io$|\.dkr[.-]ecr[.-]|\.pkg\.dev$/;
  * reason. A 404 to HEAD is trusted only from a registry that has answered a HEAD with 200 before.
  */
 export class ManifestHeads {
+  readonly #isKnownRight: boolean;
   #trusted: boolean;
   /** A 404 to HEAD had to be verified, and no existing manifest has been requested since. */
   #isInDoubt = false;
 
   constructor(host: string) {
-    this.#trusted = KNOWN_RIGHT.test(host);
+    this.#trusted = this.#isKnownRight = KNOWN_RIGHT.test(host);
   }
 
   /**
    * `head` and `get` resolve with undefined for a 404, and reject for other failures. Rejects with the failure of
    * `get`.
+   *
+   * @param isNeeded the caller needs the manifest: only the best-known registries are trusted
    */
-  async ask<T>(head: () => Promise<T | undefined>, get: () => Promise<T | undefined>): Promise<T | undefined> {
+  async ask<T>(
+    head: () => Promise<T | undefined>,
+    get: () => Promise<T | undefined>,
+    isNeeded = false,
+  ): Promise<T | undefined> {
     let found: T | undefined;
     try {
       found = await head();
@@ -36,6 +43,7 @@ export class ManifestHeads {
       return get();
     }
     this.#trusted ||= found !== undefined;
+    if (found === undefined && isNeeded && !this.#isKnownRight) return get();
     return found;
   }
 

@@ -34,6 +34,11 @@ export function isVagueRefusal(error: unknown): boolean {
   );
 }
 
+/** Whether a registry says that a tag is immutable: such a conflict does not pass. */
+export function isAboutImmutability({ diagnostics }: RegistryError): boolean {
+  return diagnostics.some(({ code, message }) => /immutable|overwrit/i.test(`${code} ${message}`));
+}
+
 /** Adds the reasons for a rejection that the manifest itself shows: foreign layers, a media type. */
 export function explainManifestRefusal(error: unknown, { mediaType, bytes }: RawManifest): unknown {
   if (!(error instanceof RegistryError)) return error;

@@ -108,7 +108,8 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
     throw new InvalidManifestError('the manifest has both "manifests" and "layers"');
   }
   if (INDEXES.has(mediaType)) {
-    const list = json['manifests'];
+    // A nil list of Go is null.
+    const list = json['manifests'] === null ? [] : json['manifests'];
     if (!Array.isArray(list)) throw new InvalidManifestError('the index has no "manifests" list');
     return {
       ...referring(json),

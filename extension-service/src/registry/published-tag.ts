@@ -45,19 +45,12 @@ export class PublishedTag {
       throw new RegistryError(message, { kind: 'conflict', host: client.host });
     }
     await this.#detectTagCase(manifest, parsed);
-    try {
-      await this.#tree.put(manifest, parsed, published);
-      this.#ledger.newRepositories.add(client.host, repository, published);
-      this.#ledger.newRepositories.keep(client.host, repository, manifest);
-      // A registry computes sha256 for content that it receives by tag: another digest only resolves if it was put by
-      // that digest.
-      if (digest?.startsWith('sha256:') === false) await this.#tree.put(manifest, parsed, digest);
-    } catch (error) {
-      if (!(error instanceof RegistryError) || error.kind !== 'conflict') throw error;
-      // An immutable tag that already points to this image (another copy was faster) is fine.
-      const head = await client.headManifest(repository, published, this.#tree.targetContext);
-      if (head?.digest !== manifest.digest) throw error;
-    }
+    await this.#tree.put(manifest, parsed, published);
+    this.#ledger.newRepositories.add(client.host, repository, published);
+    this.#ledger.newRepositories.keep(client.host, repository, manifest);
+    // A registry computes sha256 for content that it receives by tag: another digest only resolves if it was put by
+    // that digest.
+    if (digest?.startsWith('sha256:') === false) await this.#tree.put(manifest, parsed, digest);
   }
 
   /**

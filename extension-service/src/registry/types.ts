@@ -83,6 +83,11 @@ export interface RequestContext {
    * 404 is not believed at once (goharbor/harbor#19067).
    */
   readonly isListed?: boolean;
+  /**
+   * Whether the caller needs the manifest: a 404 to HEAD is then verified by GET also where HEAD has worked before.
+   * Pull-through caches fetch an image only on GET (goharbor/harbor#13153).
+   */
+  readonly isNeeded?: boolean;
   /** A request was sent with credentials: its result may be private. */
   readonly onCredentials?: () => void;
 }

@@ -225,6 +225,14 @@ describe('an index with unusual entries', () => {
     await expect(copy({ platforms: ['linux/amd64'] })).rejects.toThrow('none of the platforms linux/amd64');
   });
 
+  it('of null, as a nil list of Go, is copied', async () => {
+    const { source, target, copy } = await pair();
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: null }));
+    source.putManifest('library/app', 'v1', OCI_INDEX, bytes);
+    await copy();
+    expect(target.manifest('mirror/library/app', 'v1')?.bytes.equals(bytes)).toBe(true);
+  });
+
   it('of blobs, as in a BuildKit cache, is copied with its blobs', async () => {
     const { source, target, copy } = await pair({ target: { checkChildren: false } });
     const blobs = [patternContent(2_000, 1), patternContent(100, 2)];

@@ -74,6 +74,17 @@ describe('a registry that refuses HEAD of manifests', () => {
     expect(manifestGets(source)).toEqual([]);
   });
 
+  it('with 404 until it is requested by GET, as a pull-through cache, is read as a source by GET', async () => {
+    const { source, target, copy } = await pair();
+    loadImage(source, 'library/app', image, 'v1');
+    await copy();
+    const other = buildImage({ platforms: ['linux/amd64'], layersPerPlatform: 1, layerSize: 1_000, seed: 9 });
+    loadImage(source, 'library/app', other, 'v2');
+    source.fault({ method: 'HEAD', path: '/manifests/v2', action: refusal(404) });
+    await copy({ from: { tag: 'v2' }, to: { published: 'v2' } });
+    expectComplete(target, TARGET, other);
+  });
+
   it('with 404 is trusted once it has answered HEAD for another manifest', async () => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', image, 'v1');

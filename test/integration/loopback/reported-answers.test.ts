@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
-import { buildImage, loadImage } from '../../fakes/images.js';
+import { buildImage, loadImage, type BuiltImage } from '../../fakes/images.js';
 import type { FakeRegistryOptions, FaultAction, FaultRule } from '../../fakes/registry.js';
 import { expectComplete, pair, type Pair } from './copy-pair.js';
 
@@ -169,6 +169,31 @@ describe('a target', () => {
         action: status(400, '{"errors":[{"code":"MANIFEST_INVALID","message":"manifest invalid"}]}'),
       },
     ],
+    ...['conflict', 'artifact already exists'].map((text): [string, FaultRule] => [
+      `reports "${text}" while another request stores a manifest`,
+      {
+        method: 'PUT',
+        path: '/manifests/',
+        times: 1,
+        action: status(409, JSON.stringify({ errors: [{ code: 'CONFLICT', message: text }] })),
+      },
+    ]),
+    ['has a conflict in a tag that does not exist', { method: 'PUT', path: '/v1', times: 1, action: status(412, '') }],
+    ...[
+      `artifact mirror/library/app@${image.manifests[0]?.digest ?? ''} not found`,
+      `manifest ${image.manifests[0]?.digest ?? ''} is unknown to the registry`,
+      'a referenced manifest does not exist',
+    ].flatMap((text) =>
+      [400, 404].map((code): [string, FaultRule] => [
+        `does not see the children of an index yet: ${code} ${text}`,
+        {
+          method: 'PUT',
+          path: '/manifests/v1',
+          times: 2,
+          action: status(code, JSON.stringify({ errors: [{ code: 'NOT_FOUND', message: text }] })),
+        },
+      ]),
+    ),
     [
       'does not see the repository yet',
       { method: 'PUT', path: '/manifests/', times: 1, action: status(404, errors('NAME_UNKNOWN')) },
@@ -177,6 +202,70 @@ describe('a target', () => {
     const parts = await loaded();
     parts.target.fault(rule);
     await copied(parts);
+  });
+
+  it('that calls a manifest a conflict that another request has stored gets it once', async () => {
+    const parts = await loaded();
+    const [child] = image.manifests;
+    const path = `/manifests/${child?.digest ?? ''}`;
+    const stored = (): FaultAction => {
+      parts.target.putManifest(TARGET, child?.digest ?? '', child?.mediaType ?? '', child?.bytes ?? Buffer.alloc(0));
+      return status(409, errors('CONFLICT'));
+    };
+    parts.target.fault({ method: 'PUT', path, action: stored });
+    await copied(parts);
+    expect(parts.target.requests(({ method, path: asked }) => method === 'PUT' && asked.endsWith(path))).toHaveLength(
+      1,
+    );
+  });
+
+  it.each<[string, FaultAction]>([
+    ['404 BLOB_UNKNOWN', status(404, errors('BLOB_UNKNOWN'))],
+    ['400 DIGEST_INVALID', status(400, errors('DIGEST_INVALID'))],
+    ['405', status(405, '')],
+    ['501', status(501, '')],
+  ])('that answers a PUT with a body with %s gets layers in a PATCH, and all later ones at once', async (_, action) => {
+    const { source, target, copy } = await pair();
+    const large = (seed: number): BuiltImage =>
+      buildImage({ layerSize: 150_000, platforms: ['linux/amd64'], layersPerPlatform: 1, seed });
+    loadImage(source, SOURCE, large(1), 'v1');
+    loadImage(source, SOURCE, large(2), 'v2');
+    const isUpload = (path: string): boolean => path.includes(uploads);
+    let patched = 0;
+    target.fault({
+      method: 'PATCH',
+      action: () => {
+        patched += 1;
+        return { type: 'omit-header', name: 'range' };
+      },
+    });
+    target.fault({
+      method: 'PUT',
+      path: uploads,
+      action: () => (patched === 0 ? action : { type: 'omit-header', name: 'range' }),
+    });
+    await copy();
+    expectComplete(target, TARGET, large(1));
+    target.accessLog.splice(0);
+    await copy({ from: { tag: 'v2' }, to: { published: 'v2' } });
+    expectComplete(target, TARGET, large(2));
+    const sent = target.accessLog.filter(({ method, path }) => method === 'PUT' && isUpload(path));
+    expect(sent.map(({ bytesIn }) => bytesIn).filter((bytes) => bytes > 0)).toEqual([]);
+  });
+
+  it('that takes neither a PUT nor a PATCH is named with the answer to the PUT', async () => {
+    const { source, target, copy } = await pair();
+    loadImage(source, SOURCE, buildImage({ layerSize: 150_000, platforms: ['linux/amd64'] }), 'v1');
+    target.fault({ method: 'PUT', path: uploads, action: status(405, errors('UNSUPPORTED')) });
+    target.fault({ method: 'PATCH', action: status(403, errors('DENIED')) });
+    await expect(copy()).rejects.toMatchObject({ status: 405, message: expect.stringMatching(/^PUT /) as string });
+  });
+
+  it.each<[string, FakeRegistryOptions['auth']]>([
+    ['403', { type: 'basic', users: { user: 'secret' }, refusesAnonymous: true }],
+    ['404', { type: 'bearer', users: { user: 'secret' }, hides: 'from-everybody' }],
+  ])('that anyone may read, and that answers anonymous writes with %s, gets the login', async (_, auth) => {
+    await copied(await loaded({ target: { anonymousPull: true, ...(auth && { auth }) } }));
   });
 
   it.each<[string, FaultAction]>([
@@ -234,6 +323,12 @@ describe('a target', () => {
 });
 
 describe('a source', () => {
+  const damaged: readonly (readonly [string, FaultAction])[] = [
+    ['an empty manifest', status(200, '')],
+    ['an HTML page', { type: 'html', status: 200 }],
+    ['a part of a manifest', { type: 'truncate', after: 40 }],
+    ['a damaged manifest', { type: 'wrong-bytes' }],
+  ];
   const partOf = (from: number, to: number): FaultAction =>
     ({
       type: 'status',
@@ -257,6 +352,12 @@ describe('a source', () => {
         action: status(403, '<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>'),
       },
     ],
+    ...damaged.flatMap(([what, action]) =>
+      ['index', 'child'].map((of): [string, FaultRule] => {
+        const path = of === 'index' ? DIGEST : `/manifests/${image.manifests[0]?.digest ?? ''}`;
+        return [`${what} once for the ${of}`, { method: 'GET', path, times: 1, action }];
+      }),
+    ),
     ['referrers as null', { path: '/referrers/', action: status(200, '{"schemaVersion":2,"manifests":null}') }],
     ['referrers with 204', { path: '/referrers/', action: status(204, '') }],
   ])('that answers %s is copied', async (_, rule) => {
@@ -303,6 +404,19 @@ describe('a source', () => {
     expect(stored).toHaveLength(image.blobs.length);
     expect(stored.filter(({ authorization }) => authorization !== undefined)).toEqual([]);
   });
+
+  it.each(['AuthenticationFailed', 'AccessDenied'])(
+    'whose storage refuses a signed URL with %s is asked for another one',
+    async (code) => {
+      const parts = await loaded();
+      const location = '/storage/x?sig=signed';
+      const refusal = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>Server failed</Message></Error>`;
+      parts.source.fault({ method: 'GET', path: '/blobs/', times: 1, action: status(307, '', { location }) });
+      parts.source.fault({ path: '/storage/', action: status(403, refusal) });
+      await copied(parts);
+      expect(parts.source.requests(({ path }) => path.startsWith('/storage/'))).toHaveLength(1);
+    },
+  );
 
   it('that anyone may read is copied although it refuses tags of signatures with 401', async () => {
     const parts = await loaded();

@@ -154,13 +154,27 @@ const rows: readonly Row[] = [
     action: 'renew-login',
     then: { status },
   })),
-  ...[403, 404].map((status): Row => ({
-    transition: 'sends credentials to a registry that hides images from anonymous requests',
-    state: { mayBeHidden: true },
-    outcome: answered(status, { challenged: false }),
+  ...[
+    { state: { mayBeHidden: true }, status: 403, read: true },
+    { state: { mayBeHidden: true }, status: 404, read: true },
+    { state: {}, status: 403, read: true },
+    { state: {}, status: 403, read: false },
+    { state: {}, status: 404, read: false },
+  ].map(({ state, status, read }): Row => ({
+    transition: 'sends credentials to a registry that refuses anonymous requests without asking for a login',
+    state,
+    outcome: answered(status, { challenged: false, read }),
     action: 'ask-for-challenge',
     then: { status, askedForChallenge: true },
   })),
+  {
+    // Its body cannot be sent again.
+    transition: 'returns every other answer',
+    state: { piped: true },
+    outcome: answered(403, { challenged: false, read: false }),
+    action: 'return',
+    then: { status: 403 },
+  },
   {
     transition: 'tries the next credential when this one may not see it',
     state: { ...challenged, mayBeHidden: true },
@@ -180,7 +194,6 @@ const rows: readonly Row[] = [
     { outcome: answered(200, { bearer: true }), state: challenged },
     { outcome: answered(404), state: challenged },
     { outcome: answered(404, { challenged: false }) },
-    { outcome: answered(403, { challenged: false }) },
     { outcome: answered(401, { challenged: false }), state: { askedForChallenge: true } },
     { outcome: answered(307), state: challenged },
     { outcome: answered(500), state: { ...challenged, mayBeHidden: true } },

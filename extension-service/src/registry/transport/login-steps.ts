@@ -91,11 +91,16 @@ export interface LoginTransition {
 }
 
 const REFUSED: ReadonlySet<number> = new Set([401, 403]);
-const HIDDEN: ReadonlySet<number> = new Set([403, 404]);
 
 /** ECR Public answers 400, without a challenge, to a token that has expired. */
 const mayRefuseToken = ({ status }: LoginState, outcome: LoginOutcome): boolean =>
   answer(outcome).bearer === true && (status === 401 || (status === 400 && answer(outcome).read === true));
+/**
+ * Whether a login may help against a refusal that does not ask for one. Some registries answer 403 to anonymous writes, or
+ * 404, although anyone may read (nexspence/nexspence#260); others hide images.
+ */
+const mayNeedLogin = ({ mayBeHidden, piped, status }: LoginState, outcome: LoginOutcome): boolean =>
+  !piped && (status === 403 || (status === 404 && (mayBeHidden || answer(outcome).read === false)));
 const isRefused = ({ status }: LoginState): boolean => status !== undefined && REFUSED.has(status);
 const learned = (outcome: LoginOutcome): boolean => 'challenged' in outcome && outcome.challenged;
 const answer = (outcome: LoginOutcome): Partial<LoginAnswer> => (outcome.type === 'answered' ? outcome : {});
@@ -175,9 +180,9 @@ export const LOGIN_TRANSITIONS: readonly LoginTransition[] = [
     action: 'renew-login',
   },
   {
-    name: 'sends credentials to a registry that hides images from anonymous requests',
+    name: 'sends credentials to a registry that refuses anonymous requests without asking for a login',
     on: 'answered',
-    when: ({ challenged, mayBeHidden, status }) => mayBeHidden && !challenged && HIDDEN.has(status ?? 0),
+    when: (state, outcome) => !state.challenged && mayNeedLogin(state, outcome),
     action: 'ask-for-challenge',
     set: { askedForChallenge: true },
   },

@@ -71,11 +71,19 @@ const STORAGE_CODES =
   /^(RequestTimeout|InternalError|OperationAborted|ServiceUnavailable|ServerBusy|OperationTimedOut|ExpiredToken|RequestTimeTooSkewed)$/;
 const EXPIRED = /request has expired|signature (has )?expired|url (has )?expired|token has expired/i;
 
+/** How storages refuse a URL that the registry has signed: Azure and CloudFront do not say that it has expired. */
+const REFUSED_URL_CODES = /^(AuthenticationFailed|AccessDenied)$/;
+const REFUSED_URL_ADVICE =
+  "the registry's storage refused the URL that the registry had signed; the service retries with another one";
+
 /** The next request gets another signed URL from the registry. */
-function storage({ status, text, isWrite, diagnostics }: ResponseFacts): RefusalClass | undefined {
+function storage({ status, path, text, isWrite, diagnostics }: ResponseFacts): RefusalClass | undefined {
   const isTemporary = diagnostics.some(({ code }) => STORAGE_CODES.test(code));
-  const isExpired = !isWrite && status === 403 && EXPIRED.test(text);
-  return isTemporary || isExpired ? { kind: 'server', retryable: true } : undefined;
+  const isRead403 = !isWrite && status === 403;
+  if (isTemporary || (isRead403 && EXPIRED.test(text))) return { kind: 'server', retryable: true };
+  const isRefusedUrl =
+    isRead403 && !path.startsWith('/v2/') && diagnostics.some(({ code }) => REFUSED_URL_CODES.test(code));
+  return isRefusedUrl ? { kind: 'server', retryable: true, advice: REFUSED_URL_ADVICE } : undefined;
 }
 
 /** Harbor answers 403, distribution 405, others 503. A login that may only read is another matter. */
@@ -175,9 +183,19 @@ function immutableTag({ status, text, isManifestPut }: ResponseFacts): RefusalCl
   return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
 
-/** Texts of registries that have no error code for a manifest whose layers they do not see (yet). */
-export const MISSING_CONTENT =
-  /\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)|unknown (blob|layer)|failed to (copy|find) (blob|layer)/i;
+/**
+ * Texts of registries that have no error code for a manifest whose layers, or children, they do not see (yet). Of another
+ * manifest, only its digest or its part in the index makes it content (goharbor/harbor#20726).
+ */
+export const MISSING_CONTENT = new RegExp(
+  [
+    String.raw`\b(blobs?|layers?|config)\b.*\b(unknown|not found|missing|do(es)? not exist)`,
+    'unknown (blob|layer)|failed to (copy|find) (blob|layer)',
+    String.raw`\b(manifest|artifact|image)\b.{0,300}\bsha\d+:[0-9a-f]{6,}.{0,80}\b(unknown|not found|missing|do(es)? not exist)`,
+    String.raw`\b(child|referenced|referred)\b.{0,40}\b(manifest|artifact|image)s?\b.{0,300}\b(unknown|not found|missing|do(es)? not exist)`,
+  ].join('|'),
+  'i',
+);
 
 /**
  * Content that a manifest refers to, or a repository, does not exist, regardless of the status (distribution 2.8
