@@ -64,5 +64,8 @@ function addRendered(
     ...(callerSecret !== undefined && { secret: callerSecret }),
   };
   const call = { url, ...(caBundle !== undefined && { caBundle }), credentials };
-  addObjects(new Construct(scope, id), engineNamed(engine, { undecidable, table: hasTable }).render({ ...props, call }));
+  addObjects(
+    new Construct(scope, id),
+    engineNamed(engine, { undecidable, table: hasTable }).render({ ...props, call }),
+  );
 }

@@ -19,8 +19,11 @@ import { leaseIdentity } from '../kubernetes/lease/identity.js';
 import { LeaderElection } from '../kubernetes/lease/leader-election.js';
 import type { LeaderState } from '../kubernetes/lease/leader-election.js';
 import { usesImageTable } from '../kubernetes/image-table/uses-image-table.js';
+import { publishedNames } from '../kubernetes/image-table/adopt.js';
 import { MirroredImages } from '../kubernetes/image-table/mirrored-images.js';
 import { PublicImages } from '../kubernetes/image-table/public-images.js';
+import { ownerOf } from '../kubernetes/managed-policies/owner.js';
+import { PolicyObjects } from '../kubernetes/managed-policies/policy-objects.js';
 import { ConfigFeed } from '../kubernetes/live-config.js';
 import { openServingCertificate } from '../kubernetes/serving-certificate/open.js';
 import type { OpenedCertificate } from '../kubernetes/serving-certificate/open.js';
@@ -118,6 +121,15 @@ export class ClusterSide implements ClusterPart {
   /** Whether the reconciler has seen a workload that uses the image; undefined if it does not know. */
   shows(job: MirrorJob): boolean | undefined {
     return this.reconciler?.shows(job);
+  }
+
+  /** The names in the targets that the objects of `policies.table` have, regardless of which replica writes them. */
+  async readTable(): Promise<readonly string[]> {
+    const { cluster } = this;
+    if (cluster === undefined) return [];
+    const { config } = this.current;
+    const objects = await PolicyObjects.connect(cluster);
+    return publishedNames({ objects, config, owner: ownerOf(config, cluster.namespace) });
   }
 
   settled(report: CopyReport): void {

@@ -56,6 +56,8 @@ export type ToBackground =
   | { readonly type: 'read-secret'; readonly id: number; readonly name: string; readonly namespace: string | undefined }
   /** Requests the user of a token; answered by `user`. */
   | { readonly type: 'review-token'; readonly id: number; readonly token: string; readonly audience: string }
+  /** Requests the names in the table of `policies.table` that another replica writes; answered by `table`. */
+  | { readonly type: 'read-table'; readonly id: number }
   /** Requests whether the Pod of the job may read its image, of this digest, at the source; answered by `access`. */
   | {
       readonly type: 'check-access';
@@ -89,6 +91,7 @@ export type FromBackground =
   | { readonly type: 'secret'; readonly id: number; readonly text: string }
   /** `name` is undefined for an invalid token. */
   | { readonly type: 'user'; readonly id: number; readonly name: string | undefined }
+  | { readonly type: 'table'; readonly id: number; readonly names: readonly string[] }
   | { readonly type: 'access'; readonly id: number; readonly access: SourceAccess }
   | { readonly type: 'login'; readonly id: number; readonly login: RegistryLogin }
   | { readonly type: 'cloud'; readonly event: CloudEvent }

@@ -35,6 +35,8 @@ export interface BackgroundParts {
   /** The user of a token; undefined if the token is not valid for the audience. */
   readonly reviewToken: (token: string, audience: string) => Promise<string | undefined>;
   readonly checkAccess: CheckAccess;
+  /** The names in the targets that the table in the cluster has. */
+  readonly readTable: () => Promise<readonly string[]>;
   readonly cluster: ClusterPart;
   /** As in KnownBlobs. */
   readonly takeBlobChanges: () => readonly BlobChange[];
@@ -82,7 +84,7 @@ export function runBackground(
     const changes = takeBlobChanges();
     if (changes.length > 0) send({ type: 'known-blobs', changes });
   }, REPORT_INTERVAL_MS).unref();
-  const { copier, readSecret, reviewToken, checkAccess, cluster, takeBlobChanges } = create(data, {
+  const { copier, readSecret, reviewToken, checkAccess, readTable, cluster, takeBlobChanges } = create(data, {
     log,
     onCloudEvent: (event) => send({ type: 'cloud', event }),
     onClusterEvent: (event) => send({ type: 'cluster', event }),
@@ -141,6 +143,15 @@ export function runBackground(
         const { id, token, audience } = message;
         const work = reviewToken(token, audience).then((name): FromBackground => ({ type: 'user', id, name }));
         answer(id, 'the token', work);
+        return;
+      }
+      case 'read-table': {
+        const { id } = message;
+        answer(
+          id,
+          'the table',
+          readTable().then((names): FromBackground => ({ type: 'table', id, names })),
+        );
         return;
       }
       case 'check-access': {

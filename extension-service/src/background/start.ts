@@ -89,6 +89,7 @@ export function startBackground(data: BackgroundData, env: Readonly<Record<strin
       readSecret,
       cluster,
       checkAccess,
+      readTable: () => cluster.readTable(),
       takeBlobChanges: () => knownBlobs.takeChanges(),
       reviewToken: (token, audience) => reviewToken(connect, token, audience),
     };

@@ -120,6 +120,16 @@ export class BackgroundWorker implements Copier {
     return (await answer).name;
   }
 
+  /** The names in the targets that the table in the cluster has, which another replica may write. */
+  async readTable(): Promise<readonly string[]> {
+    if (this.hasEnded) throw stopped('the table');
+    const { id, worker, answer } = this.request('the table', undefined, (message) =>
+      message.type === 'table' ? message.names : undefined,
+    );
+    post(worker, { type: 'read-table', id });
+    return answer;
+  }
+
   /** Whether the Pod of the job may read its image, of this digest, at the source. */
   async checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
     if (this.hasEnded) throw stopped(job.source);

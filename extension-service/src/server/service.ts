@@ -27,6 +27,7 @@ import { Admission } from './admission.js';
 import { admissionApp, operationsApp } from './app.js';
 import type { MirrorsAnswer } from './app.js';
 import { explainRequest } from './explain.js';
+import { PublishedTable } from './published-table.js';
 import { TableKnowledge } from './table-knowledge.js';
 import { UnreadTable } from './unread-table.js';
 import { explainText } from './explain-text.js';
@@ -53,6 +54,7 @@ export interface ServiceDependencies {
     configure(config: Config): void;
     reportCopy(type: 'settled' | 'copied', report: CopyReport): void;
     reviewToken(token: string, audience: string): Promise<string | undefined>;
+    readTable(): Promise<readonly string[]>;
     checkAccess(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess>;
     /** Hands back copies that other replicas can make; running ones may finish within this many milliseconds. */
     drain(grace: number): Promise<void>;
@@ -117,6 +119,7 @@ export class Service {
   /** The holder of the Lease, according to the last report. */
   private holder: string | undefined;
   private readonly table = new TableKnowledge();
+  private readonly published = new PublishedTable({ read: () => this.dependencies.copier.readTable() });
   /** Number of replicas that copy, according to the queue server; 1 without one. */
   private replicas = 1;
 
@@ -178,7 +181,7 @@ export class Service {
         ),
         unreadTable: new UnreadTable({
           current: () => this.inForce.config,
-          find: (name) => this.table.find(name),
+          find: (name) => this.table.find(name) ?? this.published.find(name),
           ...{ metrics, log },
         }),
         log,
@@ -232,6 +235,7 @@ export class Service {
     this.dependencies.copier.configure(loaded.config);
     this.access.forget();
     if (!usesImageTable(loaded.config)) this.table.forget();
+    this.published.forget();
     if (previous.queue.type !== loaded.config.queue.type) {
       metrics.queueServerUp.reset();
       metrics.queueServerReplicas.reset();
@@ -277,6 +281,7 @@ export class Service {
       if (this.stopping) return;
       const changed = role !== this.gate.current;
       if (role !== 'leader') this.table.forget();
+      else this.published.forget();
       const handedBack = this.gate.setRole(role).length;
       if (!changed) return;
       log.info({ role, ...(holder !== undefined && { holder }), ...(handedBack > 0 && { handedBack }) }, ROLES[role]);

@@ -10,11 +10,17 @@ export class TableKnowledge {
   private names: Map<string, number | undefined> | undefined;
 
   /** @param now milliseconds since the epoch */
-  learn({ adopted, added, removed }: TableReport, now: number): void {
+  learn({ adopted, added, removed }: Pick<TableReport, 'adopted' | 'added' | 'removed'>, now: number): void {
     this.names ??= new Map();
     for (const name of adopted) this.names.set(name, undefined);
     for (const name of added) this.names.set(name, now);
     for (const name of removed) this.names.delete(name);
+  }
+
+  /** The whole table, as seen in the cluster. A name counts from the time when it was first seen. */
+  see(names: readonly string[], now: number): void {
+    const before = this.names;
+    this.names = new Map(names.map((name) => [name, before?.get(name) ?? now]));
   }
 
   /** Another replica writes it from now on. */

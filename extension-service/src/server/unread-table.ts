@@ -13,7 +13,7 @@ import type { TableState } from './table-knowledge.js';
 
 export interface UnreadTableOptions {
   readonly current: () => Config;
-  /** Whether the table has an image; undefined if another replica writes the table. */
+  /** Whether the table has an image; undefined if another replica writes the table, and it has not been read yet. */
   readonly find: (name: string) => TableState | undefined;
   readonly metrics: Metrics;
   readonly log: Pick<Logger, 'warn'>;
@@ -71,8 +71,9 @@ export class UnreadTable {
     );
     return (
       outside.length > 0 &&
-      outside.every(({ decision }) => {
-        if (decision.action !== 'mirror') return false;
+      outside.every(({ decision, outcome }) => {
+        // The table only has images that the targets have, and reading it takes a replica that does not write it some effort.
+        if (decision.action !== 'mirror' || outcome !== 'swapped') return false;
         const { target, reference, container } = decision;
         if (target.copyPolicy === 'force' || target.platforms !== 'all') return false;
         return this.isKnown(reference.text) && !isUndecided(obj, filterContainer(container));

@@ -362,7 +362,7 @@ function defineMetrics(registry: Registry, registers: Registry[]): Metrics {
     }),
     tableUnread: new Counter({
       name: 'image_swapper_table_unread_total',
-      help: 'With policies.table: calls of Kyverno about Pods whose images the table has had for a minute, in the replica that writes it: Kyverno does not read the table',
+      help: 'With policies.table: calls of Kyverno about Pods whose images the table has had for a minute: Kyverno does not read the table',
       registers,
     }),
   };

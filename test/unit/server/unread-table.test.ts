@@ -19,18 +19,24 @@ interface Case {
   readonly table?: Readonly<Record<string, TableState | undefined>>;
   readonly images?: readonly string[];
   readonly metadata?: object;
+  /** The targets have no image. */
+  readonly areAbsent?: boolean;
 }
 
 async function unread({ config = '', policies = 'table: true', table = { 'app:1': known }, ...of }: Case) {
   const { config: parsed } = parse(`${target}policies: {manage: true, ${policies}}\n${config}`);
-  const { images = ['app:1'], metadata = {} } = of;
+  const { images = ['app:1'], metadata = {}, areAbsent = false } = of;
   const pod = {
     metadata: { name: 'web', namespace: 'team-a', ...metadata },
     spec: { containers: images.map((image, index) => ({ name: `c${index}`, image })) },
   };
   const request = { pod, namespace: 'team-a', operation: 'CREATE' } as unknown as AdmissionRequest;
   const decisions = decide(compileRules(parsed, namingTarget), request);
-  const containers = decisions.map((decision) => ({ decision, outcome: 'kept' as const, image: '' }));
+  const containers = decisions.map((decision) => ({
+    decision,
+    outcome: decision.action === 'mirror' && !areAbsent ? ('swapped' as const) : ('kept' as const),
+    image: '',
+  }));
   const [metrics, log] = [createMetrics(), [] as string[]];
   let now = NOW;
   const watch = new UnreadTable({
@@ -81,7 +87,8 @@ describe('a call of Kyverno', () => {
       { table: { 'app:1': { state: 'present', since: new Date(NOW - 59_000).toISOString() } } },
     ],
     ['about an image that the table does not have', { table: { 'app:1': { state: 'absent' } } }],
-    ['where another replica writes the table', { table: {} }],
+    ['where another replica writes the table, which has not been read yet', { table: {} }],
+    ['about an image that the target no longer has', { areAbsent: true }],
     ['about a Pod with one other image', { images: ['app:1', 'other:1'] }],
     ['about a Pod with an invalid image', { images: ['app:1', 'NOT a reference'] }],
     ['about a Pod without images outside the targets', { images: ['registry.example.com/x:1'] }],

@@ -48,6 +48,26 @@ async function adoptLiterals({ images, objects, config, owner }: AdoptOptions): 
   }
 }
 
+/**
+ * The names in the targets that the table in the cluster has, for a replica that does not write it.
+ *
+ * @throws PolicyObjectError
+ */
+export async function publishedNames({
+  objects,
+  config,
+  owner,
+}: Omit<AdoptOptions, 'images'>): Promise<readonly string[]> {
+  const hash = entriesHash(decidedTargets(config, namingTarget), config.source.accessCheck !== 'none');
+  const names: string[] = [];
+  for (const name of pageNames(config.policies.name)) {
+    const live = await objects.whole(kindOf(IMAGE_TABLES), name);
+    if (live === undefined || !isOwned(live, owner.labels)) break;
+    names.push(...Object.values(readPage(live, hash).images));
+  }
+  return names;
+}
+
 /** Every object is read: an unknown one would keep images that have left the targets. */
 async function adoptObjects({ images, objects, config, owner }: AdoptOptions): Promise<void> {
   const targets = decidedTargets(config, namingTarget);
