@@ -44,7 +44,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $labels := dict }}
 {{- range $key, $value := $root.Values.commonLabels }}{{ $_ := set $labels $key (tpl $value $root) }}{{ end }}
 {{- if gt (len .) 1 }}{{ $labels = mergeOverwrite $labels ($more | default dict) }}{{ end }}
-{{- range $key, $value := omit $labels "helm.sh/chart" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "app.kubernetes.io/component" }}
+{{- range $key, $value := omit $labels "helm.sh/chart" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "app.kubernetes.io/component" "reports.kyverno.io/disabled" }}
 {{ $key }}: {{ $value | quote }}
 {{- end }}
 {{- end }}

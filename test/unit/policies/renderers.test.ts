@@ -145,6 +145,15 @@ describe('MutatingPolicy', () => {
 describe('ClusterPolicy', () => {
   const policy = renderKyvernoClusterPolicy({ url: HTTPS, targets: TARGETS, caBundle: CA });
 
+  it('and MutatingPolicy stay out of the reports of Kyverno, which has two objects for each Pod', () => {
+    const labels = { team: 'platform' };
+    const ours = { 'app.kubernetes.io/name': 'image-swapper', 'reports.kyverno.io/disabled': 'true' };
+    for (const render of [renderKyvernoClusterPolicy, renderKyvernoMutatingPolicy]) {
+      expect(render({ url: HTTPS, targets: TARGETS }).metadata.labels).toEqual(ours);
+      expect(render({ url: HTTPS, targets: TARGETS, labels }).metadata.labels).toEqual({ ...ours, ...labels });
+    }
+  });
+
   it('is for Pods only', () => {
     expect(policy.metadata.annotations).toEqual({ 'pod-policies.kyverno.io/autogen-controllers': 'none' });
   });

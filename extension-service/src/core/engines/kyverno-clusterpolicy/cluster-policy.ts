@@ -30,7 +30,7 @@ import { skippedPods } from '../../policies/pushdown/skipped.js';
 import type { SkippedPods } from '../../policies/pushdown/skipped.js';
 import { routeUrl } from '../../policies/url.js';
 import type { ConfigMapKey } from '../engine.js';
-import { KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
+import { KYVERNO_DEFAULTS, labelsForKyverno } from '../kyverno/defaults.js';
 import { ROUTES } from '../routes.js';
 
 export interface KyvernoClusterPolicyOptions extends PolicyOptions, GuardOptions {
@@ -66,7 +66,7 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
   return {
     apiVersion: 'kyverno.io/v1',
     kind: 'ClusterPolicy',
-    metadata: policyMetadata(resolved.name, options, annotations),
+    metadata: policyMetadata(resolved.name, { ...options, labels: labelsForKyverno(options) }, annotations),
     spec: {
       admission: true,
       background: false,

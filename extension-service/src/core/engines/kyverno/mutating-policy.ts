@@ -26,7 +26,7 @@ import { additionsByTable, tableVariables } from '../kyverno-table/decided-by-ta
 import type { TableDecisions } from '../kyverno-table/decided-by-table.js';
 import { routeUrl } from '../../policies/url.js';
 import { ROUTES, SECRET_HEADER } from '../routes.js';
-import { KYVERNO_DEFAULTS } from './defaults.js';
+import { KYVERNO_DEFAULTS, labelsForKyverno } from './defaults.js';
 
 /**
  * Kyverno's HTTP client in CEL uses Kyverno's own trust store: an `https` address needs a certificate that Kyverno
@@ -67,7 +67,11 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   return {
     apiVersion: 'policies.kyverno.io/v1',
     kind: 'MutatingPolicy',
-    metadata: policyMetadata(resolved.name, options, hashAnnotation(hash)),
+    metadata: policyMetadata(
+      resolved.name,
+      { ...options, labels: labelsForKyverno(options) },
+      hashAnnotation(hash),
+    ),
     spec: {
       failurePolicy: resolved.failurePolicy,
       reinvocationPolicy: 'Never',
