@@ -142,8 +142,9 @@ export class BlobUploader {
     try {
       return await this.#postUpload(repository, { digest, from }, context);
     } catch (error) {
-      // Token servers may reject the whole token if the other repository is not readable.
-      if (!(error instanceof RegistryError) || !NO_MOUNT.has(error.kind)) throw error;
+      // A registry that rejects a mount, or fails because of it, may accept the bytes (osscontainertools/kaniko#1013); token
+      // servers may reject the whole token if the other repository is not readable.
+      if (!(error instanceof RegistryError) || error.kind === 'throttled') throw error;
       return this.#postUpload(repository, undefined, context);
     }
   }
@@ -396,15 +397,3 @@ const MAX_CHEAP_BYTES = 16 * 1024 * 1024;
 
 /** Sent bytes of a chunked upload to keep: the amount that the sockets of both ends hold when a connection ends. */
 const KEPT_BYTES = 12 * 1024 * 1024;
-
-/** A registry that rejects a mount, or fails because of it, may accept the bytes. */
-const NO_MOUNT: ReadonlySet<string> = new Set([
-  'unauthorized',
-  'forbidden',
-  'invalid',
-  'absent',
-  'missing',
-  'policy',
-  'unsupported',
-  'server',
-]);

@@ -1,5 +1,6 @@
 import { RegistryError } from './errors.js';
 import type { PacedAction, RequestPacer } from './pacer.js';
+import type { RetryTools } from './transport/retry.js';
 import type { Session, SessionAnswer, SessionRequest } from './transport/session.js';
 import type { RequestContext } from './types.js';
 
@@ -17,9 +18,15 @@ export interface PushOptions {
  */
 export type CreateRepository = (repository: string, signal: AbortSignal | undefined) => Promise<boolean>;
 
+/**
+ * Delays in milliseconds before a request is repeated in a repository that was just created. ECR goes on creating it after
+ * its answer (hashicorp/terraform-provider-aws#3849).
+ */
+const RETRY_AFTER_CREATION_MS = [250, 500, 1_000, 2_000];
+
 /** Sends one request of a push: within the registry's quotas, and again if the repository had to be created for it. */
 export async function sendPush(
-  options: PushOptions,
+  options: PushOptions & { readonly retryTools: RetryTools },
   repository: string,
   action: PacedAction,
   context: RequestContext | undefined,
@@ -30,8 +37,17 @@ export async function sendPush(
   } catch (error) {
     const created = isMissingRepository(error) && (await options.createRepository?.(repository, context?.signal));
     if (created !== true) throw error;
-    return pacedSend(options, action, context, request);
   }
+  for (const pause of RETRY_AFTER_CREATION_MS) {
+    try {
+      return await pacedSend(options, action, context, request);
+    } catch (error) {
+      if (!isMissingRepository(error)) throw error;
+      await options.retryTools.sleep(pause, context?.signal);
+      context?.signal?.throwIfAborted();
+    }
+  }
+  return pacedSend(options, action, context, request);
 }
 
 async function pacedSend(

@@ -1,6 +1,7 @@
 import { afterEach, expect } from 'vitest';
 import { checkImage, copyImage, type CopyOptions } from '../../../extension-service/src/registry/copy.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
+import type { CreateRepository } from '../../../extension-service/src/registry/send-push.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { FakeRegistry, type FakeRegistryOptions } from '../../fakes/registry.js';
 
@@ -39,6 +40,7 @@ export async function pair(
     same?: boolean;
     anonymous?: boolean;
     uploadChunk?: number;
+    createRepository?: CreateRepository;
     retry?: { readonly baseDelay: number; readonly maxDelay: number; readonly attempts?: number };
   } = {},
 ): Promise<Pair> {
@@ -59,7 +61,8 @@ export async function pair(
   const keychain = { resolve: async () => [{ username: 'user', password: 'secret' }] };
   const strangers = { resolve: async () => [] };
   const reader = options.anonymous === true ? strangers : keychain;
-  const clients = { source: factory.client(source.host, reader), target: factory.client(target.host, keychain) };
+  const push = options.createRepository && { createRepository: options.createRepository };
+  const clients = { source: factory.client(source.host, reader), target: factory.client(target.host, keychain, push) };
   const complete = ({ from, to, ...rest }: PairOptions = {}): CopyOptions => ({
     source: { client: clients.source, reference: { repository: 'library/app', tag: 'v1', ...from } },
     target: { client: clients.target, reference: { repository: 'mirror/library/app', published: 'v1', ...to } },

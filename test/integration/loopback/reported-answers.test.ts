@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, loadImage, type BuiltImage } from '../../fakes/images.js';
 import type { FakeRegistryOptions, FaultAction, FaultRule } from '../../fakes/registry.js';
@@ -288,6 +288,17 @@ describe('a target', () => {
     ).toBeLessThanOrEqual(large.blobs.length);
   });
 
+  it('that goes on creating a repository after its answer gets the image', async () => {
+    const created = vi.fn(() => {
+      for (const content of image.blobs.slice(0, 1)) parts.target.putBlob(TARGET, content);
+      parts.target.fault({ method: 'POST', path: uploads, times: 4, action: status(404, errors('NAME_UNKNOWN')) });
+      return Promise.resolve(true);
+    });
+    const parts: Pair = await loaded({ target: { createOnPush: false }, createRepository: created });
+    await copied(parts);
+    expect(created).toHaveBeenCalled();
+  });
+
   it('that drops its port from uploads is named with the remedy', async () => {
     const { source, target, copy } = await loaded();
     loadImage(source, SOURCE, image, 'v1');
@@ -299,9 +310,12 @@ describe('a target', () => {
     });
   });
 
-  it.each([500, 503, 415])('that answers mounts with %i gets the bytes', async (code) => {
+  it.each<[string, FaultAction]>([
+    ...[500, 503, 415, 413, 507].map((code): [string, FaultAction] => [`with ${code}`, status(code)]),
+    ['by closing the connection', { type: 'reset', after: 0 }],
+  ])('that answers mounts %s gets the bytes', async (_, action) => {
     const parts = await loaded({ same: true });
-    parts.target.fault({ method: 'POST', query: /mount=/, action: status(code) });
+    parts.target.fault({ method: 'POST', query: /mount=/, action });
     await copied(parts);
   });
 
