@@ -21,6 +21,7 @@ import { processStats } from './process-stats.js';
 import { median, printTable } from './table.js';
 
 const NAMESPACES = 1_000;
+const COLLECT_GARBAGE = fileURLToPath(new URL('./collect-garbage.cjs', import.meta.url));
 /** Milliseconds without a write or a lookup after which the leader is considered idle. */
 const IDLE_MS = 15_000;
 /** New images of the stream, one every 500 ms. */
@@ -29,16 +30,19 @@ const HANG_S = 1_800;
 const POLICIES = '/apis/admissionregistration.k8s.io/v1/';
 
 interface Size {
-  /** Memory in MiB: at the peak, once every image was looked up, and after the stream. */
+  /** Memory in MiB: at the peak, once every image was looked up, after the stream, and then without garbage. */
   readonly peak: number;
   readonly after: number;
   readonly streamed: number;
+  readonly live: number;
   readonly cpu: number;
   readonly entries: number;
   /** Writes of all objects, the maximum within a minute, and the characters of the largest write. */
   readonly filling: Writes;
   readonly streaming: Writes;
 }
+
+const COLUMNS = ['peak', 'after', 'streamed', 'live', 'cpu'] as const;
 
 interface Writes {
   readonly count: number;
@@ -63,19 +67,13 @@ export async function run(other?: string, rounds = 2, pods = 100_000, images = 2
       console.log(`${side}: ${JSON.stringify(size)}`);
       seen[side].push(size);
     }
-  const middle = (side: keyof typeof sides, key: 'peak' | 'after' | 'streamed' | 'cpu'): number =>
+  const middle = (side: keyof typeof sides, key: (typeof COLUMNS)[number]): number =>
     median(seen[side].map((size) => size[key]));
   printTable(
-    ['MiB', 'peak', 'after', 'after the stream', 'CPU s'],
+    ['MiB', 'peak', 'after', 'after the stream', 'without garbage', 'CPU s'],
     [
-      ...(['table', 'peer'] as const).map((side) => [
-        side,
-        ...(['peak', 'after', 'streamed', 'cpu'] as const).map((key) => middle(side, key)),
-      ]),
-      [
-        'table above peer',
-        ...(['peak', 'after', 'streamed', 'cpu'] as const).map((key) => middle('table', key) - middle('peer', key)),
-      ],
+      ...(['table', 'peer'] as const).map((side) => [side, ...COLUMNS.map((key) => middle(side, key))]),
+      ['table above peer', ...COLUMNS.map((key) => middle('table', key) - middle('peer', key))],
     ],
   );
 }
@@ -85,6 +83,7 @@ async function measure(bundle: string, policies: object, size: Cluster): Promise
   cluster.applied.serve(POLICIES);
   const target = new EverythingRegistry();
   const kubeconfig = join(tmpdir(), `image-swapper-table-${process.pid}.json`);
+  const collected = join(tmpdir(), `image-swapper-table-${process.pid}.collect`);
   try {
     const registry = await target.start();
     const pods = cluster.collection('/api/v1/pods');
@@ -99,7 +98,10 @@ async function measure(bundle: string, policies: object, size: Cluster): Promise
         secretReader: { enabled: false },
         policies,
       }),
-      env: { KUBECONFIG: kubeconfig, POD_NAME: 'size' },
+      env: {
+        ...{ KUBECONFIG: kubeconfig, POD_NAME: 'size' },
+        ...{ NODE_OPTIONS: `--require=${COLLECT_GARBAGE}`, COLLECT_GARBAGE_FILE: collected },
+      },
       plain: true,
       bundle,
     });
@@ -133,14 +135,17 @@ async function measure(bundle: string, policies: object, size: Cluster): Promise
       await quiet();
       const streaming = writesOf(cluster.applied.writes.slice(before));
       const { rss: streamed, cpu } = stats();
-      return { peak, after, streamed, cpu, entries: entriesIn(cluster), filling, streaming };
+      await writeFile(collected, '');
+      await sleep(IDLE_MS);
+      const { rss: live } = stats();
+      return { peak, after, streamed, live, cpu, entries: entriesIn(cluster), filling, streaming };
     } finally {
       await service.stop('SIGKILL');
     }
   } finally {
     await cluster.close();
     await target.stop();
-    await rm(kubeconfig, { force: true });
+    await Promise.all([rm(kubeconfig, { force: true }), rm(collected, { force: true })]);
   }
 }
 

@@ -166,6 +166,7 @@ it('writes the table again and makes Kyverno read it when the kind was deleted a
   leader.images.present(jobOf('second'));
   await until('Kyverno is made to read it', () => last(`${ENTRIES}image-swapper`) !== entry);
   expect(cluster.applied.has(`${TABLES}image-swapper-0`)).toBe(true);
+  expect(leader.log).toContain('ImageTable image-swapper-0: recreated, because somebody deleted it');
   expect(Object.keys(imagesOf())).toEqual(['docker.io/library/app:first', 'docker.io/library/app:second']);
 }, 60_000);
 

@@ -145,7 +145,7 @@ export class ManagedPolicies implements LeaderTask {
     const before = await objects.named(kindOf(object), name);
     const isOwn = before !== undefined && isOwned(before, owner.labels);
     if (before !== undefined && !isOwn) rejectOtherOwner(what, before, owner);
-    const hash = createHash('sha256').update(JSON.stringify(object)).digest('hex');
+    const hash = hashOf(object);
     const known = this.applied.get(what);
     if (isOwn && known?.hash === hash && known.resourceVersion === before.metadata.resourceVersion) return false;
     const hasSelectors = before !== undefined && object.kind === 'MutatingWebhookConfiguration';
@@ -154,8 +154,11 @@ export class ManagedPolicies implements LeaderTask {
     const others = otherManagers(applied);
     const live = others.length === 0 ? applied : await objects.replace(complete, applied);
     if (!isOwn) {
-      log('info', `${what}: created`);
-      // Somebody deleted it, perhaps with its kind: Kyverno then no longer watches the objects.
+      log(
+        'info',
+        `${what}: ${known === undefined || before !== undefined ? 'created' : 'recreated, because somebody deleted it'}`,
+      );
+      // Perhaps it was deleted with its kind: Kyverno then no longer watches the objects.
       if (known !== undefined && kindOf(object).consecutive === true) this.options.images?.reload();
     } else if (before.metadata.resourceVersion !== live.metadata.resourceVersion) {
       const fields = others.length === 0 ? '' : `; removing fields set by ${others.join(', ')}`;
@@ -174,6 +177,7 @@ export class ManagedPolicies implements LeaderTask {
     if (live !== undefined && isOwned(live, owner.labels)) {
       for (const successor of successors) await this.remove({ kind, name: successor }, owner, signal);
       await objects.remove(kind, live);
+      this.applied.delete(`${kind.kind} ${name}`);
       log('info', `${kind.kind} ${name}: removed, because the configuration no longer needs it`);
     }
     this.leftovers.settled(leftover);
@@ -183,6 +187,24 @@ export class ManagedPolicies implements LeaderTask {
 type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
 const NOT_READ_YET = "the policies wait until the previous leader's policies are read";
+
+/** Without a copy of the whole text: a table has a megabyte, and each pass would leave it as garbage. */
+function hashOf(object: PolicyObject): string {
+  const hash = createHash('sha256');
+  const add = (value: unknown): void => {
+    if (typeof value === 'string') hash.update(`${value.length}:`).update(value);
+    else if (typeof value !== 'object' || value === null) hash.update(`${String(value)};`);
+    else
+      for (const [key, one] of Object.entries(value)) {
+        if (one === undefined) continue;
+        hash.update(`${key}=`);
+        add(one);
+      }
+    hash.update(',');
+  };
+  add(object);
+  return hash.digest('hex');
+}
 
 /** Two installs that write one object would overwrite each other forever. */
 function rejectOtherOwner(what: string, live: LivePolicy, own: Owner): void {
