@@ -11,6 +11,8 @@ export interface ManifestJson {
   readonly artifactType?: string;
   readonly config?: DescriptorJson;
   readonly layers?: readonly DescriptorJson[];
+  /** Of an artifact manifest. */
+  readonly blobs?: readonly DescriptorJson[];
   readonly manifests?: readonly DescriptorJson[];
   readonly subject?: DescriptorJson;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -168,7 +170,7 @@ export class RegistryStore {
 
   #missing(repository: string, json: ManifestJson): string | undefined {
     const found = this.#repositories.get(repository);
-    const blobs = [...(json.config === undefined ? [] : [json.config]), ...(json.layers ?? [])];
+    const blobs = [...(json.config === undefined ? [] : [json.config]), ...(json.layers ?? []), ...(json.blobs ?? [])];
     const blob = blobs.find((d) => (d.urls ?? []).length === 0 && found?.blobs.has(d.digest) !== true);
     if (blob !== undefined) return `blob ${blob.digest} is not in ${repository}`;
     const child = (json.manifests ?? []).find((d) => found?.manifests.has(d.digest) !== true);

@@ -14,10 +14,16 @@ export const MEDIA_TYPES = {
   ociManifest: 'application/vnd.oci.image.manifest.v1+json',
   dockerList: 'application/vnd.docker.distribution.manifest.list.v2+json',
   dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  /** Of release candidates of image-spec 1.1: signatures and SBOMs of notation and ORAS from that time (2022-2023). */
+  artifactManifest: 'application/vnd.oci.artifact.manifest.v1+json',
 } as const;
 
 const INDEXES: ReadonlySet<string> = new Set([MEDIA_TYPES.ociIndex, MEDIA_TYPES.dockerList]);
-const MANIFESTS: ReadonlySet<string> = new Set([MEDIA_TYPES.ociManifest, MEDIA_TYPES.dockerManifest]);
+const MANIFESTS: ReadonlySet<string> = new Set([
+  MEDIA_TYPES.ociManifest,
+  MEDIA_TYPES.dockerManifest,
+  MEDIA_TYPES.artifactManifest,
+]);
 
 /** The requested media types, without schema 1, so that registries do not convert to it. */
 export const MANIFEST_ACCEPT = [...INDEXES, ...MANIFESTS].join(', ');
@@ -121,12 +127,13 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
   if (!MANIFESTS.has(mediaType)) {
     throw new InvalidManifestError(`media type ${quoteInput(mediaType)} is not an image manifest or index`);
   }
-  const layers = json['layers'] ?? [];
-  if (!Array.isArray(layers)) throw new InvalidManifestError('"layers" is not a list');
+  const list = mediaType === MEDIA_TYPES.artifactManifest ? 'blobs' : 'layers';
+  const layers = json[list] ?? [];
+  if (!Array.isArray(layers)) throw new InvalidManifestError(`"${list}" is not a list`);
   const blobs = layers.map(parseDescriptor);
   // An artifact needs no layers of its own (OCI image-spec: an image must have one), and some tools even omit the
   // empty one.
-  if (json['config'] == null && typeof json['artifactType'] === 'string') {
+  if (list === 'blobs' || (json['config'] == null && typeof json['artifactType'] === 'string')) {
     return { ...referring(json), kind: 'image', blobs };
   }
   const config = parseDescriptor(json['config']);
@@ -137,9 +144,10 @@ export function parseManifest(manifest: RawManifest): ParsedManifest {
 const MAX_DESCRIPTORS = 4_096;
 
 /** Checks the length before the entries become descriptors: 4 MiB can hold 40,000 of them. */
-function rejectLongLists({ layers, manifests }: Record<string, unknown>): void {
+function rejectLongLists({ layers, blobs, manifests }: Record<string, unknown>): void {
   const count = Math.max(
     Array.isArray(layers) ? layers.length + 1 : 0,
+    Array.isArray(blobs) ? blobs.length : 0,
     Array.isArray(manifests) ? manifests.length : 0,
   );
   if (count <= MAX_DESCRIPTORS) return;

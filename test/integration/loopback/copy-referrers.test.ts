@@ -3,6 +3,7 @@ import { BlobLedger } from '../../../extension-service/src/registry/ledger.js';
 import { buildImage, buildReferrer, loadImage, OCI_INDEX } from '../../fakes/images.js';
 import type { BuiltManifest } from '../../fakes/images.js';
 import type { FakeRegistry, FaultAction } from '../../fakes/registry.js';
+import { bytesContent, sha256 } from '../../fakes/registry-content.js';
 import { until } from '../../fakes/until.js';
 import { pair, writes } from './copy-pair.js';
 
@@ -63,6 +64,29 @@ describe('referrers of a new image', () => {
     expect(writes(target).filter((request) => !request.startsWith('POST'))).toEqual([]);
     end.abort(new Error('the test has seen enough'));
     expect(await failed).toMatchObject({ message: 'the test has seen enough' });
+  });
+});
+
+describe('an artifact manifest of the release candidates of OCI 1.1, as notation and ORAS pushed it', () => {
+  const type = 'application/vnd.oci.artifact.manifest.v1+json';
+  const payload = bytesContent(Buffer.from('a signature'));
+  const blobs = [{ mediaType: 'application/jose+json', digest: payload.digest, size: payload.size }];
+
+  it.each(['a referrer', 'an image'])('is copied with its blobs as %s', async (as) => {
+    const { source, target, copy } = await pair();
+    const image = buildImage();
+    loadImage(source, SOURCE, image, 'v1');
+    const { digest, mediaType, bytes: subjectBytes } = topOf(image);
+    const subject = { mediaType, digest, size: subjectBytes.length };
+    const bytes = Buffer.from(JSON.stringify({ mediaType: type, artifactType: BUNDLE, blobs, subject }));
+    source.putBlob(SOURCE, payload);
+    const reference = as === 'an image' ? 'v1' : sha256(bytes);
+    source.putManifest(SOURCE, reference, type, bytes);
+    expect((await copy({ referrers: true })).warnings).toEqual([]);
+    const copied = target.manifest(TARGET, reference);
+    expect(copied?.bytes.equals(bytes)).toBe(true);
+    expect(copied?.mediaType).toBe(type);
+    expect(target.blob(payload.digest, TARGET)?.size).toBe(payload.size);
   });
 });
 
