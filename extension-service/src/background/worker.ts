@@ -17,6 +17,7 @@ import type { Copier, CopyOutcome, CopyProgress } from '../mirror/copier.js';
 import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import type { ClusterEvent, BackgroundData, FromBackground, ToBackground } from './protocol.js';
+import { inTime } from '../util/in-time.js';
 
 /** Pause before the first restart of a worker that ended; it doubles each time a worker does not live long enough. */
 const RESTART_PAUSE_MS = 1_000;
@@ -185,10 +186,8 @@ export class BackgroundWorker implements Copier {
       message.type === 'stopped' ? true : undefined,
     );
     post(worker, { type: 'stop', id });
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, LEASE_RELEASE_TIMEOUT_MS)));
-    await Promise.race([answer.catch(() => undefined), timeout]);
-    clearTimeout(timer);
+    const released = answer.catch(() => undefined);
+    await inTime<unknown>(released, LEASE_RELEASE_TIMEOUT_MS, () => undefined);
   }
 
   /**

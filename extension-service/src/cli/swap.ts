@@ -12,6 +12,7 @@ import { load, registryOptions } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { readInputBytes } from './read-input.js';
 import { swapManifests } from './swap/swap-manifests.js';
+import { messageOf } from '../util/message-of.js';
 
 export interface SwapFlags extends ConfigFlags {
   readonly file?: string;
@@ -107,9 +108,6 @@ async function replaceFile(file: string, before: string, after: string): Promise
       await rm(unfinished, { force: true });
     }
   } catch (error) {
-    throw new CliError(
-      EXIT.infrastructure,
-      `${file}: cannot be written: ${error instanceof Error ? error.message : ''}`,
-    );
+    throw new CliError(EXIT.infrastructure, `${file}: cannot be written: ${messageOf(error)}`);
   }
 }

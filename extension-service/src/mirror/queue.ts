@@ -11,6 +11,7 @@ import { Runner } from './runner.js';
 import { shareOf } from './share-of.js';
 import type { CopyLimits } from './slots.js';
 import type { MirrorResult, MirrorState, MirrorStatus } from './status.js';
+import { inTime } from '../util/in-time.js';
 
 /** The requester of a copy. Without either field, any replica may make it. */
 export interface Claim {
@@ -150,12 +151,7 @@ export class MirrorQueue {
     state.draining = true;
     for (const entry of state.entries.values()) entry.cancel?.();
     const waiting = state.lanes.removeAll();
-    if (!state.lanes.isIdle && grace > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, grace)));
-      await Promise.race([timeout, runner.untilIdle()]);
-      clearTimeout(timer);
-    }
+    if (!state.lanes.isIdle && grace > 0) await inTime(runner.untilIdle(), grace, () => undefined);
     const unfinished = [...state.entries.values()].filter(
       (entry) => entry.state !== 'done' && entry.state !== 'failed',
     );

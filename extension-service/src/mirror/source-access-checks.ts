@@ -13,6 +13,7 @@ import { AccessShares } from './access-shares.js';
 import { notObservedHint } from './observed-pods.js';
 import type { IsPodObserved } from './observed-pods.js';
 import { ObservedPodCache } from './observed-pod-cache.js';
+import { inTime } from '../util/in-time.js';
 
 /** Milliseconds after which a request to a source is aborted, even though its admission has already continued. */
 const QUESTION_TIMEOUT_MS = 5_000;
@@ -76,17 +77,14 @@ export class SourceAccessChecks {
    */
   async check(job: MirrorJob, digest: string | undefined, milliseconds: number): Promise<SourceAccess> {
     const last: LastAnswer = { good: undefined };
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<SourceAccess>((resolve) => {
-      const message = `${job.source}: the source did not report in time whether the Pod can read it`;
-      timer = setTimeout(() => resolve(last.good ?? { state: 'unknown', message }), milliseconds);
-    });
+    const unknown = (message: string): SourceAccess =>
+      last.good ?? { state: 'unknown', message: `${job.source}: ${message}` };
     try {
-      return await Promise.race([this.judge(job, digest, last), late]);
+      return await inTime(this.judge(job, digest, last), milliseconds, () =>
+        unknown('the source did not report in time whether the Pod can read it'),
+      );
     } catch (error) {
-      return last.good ?? { state: 'unknown', message: `${job.source}: ${messageOf(error)}` };
-    } finally {
-      clearTimeout(timer);
+      return unknown(messageOf(error));
     }
   }
 

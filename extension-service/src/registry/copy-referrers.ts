@@ -9,6 +9,7 @@ import { fallbackTag, listReferrers, type ReferrersList } from './referrers-list
 import type { ManifestHead } from './client.js';
 import type { Descriptor } from './types.js';
 import { extendFallbackTag } from './extend-fallback-tag.js';
+import { messageOf } from '../util/message-of.js';
 
 /** Suffixes of the tags in which cosign 2 stores what belongs to a digest; cosign 3 still verifies these. */
 const DIGEST_TAGS = ['sig', 'att', 'sbom'] as const;
@@ -268,7 +269,7 @@ export class ReferrerCopy {
     } catch (error) {
       this.#tree.signal.throwIfAborted();
       if (error instanceof RegistryError && error.retryable) this.unfinished.push({ what, kind, error });
-      else this.warnings.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      else this.warnings.push(`${what}: ${messageOf(error)}`);
       return undefined;
     }
   }

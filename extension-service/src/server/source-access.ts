@@ -2,6 +2,7 @@ import type { MirrorJob } from '../core/decide/mirror-job.js';
 import type { SourceAccess } from '../core/decide/source-access.js';
 import { BoundedMap } from '../util/bounded-map.js';
 import { messageOf } from '../util/message-of.js';
+import { inTime } from '../util/in-time.js';
 
 /** Maximum public images to remember; the oldest are dropped first. */
 const MAX_REMEMBERED = 20_000;
@@ -28,23 +29,15 @@ export class SourceAccessGate {
     const message = `${job.source}: not known in time whether the Pod can read it at its source`;
     const unknown: SourceAccess = { state: 'unknown', message };
     if (milliseconds <= 0) return unknown;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<SourceAccess>((resolve) => {
-      timer = setTimeout(() => resolve(unknown), milliseconds);
-    });
     // The worker answers shortly before, with the last grant if there is one.
     const asked = this.ask(job, digest, milliseconds * 0.9).catch((error: unknown): SourceAccess => ({
       state: 'unknown',
       message: messageOf(error),
     }));
-    try {
-      const access = await Promise.race([asked, late]);
-      if (access.state === 'granted' && access.to === 'everybody' && access.freshFor > 0)
-        open.set(key, this.now() + access.freshFor);
-      return access;
-    } finally {
-      clearTimeout(timer);
-    }
+    const access = await inTime(asked, milliseconds, () => unknown);
+    if (access.state === 'granted' && access.to === 'everybody' && access.freshFor > 0)
+      open.set(key, this.now() + access.freshFor);
+    return access;
   }
 
   /** Answers depend on the configuration, including pending ones. */

@@ -1,5 +1,5 @@
 import type { BackendFactory } from 'bullmq';
-import { inTime } from './in-time.js';
+import { inTime } from '../util/in-time.js';
 
 /** The address of a queue server, with its secrets. They are read again for each connection and never logged. */
 export interface ServerSettings {
@@ -122,5 +122,7 @@ const PROBE_TIMEOUT_MS = 10_000;
 
 /** Connects and asks. @throws Error for a server that does not answer in time; the caller closes the connection */
 export function answeredInTime<T>(work: Promise<T>): Promise<T> {
-  return inTime(work, PROBE_TIMEOUT_MS, () => new Error(`no answer within ${PROBE_TIMEOUT_MS / 1_000} s`));
+  return inTime(work, PROBE_TIMEOUT_MS, () => {
+    throw new Error(`no answer within ${PROBE_TIMEOUT_MS / 1_000} s`);
+  });
 }

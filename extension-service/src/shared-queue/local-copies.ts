@@ -12,6 +12,7 @@ import { MAX_WAIT_MS } from '../mirror/retry.js';
 import type { CopyLimits } from '../mirror/slots.js';
 import type { MirrorResult } from '../mirror/status.js';
 import type { CopyFailure } from '../registry/copy-failure.js';
+import { inTime } from '../util/in-time.js';
 
 interface Waiting {
   readonly entry: Entry;
@@ -106,10 +107,8 @@ export class LocalCopies {
     this.draining = true;
     for (const entry of [...this.waiting.keys()]) this.giveUp(entry, HANDED_BACK_FAILURE);
     if (this.running.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, grace)));
-    await Promise.race([new Promise<void>((resolve) => this.idle.push(resolve)), timeout]);
-    clearTimeout(timer);
+    const idle = new Promise<void>((resolve) => this.idle.push(resolve));
+    await inTime(idle, grace, () => undefined);
     for (const abort of this.running.values()) abort.abort();
   }
 

@@ -1,6 +1,6 @@
 import type { QueueConfig } from '../core/config/model.js';
 import { messageOf } from '../util/message-of.js';
-import { inTime } from './in-time.js';
+import { inTime } from '../util/in-time.js';
 import { QueueServerError } from './kind.js';
 import type { Finding } from './kind.js';
 import { QUEUE_KINDS } from './kinds.js';
@@ -36,6 +36,6 @@ export async function probeQueue(config: QueueConfig, readSecretKey: ReadSecretK
   }
 }
 
-function tooLate(): QueueServerError {
-  return new QueueServerError(`does not finish the checks in ${PROBE_TIMEOUT_MS / 1_000} s`, 'unreachable');
+function tooLate(): never {
+  throw new QueueServerError(`does not finish the checks in ${PROBE_TIMEOUT_MS / 1_000} s`, 'unreachable');
 }

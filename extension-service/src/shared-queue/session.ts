@@ -1,13 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { ConnectionOptions, Job, QueueEvents, Worker } from 'bullmq';
 import { messageOf } from '../util/message-of.js';
-import { inTime } from './in-time.js';
+import { inTime } from '../util/in-time.js';
 import { claimFor } from './install.js';
 import type { StoredJobs } from './install.js';
 import type { JobBody } from './job-body.js';
 import type { OpenedServer } from './kind.js';
 import { QueueServerError } from './kind.js';
 import { LEASE_OPTIONS, LOCK_MS, MAX_CLOCK_DIFFERENCE_MS } from './lease.js';
+import { sleep } from '../util/sleep.js';
 
 /** Maximum events that the server keeps; results are read within milliseconds. */
 const MAX_EVENTS = 2_000;
@@ -20,6 +21,8 @@ const KEPT_RESULTS = { age: 60, count: 500 };
 const ANSWER_TIMEOUT_MS = 3_000;
 /** The same for opening a session, which may create tables. */
 const OPEN_TIMEOUT_MS = 20_000;
+/** Pause before events are read again. */
+const EVENTS_PAUSE_MS = 1_000;
 
 /** BullMQ's messages for a lease that another replica has taken over, and for a job that no longer exists. */
 const LEASE_ERRORS = /could not renew lock|Missing lock|Missing key for job|Lock mismatch|is not in the active state/i;
@@ -229,7 +232,7 @@ export class Session {
   private async readEvents(): Promise<void> {
     while (!this.closed) {
       await this.events.run().catch((error: unknown) => this.failed(error));
-      if (!this.closed) await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+      if (!this.closed) await sleep(EVENTS_PAUSE_MS, undefined, { ref: false });
     }
   }
 
@@ -273,9 +276,7 @@ function shortOf(id: string): string {
 
 /** @throws QueueServerError if the work takes longer than `limit` */
 async function answered<T>(work: Promise<T>, what: string, limit = ANSWER_TIMEOUT_MS): Promise<T> {
-  return inTime(
-    work,
-    limit,
-    () => new QueueServerError(`the queue server needed more than ${limit / 1_000} s ${what}`),
-  );
+  return inTime(work, limit, () => {
+    throw new QueueServerError(`the queue server needed more than ${limit / 1_000} s ${what}`);
+  });
 }

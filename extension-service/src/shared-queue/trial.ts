@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { ConnectionOptions } from 'bullmq';
 import { messageOf } from '../util/message-of.js';
-import { sleep } from '../util/sleep.js';
 import type { Finding, OpenedServer } from './kind.js';
+import { inTime } from '../util/in-time.js';
 
 /** Time limit for the job, in milliseconds. */
 const TRIAL_TIMEOUT_MS = 10_000;
@@ -52,7 +52,7 @@ export async function tryJob({ connection, prefix, backend }: OpenedServer): Pro
     // A server that stops answering meanwhile must not keep the check from ending.
     await Promise.race([queue.obliterate({ force: true }), failed]).catch(() => undefined);
     const closed = Promise.allSettled([worker.close(true), events.close(), queue.close()]);
-    await Promise.race([closed, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+    await inTime<unknown>(closed, CLOSE_TIMEOUT_MS, () => undefined);
     clearTimeout(timer);
     for (const one of [queue, events]) void one.disconnect().catch(() => undefined);
   }

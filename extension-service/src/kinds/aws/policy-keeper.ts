@@ -5,6 +5,7 @@ import { applyPolicies, desiredPolicies, readPoliciesTag } from './policies.js';
 import type { DesiredPolicies } from './policies.js';
 import { awsProblem } from './problems.js';
 import { sleep } from '../../util/sleep.js';
+import { inTime } from '../../util/in-time.js';
 
 export interface PolicyKeeperOptions extends EcrContext {
   /** Delay in milliseconds before the second try, doubled for each further one. @default 5000 */
@@ -62,7 +63,7 @@ export class PolicyKeeper {
   /** Resolves when all work is done, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
     const all = Promise.all(this.#seen.values()).then(() => undefined);
-    await Promise.race([all, sleep(milliseconds, undefined, { ref: false })]);
+    await inTime(all, milliseconds, () => undefined);
   }
 
   stop(): void {

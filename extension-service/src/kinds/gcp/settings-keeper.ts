@@ -7,6 +7,7 @@ import type { RepositoryApi } from './repository-api.js';
 import { desiredRepository, hasSettings, settingsDrift } from './settings.js';
 import { messageOf } from '../../util/message-of.js';
 import { sleep } from '../../util/sleep.js';
+import { inTime } from '../../util/in-time.js';
 
 export interface SettingsKeeperOptions {
   readonly gcp: GcpConfig;
@@ -68,7 +69,7 @@ export class SettingsKeeper {
 
   /** Resolves when no check is running any more, or after `milliseconds`. */
   async settled(milliseconds: number): Promise<void> {
-    await Promise.race([this.#check, sleep(milliseconds, undefined, { ref: false })]);
+    if (this.#check !== undefined) await inTime(this.#check, milliseconds, () => undefined);
   }
 
   stop(): void {

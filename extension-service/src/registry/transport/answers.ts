@@ -9,6 +9,7 @@ import { RefusedAddressError } from './http.js';
 import { parseRetryAfter } from './retry.js';
 import { isAboutClientCertificate, isAboutHandshake, isNotTls, tlsAlertOf } from './tls-alerts.js';
 import { CLIENT_CERTIFICATE_ADVICE, classOf, type Refusal, type RefusalClass } from './status-class.js';
+import { messageOf } from '../../util/message-of.js';
 
 export { header, invalid, type RequestInfo } from './request-info.js';
 
@@ -125,5 +126,5 @@ export function networkError(error: unknown, asked: RequestInfo, signal?: AbortS
 /** Node's error for several addresses of a name has no message of its own. */
 function textOfEach(error: unknown): string {
   const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [];
-  return errors.map((each) => (each instanceof Error ? each.message : String(each))).join('; ');
+  return errors.map(messageOf).join('; ');
 }
