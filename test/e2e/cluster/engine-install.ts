@@ -46,7 +46,8 @@ async function imagesOfNewPod(world: World, image: string): Promise<readonly str
   return [...Object.values(admission.images), ...Object.values(volumesOf(admission.object))];
 }
 
-function objectsOf(
+/** The engine's objects as they are applied. */
+export function objectsOf(
   world: World,
   engine: Engine,
   { failClosed, timeoutSeconds = LONG_TIMEOUT }: InstallOptions,

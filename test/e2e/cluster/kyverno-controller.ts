@@ -66,7 +66,6 @@ export async function startKyverno(
     '--disableMetrics=true',
     // Another Kyverno on this machine may use the default port.
     `--metricsPort=${await freePort()}`,
-    '--admissionReports=false',
     ...(isOld ? [] : LATER_FLAGS),
     ...(exceptions === undefined ? [] : ['--enablePolicyException=true', `--exceptionNamespace=${exceptions}`]),
   ];

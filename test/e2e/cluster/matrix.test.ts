@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeCertificates } from '../../fakes/certificates.js';
 import { get } from '../../fakes/https-client.js';
 import { goToolsAvailable } from '../../tools/tool.js';
-import { installEngine, uninstallEngine } from './engine-install.js';
+import { installEngine, objectsOf, uninstallEngine } from './engine-install.js';
 import { ENGINES, SHORT_TIMEOUT } from './engines.js';
 import { FAULTS, FaultyService } from './faulty-service.js';
 import { Outcomes } from './outcomes.js';
@@ -151,6 +151,14 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
         expect(text).not.toContain('image_swapper_policy_mismatches_total{');
       });
 
+      it('leaves no default inside a list to the API server, which Argo CD would show as a difference', async () => {
+        for (const object of objectsOf(world, engine, { failClosed: false })) {
+          // Argo CD knows the lists of Kubernetes' own kinds.
+          if (object.apiVersion.startsWith('admissionregistration.k8s.io/')) continue;
+          expectSameLists(object, expectOk(await world.plane.api.get(object), 'get').body);
+        }
+      });
+
       it('makes no call for images in the target', async () => {
         const app = await world.probe();
         const before = await world.requests(engine.route);
@@ -246,6 +254,9 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
           made.map(() => world.swapped(app)),
         );
         expect((await world.requests(engine.route)) - before).toBe(200);
+        // By default, Kyverno stores a report for each Pod that a policy has changed.
+        const reports = await world.plane.api.send('GET', '/apis/reports.kyverno.io/v1/ephemeralreports');
+        expect(expectOk(reports, 'list the reports').body).toMatchObject({ items: [] });
         saw('200 Pods at once', 'all swapped, 1 call each');
       });
     });
@@ -366,3 +377,11 @@ describe.skipIf(!available)('the policies in a real cluster', () => {
     return imagesOf((body as { spec: { template: unknown } }).spec.template);
   }
 });
+
+/** Fails if a list of the applied object has other entries, or entries with more fields, in the live one. */
+function expectSameLists(applied: unknown, live: unknown): void {
+  if (Array.isArray(applied)) expect(live).toEqual(applied);
+  else if (typeof applied === 'object' && applied !== null) {
+    for (const [key, value] of Object.entries(applied)) expectSameLists(value, (live as Record<string, unknown>)[key]);
+  }
+}

@@ -76,6 +76,7 @@ export interface KyvernoRule {
   readonly name: string;
   readonly match: KyvernoMatch;
   readonly exclude: KyvernoMatch;
+  readonly skipBackgroundRequests: true;
   readonly context: readonly KyvernoContextEntry[];
   readonly preconditions?: KyvernoConditions;
   readonly mutate: { readonly foreach: readonly KyvernoForeach[] };

@@ -91,6 +91,8 @@ function createRule(
     name: 'swap',
     match: { any: [{ resources: { kinds: ['Pod'], operations: ['CREATE'] } }] },
     exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
+    // Kyverno's own default. Argo CD shows a default that the API server adds inside a list as a difference.
+    skipBackgroundRequests: true,
     context,
     preconditions: {
       all: [
@@ -148,6 +150,7 @@ function ephemeralRule(
     name: 'swap-ephemeral',
     match: { any: [{ resources: { kinds: ['Pod/ephemeralcontainers'], operations: ['UPDATE'] } }] },
     exclude: { any: [{ resources: { namespaces: [...excludedNamespaces] } }] },
+    skipBackgroundRequests: true,
     context,
     ...(skipped !== undefined && {
       preconditions: {
