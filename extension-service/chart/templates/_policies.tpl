@@ -281,6 +281,30 @@ default, 1.18 does not let policies call any Service.
 {{- end }}
 {{- end }}
 
+{{/*
+Rejects policies with a table of images that this release's service wrote while policies.manage was true: without it nobody
+removes images from the table that the targets lose, and the service may no longer delete the policies.
+*/}}
+{{- define "image-swapper.requireNoTable" -}}
+{{- $lease := (include "image-swapper.config" . | fromYaml).lease }}
+{{- $owner := printf "%s/%s" ($lease.namespace | default .Release.Namespace) $lease.name }}
+{{- range $facts := include "image-swapper.engines" . | fromJsonArray }}
+{{- if and $facts.managedOnly (not (contains "/" $facts.name)) }}
+{{- range $facts.kinds }}
+{{- if $.Capabilities.APIVersions.Has (printf "%s/%s" .apiVersion .kind) }}
+{{- $live := lookup .apiVersion .kind "" (first .names) | default dict }}
+{{- $isManaged := eq (dig "metadata" "labels" "app.kubernetes.io/managed-by" "" $live) "image-swapper" }}
+{{- if and $isManaged (eq (dig "metadata" "annotations" "image-swapper.io/lease" "" $live) $owner) }}
+{{- $selector := printf "app.kubernetes.io/managed-by=image-swapper,image-swapper.io/instance=%s" (dig "metadata" "labels" "image-swapper.io/instance" "" $live) }}
+{{- $plurals := list }}{{ range $facts.kinds }}{{ $plurals = prepend $plurals (printf "%s.%s" .resource .group) }}{{ end }}
+{{- fail (printf "policies.manage: is false, but %s %s has a table of images that only the service with policies.manage=true keeps: it would swap Pods to images that the target loses. First upgrade with policies.manage=true and the other engine, or stop the service and delete the policies: kubectl -n %s scale deploy/%s --replicas=0 && kubectl delete %s -l %s" .kind (first .names) $.Release.Namespace (include "image-swapper.fullname" $) (join "," $plurals) $selector) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Rejects an engine that is not installed, except in `helm template`, which has no cluster to ask. */}}
 {{- define "image-swapper.requireApi" -}}
 {{- $facts := include "image-swapper.engineFacts" . | fromJson }}

@@ -87,6 +87,67 @@ describe.skipIf(!available)('an install of the chart', () => {
     expect(await cluster.has(...policy)).toBe(false);
   });
 
+  it('leaves no table behind in the API server when it switches to another engine, or stops managing policies', async () => {
+    const { helm, plane } = cluster;
+    const config = {
+      target: { oci: { registry: target.host, prefix: 'mirror', insecure: true } },
+      source: { registries: [{ type: 'oci', oci: { registry: open.host, insecure: true } }] },
+    };
+    const upgrade = (policies: object) => {
+      const values = stringify({ config, policies });
+      return helm.run(['upgrade', '--install', ...installArgs({ values })], values);
+    };
+    const v1 = 'admissionregistration.k8s.io/v1';
+    const left = async (): Promise<readonly string[]> => {
+      const found: string[] = [];
+      for (const kind of ['MutatingAdmissionPolicy', 'MutatingAdmissionPolicyBinding'])
+        for (const name of ['image-swapper', 'image-swapper-recent'])
+          if (await cluster.has(v1, kind, name)) found.push(`${kind} ${name}`);
+      return found;
+    };
+    const table = { engine: 'mutatingadmissionpolicy', manage: true };
+    expect((await upgrade(table)).code).toBe(0);
+    const image = await newImage(open);
+    const keeper = await cluster.container();
+    try {
+      await until('the policies are there', async () => (await left()).length === 4);
+      expectOk(await plane.api.create(pod(image)), 'create the Pod');
+      await until('the API server swaps the image', async () => (await cluster.admitted(image)) !== image);
+    } finally {
+      await keeper.stop();
+    }
+
+    for (const engine of ['none', 'webhook']) {
+      const { code, stderr } = await upgrade({ engine, manage: false });
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/policies\.manage: is false, but MutatingAdmissionPolicy image-swapper has a table/),
+      ]);
+    }
+    expect(await left()).toHaveLength(4);
+
+    expect((await upgrade({ engine: 'webhook', manage: true })).code).toBe(0);
+    const successor = await cluster.container();
+    try {
+      await until('the policies with the table are deleted', async () => (await left()).length === 0);
+    } finally {
+      await successor.stop();
+    }
+
+    expect((await upgrade(table)).code).toBe(0);
+    const again = await cluster.container();
+    try {
+      await until('the policies are there again', async () => (await left()).length === 4);
+      const uninstall = helm.ok(['uninstall', 'image-swapper', '-n', NAMESPACE]);
+      await cluster.runJob('image-swapper-uninstall');
+      await uninstall;
+      expect(await left()).toEqual([]);
+      await until('the image is no longer swapped', async () => (await cluster.admitted(image)) === image);
+    } finally {
+      await again.stop();
+    }
+  }, 240_000);
+
   it('with prewarm mirrors what workloads use, by the Job, with the rights that the chart gives', async () => {
     const image = await newImage(open);
     const labels = { app: 'prewarmed' };

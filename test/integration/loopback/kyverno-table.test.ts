@@ -218,6 +218,33 @@ it('deletes the entry and the table when it is switched off, and keeps the polic
   expect(last(`${POLICIES}image-swapper`)).not.toContain('globalContext.Get');
 });
 
+it.each([
+  [
+    'the objects of the table, and keeps the policy that then calls',
+    'kyverno, table: true',
+    [`${POLICIES}image-swapper`],
+  ],
+  ['the policies that contain the table', 'mutatingadmissionpolicy', []],
+] as const)('deletes %s when policies.manage is turned off', async (_, engine, kept) => {
+  const literals = ['policies', 'policybindings'].flatMap((plural) =>
+    ['image-swapper', 'image-swapper-recent'].map(
+      (name) => `/apis/admissionregistration.k8s.io/v1/mutatingadmission${plural}/${name}`,
+    ),
+  );
+  cluster.applied.serve('/apis/admissionregistration.k8s.io/v1/');
+  const { config } = parse(`target: {oci: {registry: mirror.test}}\npolicies: {manage: true, engine: ${engine}}\n`);
+  const leader = await lead(config);
+  leader.images.present(jobOf('first'));
+  await until('the image is in the table', () => leader.reports.at(-1)?.entries === 1);
+  leader.set({ ...config, policies: { ...config.policies, manage: false, engine: 'webhook', table: false } });
+  await until('the log says so', () =>
+    leader.log.some((line) => line.endsWith('removed, because policies.manage is off, and nobody else keeps it')),
+  );
+  await leader.stop();
+  const paths = [...literals, `${TABLES}image-swapper-0`, `${ENTRIES}image-swapper`, `${POLICIES}image-swapper`];
+  expect(paths.filter((path) => cluster.applied.has(path))).toEqual(kept);
+});
+
 it('leaves the table of another install alone, and names its Lease', async () => {
   const one = await lead();
   await until('the policy is written', () => last(`${POLICIES}image-swapper`) !== '');

@@ -1,7 +1,7 @@
 import type { PoliciesConfig } from '../../core/config/model.js';
-import { engineOf } from '../../core/engines/engines.js';
+import { engineOf, TABLE_KINDS } from '../../core/engines/engines.js';
 import type { PolicyObject } from '../../core/policies/objects.js';
-import { ALL_KINDS } from './policy-objects.js';
+import { ALL_KINDS, policyKind } from './policy-objects.js';
 import type { PolicyKind } from './policy-objects.js';
 
 /** A name that an object of an earlier configuration may have. */
@@ -31,13 +31,8 @@ export class LeftoverPolicies {
     this.policies = policies;
     this.policyNames.add(policies.name);
     for (const policyName of this.policyNames) {
-      for (const kind of ALL_KINDS) {
-        const names = kind.names(policyName);
-        const [first = '', ...others] = names;
-        const successors = others.toReversed();
-        if (kind.consecutive === true) this.candidates.set(keyOf(kind.kind, first), { kind, name: first, successors });
-        else for (const name of names) this.candidates.set(keyOf(kind.kind, name), { kind, name });
-      }
+      for (const leftover of ALL_KINDS.flatMap((kind) => everyName(kind, policyName)))
+        this.candidates.set(keyOf(leftover.kind.kind, leftover.name), leftover);
     }
   }
 
@@ -59,6 +54,27 @@ export class LeftoverPolicies {
   settled({ kind, name }: LeftoverPolicy): void {
     this.candidates.delete(keyOf(kind.kind, name));
   }
+}
+
+/** Every object of the kind that may exist. */
+function everyName(kind: PolicyKind, policyName: string): readonly LeftoverPolicy[] {
+  const names = kind.names(policyName);
+  const [first = '', ...others] = names;
+  return kind.consecutive === true
+    ? [{ kind, name: first, successors: others.toReversed() }]
+    : names.map((name) => ({ kind, name }));
+}
+
+/**
+ * The objects that contain a table, in the order in which to delete them: the policies themselves if they contain it as
+ * literals. A policy that reads a table from objects calls the service for every Pod once they are gone.
+ */
+export function tablesOf(policies: PoliciesConfig): readonly LeftoverPolicy[] {
+  const engine = engineOf(policies);
+  if (engine?.table === undefined) return [];
+  const ofTable = new Set(TABLE_KINDS.map(({ kind }) => kind));
+  const kinds = engine.kinds.filter(({ kind }) => engine.table === 'literals' || ofTable.has(kind));
+  return kinds.toReversed().flatMap((kind) => everyName(policyKind(kind), policies.name));
 }
 
 function keyOf(kind: PolicyObject['kind'], name: string): string {

@@ -5,7 +5,7 @@ import type { LiveConfig } from '../live-config.js';
 import { ProblemLog } from '../problem-log.js';
 import { otherOwner, ownerOf } from './owner.js';
 import type { Owner } from './owner.js';
-import { LeftoverPolicies } from './leftovers.js';
+import { LeftoverPolicies, tablesOf } from './leftovers.js';
 import type { LeftoverPolicy } from './leftovers.js';
 import { isOwned, kindOf, otherManagers } from './policy-objects.js';
 import type { LivePolicy, PolicyObjects } from './policy-objects.js';
@@ -54,10 +54,11 @@ export class ManagedPolicies implements LeaderTask {
     this.applied.clear();
     this.options.images?.forget();
     let adopted = false;
-    while (!signal.aborted) {
-      // Managed policies stay when management is turned off: someone may have applied the same policies by hand since.
+    let managed: Config | undefined;
+    // Managed policies stay when management is turned off: someone may have applied the same policies by hand since.
+    while (!signal.aborted && config.current().policies.manage) {
       const judged = config.current();
-      if (!judged.policies.manage) return;
+      managed = judged;
       if (!adopted) adopted = await this.adopt(problems);
       const failed = adopted ? await this.pass(signal) : [NOT_READ_YET];
       problems.update(failed, 'the policies in the cluster match the configuration again');
@@ -70,6 +71,26 @@ export class ManagedPolicies implements LeaderTask {
           : Math.min(CHECK_INTERVALS_MS.longest, CHECK_INTERVALS_MS.failed * 2 ** (failures - 1));
       await this.pause(pause, failures > 0, signal);
     }
+    if (managed !== undefined && !config.current().policies.manage) await this.removeTables(managed, problems);
+  }
+
+  /** Nobody keeps a table any longer: it would swap Pods to images that a target loses. */
+  private async removeTables(managed: Config, problems: ProblemLog): Promise<void> {
+    const owner = ownerOf(managed, this.options.namespace);
+    const failed: string[] = [];
+    for (const leftover of tablesOf(managed.policies)) {
+      try {
+        await this.remove(
+          leftover,
+          owner,
+          new AbortController().signal,
+          'policies.manage is off, and nobody else keeps it',
+        );
+      } catch (error) {
+        failed.push(messageOf(error));
+      }
+    }
+    problems.update(failed, '');
   }
 
   /** Continues with the previous leader's table. @returns false if it cannot be read now */
@@ -168,17 +189,17 @@ export class ManagedPolicies implements LeaderTask {
     return true;
   }
 
-  private async remove(leftover: LeftoverPolicy, owner: Owner, signal: AbortSignal): Promise<void> {
+  private async remove(leftover: LeftoverPolicy, owner: Owner, signal: AbortSignal, why = UNNEEDED): Promise<void> {
     if (signal.aborted) return;
     const { objects, log } = this.options;
     const { kind, name, successors = [] } = leftover;
     // Without rights on the kind, this service cannot have written any object of it.
     const live = await objects.named(kind, name);
     if (live !== undefined && isOwned(live, owner.labels)) {
-      for (const successor of successors) await this.remove({ kind, name: successor }, owner, signal);
+      for (const successor of successors) await this.remove({ kind, name: successor }, owner, signal, why);
       await objects.remove(kind, live);
       this.applied.delete(`${kind.kind} ${name}`);
-      log('info', `${kind.kind} ${name}: removed, because the configuration no longer needs it`);
+      log('info', `${kind.kind} ${name}: removed, because ${why}`);
     }
     this.leftovers.settled(leftover);
   }
@@ -186,6 +207,7 @@ export class ManagedPolicies implements LeaderTask {
 
 type Attempt = <T>(work: () => Promise<T>) => Promise<T | undefined>;
 
+const UNNEEDED = 'the configuration no longer needs it';
 const NOT_READ_YET = "the policies wait until the previous leader's policies are read";
 
 /** Without a copy of the whole text: a table has a megabyte, and each pass would leave it as garbage. */
