@@ -4,10 +4,11 @@ import { defineConfig } from 'vitest/config';
  * unit: no I/O.  loopback: real sockets, our own fakes, the built bundle.  Both run under `npm test` and need Node only.
  * integration: real registries, emulators of the clouds, a network namespace.  e2e: real engines.  matrix, fuzz and soak: by hand.
  *
- * The first loads our modules once per worker (`isolate: false`): its tests leave nothing behind in their process.
+ * These two load our modules once per worker (`isolate: false`): their tests leave nothing behind in their process.
  */
 const build = './test/setup/build-bundle.ts';
 const cpu = './test/setup/cpu-seconds.ts';
+const secrets = './test/setup/forget-secrets.ts';
 const folder = './test/setup/temporary-folder.ts';
 
 /** Guards against tests that hang; a busy machine never reaches them. Speed is measured in test/bench. */
@@ -20,13 +21,15 @@ export default defineConfig({
   test: {
     // Failures and a summary.
     reporters: ['minimal'],
+    // Transformed modules of earlier runs and of other tiers, by the hash of their text.
+    experimental: { fsModuleCache: true, fsModuleCachePath: '.cache/vitest' },
     projects: [
       {
         test: {
           name: 'unit',
           chaiConfig,
           include: ['test/unit/**/*.test.ts'],
-          setupFiles: [cpu, './test/setup/warnings.ts'],
+          setupFiles: [cpu, secrets, './test/setup/warnings.ts'],
           globalSetup: folder,
           isolate: false,
           testTimeout: HANG_MS,
@@ -38,7 +41,7 @@ export default defineConfig({
           name: 'loopback',
           chaiConfig,
           include: ['test/integration/loopback/**/*.test.ts'],
-          setupFiles: [cpu, './test/setup/fresh-modules.ts'],
+          setupFiles: [cpu, secrets],
           isolate: false,
           globalSetup: [folder, build],
           testTimeout: HANG_MS,

@@ -40,6 +40,11 @@ export function rememberSecret(secret: string): void {
   if (secrets.size > MAX_SECRETS && oldest !== undefined) secrets.delete(oldest);
 }
 
+/** Forgets all credentials. Test files that share a process call it, so that none blanks the texts of the next one. */
+export function forgetSecrets(): void {
+  secrets.clear();
+}
+
 /**
  * Registers the content of an Authorization or Proxy-Authorization header: the token, or the password and its base64.
  */

@@ -1,18 +1,13 @@
-import { afterEach, expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { checkImage, copyImage, type CopyOptions } from '../../../extension-service/src/registry/copy.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import type { CreateRepository } from '../../../extension-service/src/registry/send-push.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { FakeRegistry, type FakeRegistryOptions } from '../../fakes/registry.js';
 
-const cleanups: (() => void | Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup();
-});
-
 async function start(options?: FakeRegistryOptions): Promise<FakeRegistry> {
   const registry = await FakeRegistry.start(options);
-  cleanups.push(() => registry.close());
+  onTestFinished(() => registry.close());
   return registry;
 }
 
@@ -57,7 +52,7 @@ export async function pair(
     timeouts: { connect: 2_000, headers: 1_000, idle: 300 },
     retry: options.retry ?? { baseDelay: 1, maxDelay: 5 },
   });
-  cleanups.push(() => factory.close());
+  onTestFinished(() => factory.close());
   const keychain = { resolve: async () => [{ username: 'user', password: 'secret' }] };
   const strangers = { resolve: async () => [] };
   const reader = options.anonymous === true ? strangers : keychain;
