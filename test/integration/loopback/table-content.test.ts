@@ -71,7 +71,7 @@ function startSide(config: Config) {
     garbage: garbageOf(() => registries),
     checkAccess: () => Promise.resolve({ state: 'unknown', message: 'no source is needed' }),
     // The pause before a deletion is the service's real one.
-    garbageTimes: { first: 0, interval: 100 },
+    garbageTimes: { first: 0, interval: 500 },
     emit: () => undefined,
   });
   side.start();
