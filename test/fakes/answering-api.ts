@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { makeCertificates } from './certificates.js';
+import { sharedCertificates } from './certificates.js';
 import { kubeconfigFor } from './kubeconfig.js';
 
 export interface AskedApi {
@@ -38,7 +38,7 @@ export async function startAnsweringApi(
   answer: (asked: AskedApi) => ApiAnswer,
 ): Promise<AnsweringApi> {
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-api-'));
-  const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
+  const { ca, cert, key } = await sharedCertificates(['127.0.0.1']);
   const server = createServer({ cert, key }, (request, response) => {
     void text(request).then((body) => {
       const { pathname, searchParams } = new URL(request.url ?? '', 'https://a');

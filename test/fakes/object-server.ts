@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { makeCertificates } from './certificates.js';
+import { sharedCertificates } from './certificates.js';
 import { kubeconfigFor } from './kubeconfig.js';
 
 export interface StoredObject {
@@ -48,7 +48,7 @@ export class FakeObjectServer {
   ) {}
 
   static async start(token = 'fake-token'): Promise<FakeObjectServer> {
-    const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
+    const { ca, cert, key } = await sharedCertificates(['127.0.0.1']);
     const server = createServer({ cert, key });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { compileCacheFlags } from '../setup/compile-cache.js';
-import { makeCertificates } from './certificates.js';
+import { sharedCertificates } from './certificates.js';
 
 export const BUNDLE = fileURLToPath(new URL('../../extension-service/dist/image-swapper.cjs', import.meta.url));
 
@@ -59,7 +59,7 @@ export class RunningService {
     const folder = await mkdtemp(join(tmpdir(), 'image-swapper-'));
     const configFile = join(folder, options.configName ?? 'image-swapper.yaml');
     await writeFile(configFile, options.config);
-    const tls = options.plain === true ? undefined : await makeCertificates({ hosts: ['127.0.0.1', 'localhost'] });
+    const tls = options.plain === true ? undefined : await sharedCertificates(['127.0.0.1', 'localhost']);
     const tlsFlags: string[] = [];
     if (tls !== undefined) {
       await Promise.all([writeFile(join(folder, 'tls.crt'), tls.cert), writeFile(join(folder, 'tls.key'), tls.key)]);

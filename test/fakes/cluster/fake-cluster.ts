@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeCertificates } from '../certificates.js';
+import { sharedCertificates } from '../certificates.js';
 import { AppliedObjects } from './applied-objects.js';
 import { Collection } from './collection.js';
 import type { FakeEvent, FakeObject } from './collection.js';
@@ -60,7 +60,7 @@ export class FakeCluster {
   ) {}
 
   static async start(): Promise<FakeCluster> {
-    const { ca, cert, key } = await makeCertificates({ hosts: ['127.0.0.1'] });
+    const { ca, cert, key } = await sharedCertificates(['127.0.0.1']);
     const server = createServer({ cert, key });
     await listen(server, 0);
     const cluster = new FakeCluster(server, (server.address() as AddressInfo).port, ca);
