@@ -238,7 +238,9 @@ it.each([
   await until('the image is in the table', () => leader.reports.at(-1)?.entries === 1);
   leader.set({ ...config, policies: { ...config.policies, manage: false, engine: 'webhook', table: false } });
   await until('the log says so', () =>
-    leader.log.some((line) => line.endsWith('removed, because policies.manage is off, and nobody else keeps it')),
+    leader.log.some((line) =>
+      line.endsWith('removed, because policies.manage is off, and the table would become outdated'),
+    ),
   );
   await leader.stop();
   const paths = [...literals, `${TABLES}image-swapper-0`, `${ENTRIES}image-swapper`, `${POLICIES}image-swapper`];

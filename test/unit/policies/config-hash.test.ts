@@ -35,13 +35,13 @@ const FORMS: Readonly<Record<string, { readonly policies: object; readonly more?
 };
 
 /**
- * How policies are written, are called and call, which flags and props also set: their name, address, credentials, failure
- * policy, excluded namespaces, and timeout.
+ * How policies are written and called, which flags and props also set: their name, address and credentials. Their failure
+ * policy, excluded namespaces and timeout are among them.
  */
 const CALLS =
   /^(policies(\.(manage|name|url|failClosed|excludedNamespaces))?|auth(\.(kyverno|webhook)(\..+)?)?|imageCopyDeadline|(target\.)?imageCopyPolicy)$/;
 
-/** Keys that an engine leaves to the service, or to the content of the table: policies for other values are outdated all the same. */
+/** Keys that an engine leaves to the service, or to the content of the table: policies for other values are still outdated. */
 const LEFT: Readonly<Record<string, RegExp>> = {
   gatekeeper: /^source\.filters$/,
   // Nothing checks the answers of the service, so the service's own decisions count.

@@ -84,7 +84,7 @@ export class ManagedPolicies implements LeaderTask {
           leftover,
           owner,
           new AbortController().signal,
-          'policies.manage is off, and nobody else keeps it',
+          'policies.manage is off, and the table would become outdated',
         );
       } catch (error) {
         failed.push(messageOf(error));

@@ -67,11 +67,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   return {
     apiVersion: 'policies.kyverno.io/v1',
     kind: 'MutatingPolicy',
-    metadata: policyMetadata(
-      resolved.name,
-      { ...options, labels: labelsForKyverno(options) },
-      hashAnnotation(hash),
-    ),
+    metadata: policyMetadata(resolved.name, { ...options, labels: labelsForKyverno(options) }, hashAnnotation(hash)),
     spec: {
       failurePolicy: resolved.failurePolicy,
       reinvocationPolicy: 'Never',
