@@ -222,9 +222,12 @@ function guardOf(policy: KubernetesObject): string[] {
     .filter((prefix) => !groups.includes(prefix));
 }
 
+/** Labels that the chart adds to every object of a release. */
+const RELEASE_LABEL = /^(helm\.sh\/chart|app\.kubernetes\.io\/(instance|version|managed-by|component))$/;
+
 function withoutRelease({ metadata, ...object }: KubernetesObject): object {
-  const labels = { 'app.kubernetes.io/name': metadata.labels?.['app.kubernetes.io/name'] };
-  return { ...object, metadata: { ...metadata, labels } };
+  const labels = Object.entries(metadata.labels ?? {}).filter(([key]) => !RELEASE_LABEL.test(key));
+  return { ...object, metadata: { ...metadata, labels: Object.fromEntries(labels) } };
 }
 
 function byKindAndName(one: object, other: object): number {
