@@ -30,7 +30,8 @@ interface Shape {
   readonly repositories: number;
   readonly platforms: readonly string[];
   readonly isSigned?: boolean;
-  readonly deletePlatforms?: boolean;
+  /** Whether the registry deletes the platforms of a deleted index. */
+  readonly deletesPlatforms?: boolean;
 }
 
 const SHAPES: readonly Shape[] = [
@@ -42,22 +43,21 @@ const SHAPES: readonly Shape[] = [
   },
   { name: 'one platform and a signature, one repository', repositories: 1, platforms: ['linux/amd64'], isSigned: true },
   {
-    name: 'index of two platforms, 1,000 repositories, `gc.deletePlatforms: false`',
+    name: 'index of two platforms, 1,000 repositories, in a registry that deletes platforms itself',
     repositories: 1_000,
     platforms: ['linux/amd64', 'linux/arm64'],
-    deletePlatforms: false,
+    deletesPlatforms: true,
   },
 ];
 
 async function measure(shape: Shape): Promise<(string | number)[]> {
-  const registry = await FakeRegistry.start();
+  const registry = await FakeRegistry.start({ deletesPlatforms: shape.deletesPlatforms ?? false });
   const folder = await mkdtemp(join(tmpdir(), 'image-swapper-gc-'));
   try {
-    const { deletePlatforms = true } = shape;
-    const { used, unused, manifests } = fill(registry, shape);
+    const { used, unused, manifests, usedManifests } = fill(registry, shape);
     const config = join(folder, 'gc.yaml');
     const target = { type: 'oci', oci: { registry: registry.host, prefix: 'mirror', insecure: true } };
-    await writeFile(config, stringify({ target, gc: { after: '720h', clusters: CLUSTERS, deletePlatforms } }));
+    await writeFile(config, stringify({ target, gc: { after: '720h', clusters: CLUSTERS } }));
     const started = performance.now();
     const child = spawn(process.execPath, [BUNDLE, 'gc', '--config', config, '-o', 'json'], {
       env: { PATH: process.env['PATH'] ?? '' },
@@ -73,6 +73,8 @@ async function measure(shape: Shape): Promise<(string | number)[]> {
     const lost = used.filter(([repository, tag]) => registry.manifest(repository, tag) === undefined);
     const left = unused.filter(([repository, tag]) => registry.manifest(repository, tag) !== undefined);
     if (lost.length > 0 || left.length > 0) throw new Error(`${lost.length} used are gone, ${left.length} unused left`);
+    const stored = registry.repositories().reduce((sum, repository) => sum + registry.digests(repository).length, 0);
+    if (stored !== usedManifests + CLUSTERS.length) throw new Error(`${stored} manifests are left`);
     const requests = registry.accessLog.length;
     return [shape.name, requests, requests / IMAGES, requests / manifests, seconds, peakRss];
   } finally {
@@ -83,27 +85,34 @@ async function measure(shape: Shape): Promise<(string | number)[]> {
 
 type Place = readonly [repository: string, tag: string];
 
+interface Content {
+  readonly used: readonly Place[];
+  readonly unused: readonly Place[];
+  readonly manifests: number;
+  /** Manifests of used images. */
+  readonly usedManifests: number;
+}
+
 /** Usage records: no cluster has used the images for 40 days, except those that one cluster used an hour ago. */
-function fill(
-  registry: FakeRegistry,
-  { repositories, platforms, isSigned = false }: Shape,
-): { readonly used: readonly Place[]; readonly unused: readonly Place[]; readonly manifests: number } {
+function fill(registry: FakeRegistry, { repositories, platforms, isSigned = false }: Shape): Content {
   const [used, unused]: [Place[], Place[]] = [[], []];
   const uses = new Map(CLUSTERS.map((cluster) => [cluster, new Map<string, number>()]));
   const now = Math.floor(Date.now() / 1_000);
-  let manifests = 0;
+  let [manifests, usedManifests] = [0, 0];
   for (let index = 0; index < IMAGES; index++) {
     const repository = `mirror/docker.io/library/app-${index % repositories}`;
     const tag = `v${index}`;
     const image = buildImage({ platforms, layersPerPlatform: 1, layerSize: 16, seed: index });
     const isUsed = index % USED_EVERY_NTH === 0;
-    manifests += put(registry, repository, tag, image, isSigned);
+    const count = put(registry, repository, tag, image, isSigned);
+    manifests += count;
+    if (isUsed) usedManifests += count;
     (isUsed ? used : unused).push([repository, tag]);
     const last = isUsed ? now - 3_600 : now - 40 * DAY_SECONDS;
     uses.get(CLUSTERS[index % CLUSTERS.length] ?? '')?.set(`${repository}:${tag}`, last);
   }
   for (const [cluster, own] of uses) putUsageRecord(registry, cluster, { now, uses: own });
-  return { used, unused, manifests };
+  return { used, unused, manifests, usedManifests };
 }
 
 /** @returns the number of manifests */

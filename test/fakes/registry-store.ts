@@ -35,6 +35,13 @@ export type PutManifestResult =
   | { readonly ok: true; readonly digest: string; readonly subject?: string }
   | { readonly ok: false; readonly status: number; readonly code: string; readonly message: string };
 
+export interface StoreOptions {
+  /** Whether tags are stored in lower case and found in any case. */
+  readonly foldTags?: boolean;
+  /** Whether the platforms of a deleted index are deleted, unless they have a tag or another index. */
+  readonly deletesPlatforms?: boolean;
+}
+
 /**
  * The content of the registry. Blobs are shared between repositories, as in a real registry, but each repository shows
  * only its own.
@@ -43,11 +50,10 @@ export class RegistryStore {
   readonly #repositories = new Map<string, Repository>();
   readonly #blobs = new Map<string, Content>();
 
-  /** @param foldTags whether tags are stored in lower case and found in any case */
-  constructor(private readonly foldTags = false) {}
+  constructor(private readonly options: StoreOptions = {}) {}
 
   #tag(reference: string): string {
-    return this.foldTags ? reference.toLowerCase() : reference;
+    return this.options.foldTags === true ? reference.toLowerCase() : reference;
   }
 
   repositories(): string[] {
@@ -100,7 +106,17 @@ export class RegistryStore {
     if (found === undefined) return false;
     if (!reference.includes(':')) return found.tags.delete(this.#tag(reference));
     for (const [tag, digest] of found.tags) if (digest === reference) found.tags.delete(tag);
-    return found.manifests.delete(reference);
+    const before = found.manifests.get(reference);
+    if (before === undefined) return false;
+    found.manifests.delete(reference);
+    if (this.options.deletesPlatforms === true) this.#deleteUnnamed(found, platformsOf(before));
+    return true;
+  }
+
+  #deleteUnnamed({ manifests, tags }: Repository, digests: readonly string[]): void {
+    if (digests.length === 0) return;
+    const named = new Set([...tags.values(), ...[...manifests.values()].flatMap(platformsOf)]);
+    for (const digest of digests) if (!named.has(digest)) manifests.delete(digest);
   }
 
   /** Stores bytes under a digest that may not match, as a lying registry does. */
@@ -176,4 +192,8 @@ export class RegistryStore {
     const child = (json.manifests ?? []).find((d) => found?.manifests.has(d.digest) !== true);
     return child === undefined ? undefined : `manifest ${child.digest} is not in ${repository}`;
   }
+}
+
+function platformsOf({ bytes }: StoredManifest): readonly string[] {
+  return ((JSON.parse(bytes.toString('utf8')) as ManifestJson).manifests ?? []).map(({ digest }) => digest);
 }

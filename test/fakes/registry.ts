@@ -39,6 +39,8 @@ export interface FakeRegistryOptions {
   readonly relativeLocations?: boolean;
   /** As in Gitea: a tag in any case refers to the same image. */
   readonly foldTags?: boolean;
+  /** As in Harbor: the platforms of a deleted index are deleted, unless they have a tag or another index. */
+  readonly deletesPlatforms?: boolean;
   /** Referrers per page of the list. If absent, one page has all of them. */
   readonly referrersPage?: number;
   /** Sends `rel=next` without quotes, as olareg does. */
@@ -109,7 +111,7 @@ export class FakeRegistry {
       ...(options.referrersPage !== undefined && { referrersPage: options.referrersPage }),
       bareLinks: options.bareLinks ?? false,
     };
-    const store = new RegistryStore(options.foldTags ?? false);
+    const store = new RegistryStore(options);
     const routes = new RegistryRoutes(store, routeOptions);
     const faults = new FaultList();
     const auth = options.auth && new FakeAuth(options.auth, options.anonymousPull ?? false);

@@ -151,7 +151,7 @@ export class Cleaner {
 /** Converts a string if the schema has a boolean or number; any other string stays a string. */
 export function fromText(node: ScalarNode, field: LeafField): ScalarNode {
   const text = String(node.value);
-  if (field.type === 'boolean') {
+  if (field.type === 'boolean' || field.type === 'auto') {
     // Go's strconv.ParseBool.
     if (/^(?:1|t|true)$/i.test(text)) return { ...node, value: true };
     if (/^(?:0|f|false)$/i.test(text)) return { ...node, value: false };

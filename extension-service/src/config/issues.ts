@@ -94,6 +94,7 @@ const wanted: Readonly<Record<LeafField['type'], string>> = {
   duration: 'a duration',
   number: 'a number',
   boolean: 'a boolean',
+  auto: 'a boolean',
   platforms: 'a list',
 };
 

@@ -66,10 +66,19 @@ function typeOf(field: Field): string {
   }
 }
 
+const TYPE_NAMES: Readonly<Record<Exclude<LeafField['type'], 'choice'>, string>> = {
+  text: 'string',
+  digits: 'string',
+  duration: 'duration',
+  number: 'number',
+  boolean: 'true, false',
+  auto: '`auto`, true, false',
+  platforms: '`all` or list',
+};
+
 function leafType(field: LeafField): string {
-  const names = { text: 'string', digits: 'string', duration: 'duration', number: 'number', boolean: 'true, false' };
   if (field.type === 'choice') return field.allowed.replace(/^expected one of /, '').replaceAll(/[\w-]+/g, '`$&`');
-  return field.type === 'platforms' ? '`all` or list' : names[field.type];
+  return TYPE_NAMES[field.type];
 }
 
 function defaultOf(field: Field): string {

@@ -71,7 +71,8 @@ export interface CloudRepositories {
   /** An image was copied there or already existed: update the repository's policies in the background. */
   used(repository: string): void;
   /**
-   * Deletes manifests with all their tags, an index before its platforms. Absent: uses the distribution API.
+   * Deletes manifests with all their tags, an index in an earlier call than its platforms. Absent: uses the distribution
+   * API.
    *
    * @throws RegistryError with the missing permission
    */

@@ -17,8 +17,8 @@ export interface FieldMeta {
   readonly defaultText?: string;
 }
 
-/** `digits`: text that users write as a number. `platforms`: `all` or a list. */
-export type LeafType = 'text' | 'digits' | 'choice' | 'duration' | 'number' | 'boolean' | 'platforms';
+/** `digits`: text that users write as a number. `auto`: `auto` or a boolean. `platforms`: `all` or a list. */
+export type LeafType = 'text' | 'digits' | 'choice' | 'duration' | 'number' | 'boolean' | 'auto' | 'platforms';
 
 /** A key, read from its schema. */
 export type Field = LeafField | ListField | MappingField | MapField;

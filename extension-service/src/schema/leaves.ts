@@ -74,6 +74,12 @@ export function flag(about: string): z.ZodBoolean {
   return leaf(z.boolean(), { type: 'boolean', about, allowed: 'expected true or false' });
 }
 
+/** `auto`, or a boolean that replaces what is found out. */
+export function autoFlag(about: string): z.ZodType<'auto' | boolean, unknown> {
+  const allowed = 'expected auto, true or false';
+  return leaf(z.union([z.literal('auto'), z.boolean()]), { type: 'auto', about, allowed });
+}
+
 export function wholeNumber(min: number, max: number, about: string, defaultText?: string): z.ZodNumber {
   const allowed = `expected a whole number from ${min} to ${max}`;
   const schema = z.number().superRefine((value, context) => {

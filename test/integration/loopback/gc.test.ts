@@ -8,6 +8,8 @@ import { freePort } from '../../fakes/free-port.js';
 import { parse } from '../../unit/config/parsing.js';
 import { RegistryFactory } from '../../../extension-service/src/registry/factory.js';
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
+import { FakeRegistry } from '../../fakes/registry.js';
+import type { FakeRegistryOptions } from '../../fakes/registry.js';
 import type { ProgramResult } from '../../fakes/program.js';
 import { putUsageRecord } from '../../fakes/usage-record.js';
 import { useCli } from './cli.js';
@@ -120,43 +122,106 @@ describe('gc', () => {
     expect(cli.target.requests().filter((line) => line.includes('/app-')).length).toBeLessThanOrEqual(3 * 40);
   });
 
-  it('makes two requests per multi-platform image, and one for each manifest that it deletes', async () => {
-    const uses: Record<string, number> = {};
+  describe('deletes the platforms of an index', () => {
     const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
     const images = Array.from({ length: 15 }, (_, seed) => buildImage({ platforms, seed, layersPerPlatform: 1 }));
-    images.forEach((image, index) => {
-      const repository = `mirror/docker.io/library/multi-${index}`;
-      loadImage(cli.target, repository, image, '1');
-      uses[`${repository}:1`] = 50;
+    /** The first requests of each run show whether the registry deletes platforms: HEAD and DELETE of each. */
+    const trial = (indexes: number): number => indexes * (1 + platforms.length);
+    const each = (requests: number): number => requests * images.length;
+    /** Two lists of tags, and read and delete each image. */
+    const least = 2 + each(2);
+
+    /** @returns the number of requests, without those of records */
+    async function collected(keys: object = {}): Promise<number> {
+      images.forEach((image, index) => loadImage(cli.target, APP, image, `v${String(index).padStart(2, '0')}`));
+      const uses = images.map((_, index) => [`${APP}:v${String(index).padStart(2, '0')}`, 50] as const);
+      putRecord('one', Object.fromEntries(uses));
+      putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
+      const { rows } = await gcWith(keys);
+      expect(rows.map(({ state }) => state)).toEqual(images.map(() => 'deleted'));
+      return cli.target.requests((entry) => entry.path.includes(APP)).length;
+    }
+
+    async function restart(options: FakeRegistryOptions): Promise<void> {
+      await cli.target.close();
+      cli.target = await FakeRegistry.start(options);
+    }
+
+    it.each<[string, 'auto' | boolean | undefined, FakeRegistryOptions, number]>([
+      ['a registry that keeps them', undefined, {}, least + each(platforms.length) + 1],
+      ['a registry that keeps them', 'auto', {}, least + each(platforms.length) + 1],
+      ['a registry that keeps them', true, {}, least + each(platforms.length)],
+      ['a registry that deletes them', undefined, { deletesPlatforms: true }, least + trial(3)],
+      ['a registry that deletes them', true, { deletesPlatforms: true }, least + each(platforms.length)],
+      ['a registry that deletes them', false, { deletesPlatforms: true }, least],
+    ])('of %s, with deletePlatforms %s', async (_title, deletePlatforms, options, requests) => {
+      await restart(options);
+      expect(await collected(deletePlatforms === undefined ? {} : { deletePlatforms })).toBe(requests);
+      expect(cli.target.digests(APP)).toEqual([]);
     });
-    putRecord('one', uses);
-    putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
-    const { rows } = await gc();
-    expect(rows.filter(({ state }) => state === 'deleted')).toHaveLength(images.length);
-    const requests = cli.target.requests().filter((line) => line.includes('/multi-'));
-    expect(requests.length).toBeLessThanOrEqual((2 + 1 + platforms.length) * images.length);
-    images.forEach(({ manifests }, index) => {
-      for (const { digest } of manifests)
-        expect(cli.target.manifest(`mirror/docker.io/library/multi-${index}`, digest)).toBeUndefined();
+
+    // None of these shows that the registry deletes platforms.
+    it.each<[string, () => void]>([
+      [
+        'platforms were missing before',
+        () => {
+          for (const { platforms: digests } of images.slice(0, 3))
+            for (const path of digests.values()) cli.target.fault({ path, action: { type: 'status', status: 404 } });
+        },
+      ],
+      [
+        'the registry does not answer a HEAD',
+        () => cli.target.fault({ method: 'HEAD', path: APP, action: { type: 'status', status: 403 } }),
+      ],
+      [
+        'another process deletes the same images',
+        () => {
+          for (const { manifests } of images.slice(0, 3))
+            for (const { digest } of manifests)
+              cli.target.fault({ method: 'DELETE', path: digest, action: { type: 'status', status: 404 } });
+        },
+      ],
+      [
+        'something else deletes the platforms of two indexes',
+        () => {
+          for (const { platforms: digests } of images.slice(0, 2))
+            for (const digest of digests.values())
+              cli.target.fault({ method: 'DELETE', path: digest, action: { type: 'status', status: 404 } });
+        },
+      ],
+    ])('when %s', async (_title, fail) => {
+      fail();
+      await collected();
+      for (const { manifests } of images.slice(3))
+        for (const { digest } of manifests) expect(cli.target.manifest(APP, digest)).toBeUndefined();
     });
   });
 
-  it('makes two requests per multi-platform image when the registry deletes platforms itself', async () => {
-    const uses: Record<string, number> = {};
-    const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
-    const images = Array.from({ length: 15 }, (_, seed) => buildImage({ platforms, seed, layersPerPlatform: 1 }));
-    images.forEach((image, index) => {
-      loadImage(cli.target, APP, image, `v${index}`);
-      uses[`${APP}:v${index}`] = 50;
-    });
-    putRecord('one', uses);
+  it.each<[string, boolean, readonly string[]]>([
+    ['once, after both', false, []],
+    ['not while the registry keeps one of them', true, ['first']],
+  ])('deletes a platform of two indexes %s', async (_title, isKept, tags) => {
+    const shared = buildImage({ seed: 1 });
+    const [top] = shared.manifests.slice(-1);
+    if (top === undefined) throw new Error('no index');
+    loadImage(cli.target, APP, shared, 'first');
+    const other = { ...(JSON.parse(top.bytes.toString()) as object), annotations: { build: '2' } };
+    const second = cli.target.putManifest(APP, 'second', top.mediaType, Buffer.from(JSON.stringify(other)));
+    putRecord('one', { [`${APP}:first`]: 40, [`${APP}:second`]: 40 });
     putRecord('two', { 'mirror/docker.io/library/x:1': 1 });
-    const { rows } = await gcWith({ deletePlatforms: false });
-    expect(rows.map(({ state }) => state)).toEqual(images.map(() => 'deleted'));
-    expect(deletions().sort()).toEqual(images.map(({ digest }) => `DELETE /v2/${APP}/manifests/${digest}`).sort());
-    // Each image is read and deleted; the list of tags is read twice.
-    expect(cli.target.requests().filter((line) => line.includes(APP))).toHaveLength(2 * images.length + 2);
-    expect(cli.target.tags(APP)).toEqual([]);
+    if (isKept) cli.target.fault({ method: 'DELETE', path: top.digest, action: { type: 'status', status: 409 } });
+    const { rows } = await gc();
+    expect(rows.map(({ state }) => state).sort()).toEqual(isKept ? ['deleted', 'failed'] : ['deleted', 'deleted']);
+    expect(cli.target.tags(APP)).toEqual(tags);
+    const platforms = [...shared.platforms.values()];
+    expect(platforms.filter((digest) => cli.target.manifest(APP, digest) !== undefined)).toEqual(
+      isKept ? platforms : [],
+    );
+    expect(deletions().sort()).toEqual(
+      [top.digest, second, ...(isKept ? [] : platforms)]
+        .map((digest) => `DELETE /v2/${APP}/manifests/${digest}`)
+        .sort(),
+    );
   });
 
   it('reports that the registry or the account does not allow deletion', async () => {

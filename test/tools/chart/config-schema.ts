@@ -45,6 +45,8 @@ function leaf(field: LeafField): JsonSchema {
   switch (field.type) {
     case 'boolean':
       return { type: 'boolean' };
+    case 'auto':
+      return { anyOf: [{ const: 'auto' }, { type: 'boolean' }] };
     case 'number':
       return { type: 'integer' };
     case 'digits':

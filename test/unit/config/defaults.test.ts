@@ -33,7 +33,7 @@ describe('a configuration with only a target', () => {
         ...{ refresh: { interval: 3_600_000 }, audit: { interval: 86_400_000 } },
       },
       queue: { type: 'memory', prefix: 'image_swapper', sentinels: [] },
-      gc: { enabled: false, after: 2_592_000_000, clusters: [], deletePlatforms: true },
+      gc: { enabled: false, after: 2_592_000_000, clusters: [], deletePlatforms: 'auto' },
       reconcile: { enabled: true, interval: 600_000 },
       secretReader: { enabled: true, secretNames: [] },
       lease: { name: 'image-swapper' },

@@ -43,7 +43,7 @@ export function configOf(more: Partial<Config> = {}): Config {
       audit: { interval: 86_400_000 },
     },
     queue: { type: 'memory', prefix: 'image_swapper', sentinels: [] },
-    gc: { enabled: false, after: 2_592_000_000, clusters: [], deletePlatforms: true },
+    gc: { enabled: false, after: 2_592_000_000, clusters: [], deletePlatforms: 'auto' },
     reconcile: { enabled: true, interval: 600_000 },
     secretReader: { enabled: true, secretNames: [] },
     lease: { name: 'image-swapper' },

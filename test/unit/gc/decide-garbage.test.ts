@@ -122,6 +122,18 @@ describe('the decision about a manifest', () => {
     );
     expect(decision).toMatchObject({ action: 'delete', orphans: [digest('e')] });
   });
+
+  it('reports a platform of several deleted indexes once, with the last of them', () => {
+    const indexes = ['1', '2', '3'].map((tag) => manifest([tag], { digest: digest(tag), children: [B, A, B] }));
+    indexes.push(manifest(['4'], { digest: digest('4'), children: [digest('e')] }));
+    const settings = { after: AFTER, clusters: ['one'], now: NOW };
+    const decisions = decideGarbage(
+      { repository: REPOSITORY, manifests: indexes },
+      [record('one', { 1: 31, 2: 31, 3: 31, 4: 31 })],
+      settings,
+    );
+    expect(decisions.map(({ orphans }) => orphans)).toEqual([[], [], [B, A], [digest('e')]]);
+  });
 });
 
 it('a platform with its own tag is deleted once and separately', () => {

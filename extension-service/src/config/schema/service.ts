@@ -15,7 +15,7 @@ import type {
 } from '../../core/config/model.js';
 import { longestDuration } from '../../core/config/duration.js';
 import { described } from '../../schema/field.js';
-import { choice, duration, flag, matching, platforms, text, wholeNumber } from '../../schema/leaves.js';
+import { autoFlag, choice, duration, flag, matching, platforms, text, wholeNumber } from '../../schema/leaves.js';
 
 /** How images are copied. */
 export const mirrorSchema = z.strictObject({
@@ -171,9 +171,9 @@ export const gcSchema = z.strictObject({
     )
     .readonly()
     .default([]),
-  deletePlatforms: flag(
-    'Delete each platform of a multi-platform image, and not only its index. `false` for a registry that itself deletes the platforms of a deleted index.',
-  ).default(true),
+  deletePlatforms: autoFlag(
+    'Delete each platform of a multi-platform image, and not only its index. `auto`: until the registry has shown that it deletes the platforms of a deleted index itself. `false` for a registry that does so later.',
+  ).default('auto'),
 }) satisfies z.ZodType<GcConfig>;
 
 /** How images that are missing in targets are found. */

@@ -49,8 +49,8 @@ export interface GcConfig {
   readonly cluster?: string;
   /** Clusters that must have recorded their uses before anything is deleted. */
   readonly clusters: readonly string[];
-  /** False: the registry itself deletes the platforms of a deleted index. */
-  readonly deletePlatforms: boolean;
+  /** False: the registry itself deletes the platforms of a deleted index. `auto`: gc finds out whether it does. */
+  readonly deletePlatforms: 'auto' | boolean;
 }
 
 /** Which pull secrets of Pods and their ServiceAccounts may be read. */

@@ -22,7 +22,7 @@ export interface GarbageDecision extends StoredManifest {
   readonly action: 'delete' | 'keep';
   /** For messages; continues the image's name. */
   readonly reason: string;
-  /** Children of a deleted index that nothing else refers to. */
+  /** Children of a deleted index that no kept manifest refers to; those of several indexes belong to the last of them. */
   readonly orphans: readonly string[];
 }
 
@@ -139,11 +139,15 @@ function withReferrers(decisions: readonly GarbageDecision[]): readonly GarbageD
     companions.filter(({ action }) => action === 'keep').flatMap(({ digest, children }) => [digest, ...children]),
   );
   const tops = new Set(companions.map(({ digest }) => digest));
-  return companions.map((one) =>
-    one.action === 'delete'
-      ? { ...one, orphans: one.children.filter((child) => !staying.has(child) && !tops.has(child)) }
-      : one,
-  );
+  const lastIndexes = new Map<string, GarbageDecision>();
+  for (const one of companions)
+    if (one.action === 'delete') for (const child of one.children) lastIndexes.set(child, one);
+  return companions.map((one) => ({
+    ...one,
+    orphans: [...new Set(one.children)].filter(
+      (child) => lastIndexes.get(child) === one && !staying.has(child) && !tops.has(child),
+    ),
+  }));
 }
 
 function isReferrerTag({ tags }: StoredManifest): boolean {

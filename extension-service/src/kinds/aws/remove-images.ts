@@ -8,10 +8,9 @@ const CALL_TIMEOUT_MS = 60_000;
 const ACTION = 'ecr:BatchDeleteImage';
 
 /**
- * Deletes images by digest, with all their tags. An index is deleted in a separate call before its platforms, because
- * ECR keeps an image that an index refers to (`ImageReferencedByManifestList`). A missing image counts as deleted.
+ * Deletes images by digest, with all their tags. A missing image counts as deleted. ECR keeps an image that an index
+ * refers to (`ImageReferencedByManifestList`), so the index belongs in an earlier call.
  *
- * @param digests an index first, if there is one
  * @throws RegistryError with the missing permission, or ECR's reason for the first image that it keeps @see
  * https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html
  */
@@ -22,10 +21,8 @@ export async function removeImages(
   signal: AbortSignal,
 ): Promise<void> {
   const { sdk, ecr } = await clients();
-  const [first, ...others] = digests;
-  const batches = first === undefined ? [] : [[first]];
-  for (let from = 0; from < others.length; from += MAX_BATCH) batches.push(others.slice(from, from + MAX_BATCH));
-  for (const batch of batches) {
+  for (let from = 0; from < digests.length; from += MAX_BATCH) {
+    const batch = digests.slice(from, from + MAX_BATCH);
     const command = new sdk.BatchDeleteImageCommand({
       registryId: aws.accountId,
       repositoryName: repository,

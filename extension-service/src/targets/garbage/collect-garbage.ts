@@ -13,28 +13,21 @@ import type { RegistryClient } from '../../registry/client.js';
 import { RegistryError } from '../../registry/errors.js';
 import { Limiter } from '../../registry/limiter.js';
 import { isForeign, parseManifest } from '../../registry/manifest.js';
-import { deletionAdvice } from './deletion-advice.js';
+import { deleteImages } from './delete-images.js';
+import type { DeleteImagesOptions } from './delete-images.js';
 import type { UsageStore } from './usage-store.js';
 
 /** Maximum parallel requests to one registry. */
 const MAX_PARALLEL = 4;
 
-export interface GarbageOptions {
+export interface GarbageOptions extends DeleteImagesOptions {
   readonly target: string;
-  readonly client: RegistryClient;
   readonly naming: NamingTarget;
   readonly store: UsageStore;
   readonly settings: GarbageSettings;
   readonly dryRun: boolean;
-  readonly signal: AbortSignal;
   /** Called before the first deletion with every name that will no longer exist, in the Pods' form. */
   readonly beforeDelete?: (names: readonly string[]) => Promise<void>;
-  /** Deletes with a cloud's API; otherwise the distribution API is used. @throws RegistryError */
-  readonly remove?: (repository: string, digests: readonly string[], signal: AbortSignal) => Promise<void>;
-  /** Whether the registry deletes a manifest only if no tag points to it (Artifact Registry). */
-  readonly tagsFirst?: boolean;
-  /** False if the registry itself deletes the platforms of a deleted index. */
-  readonly deletePlatforms?: boolean;
 }
 
 export interface GarbageRow {
@@ -82,11 +75,15 @@ export async function collectGarbage(options: GarbageOptions): Promise<GarbageRe
   if (late.length > 0) return { refusals: late, rows: [] };
   const current = await Promise.all(stored.map((one) => limiter.run(() => withNewTags(options, one, deletions))));
   const decisions = decide(current, known(again), settings);
-  const rows = await Promise.all(
-    decisions.map((one) =>
-      one.action === 'keep' ? Promise.resolve(rowOf(options, one, 'kept')) : limiter.run(() => deleted(options, one)),
-    ),
+  const failures = await deleteImages(
+    options,
+    decisions.filter(({ action }) => action === 'delete'),
   );
+  const rows = decisions.map((one) => {
+    const reason = failures.get(one);
+    if (reason !== undefined) return rowOf(options, { ...one, reason }, 'failed');
+    return rowOf(options, one, one.action === 'keep' ? 'kept' : 'deleted');
+  });
   return { refusals, rows };
 }
 
@@ -182,39 +179,6 @@ async function plannedRow(options: GarbageOptions, decision: GarbageDecision): P
   let { bytes } = decision;
   for (const child of decision.orphans) bytes += (await read(client, decision.repository, child, signal))?.bytes ?? 0;
   return rowOf(options, { ...decision, bytes }, 'would-delete');
-}
-
-async function deleted(options: GarbageOptions, decision: GarbageDecision): Promise<GarbageRow> {
-  const { client, signal, remove, tagsFirst = false, deletePlatforms = true } = options;
-  const { repository, digest, tags, orphans } = decision;
-  try {
-    if (remove !== undefined) await remove(repository, [digest, ...orphans], signal);
-    else {
-      // An index is deleted before its platforms: registries keep a manifest that an index refers to.
-      const references = [...(tagsFirst ? tags : []), digest, ...(deletePlatforms ? orphans : [])];
-      for (const reference of references) await client.deleteManifest(repository, reference, { signal });
-    }
-    return rowOf(options, decision, 'deleted');
-  } catch (error) {
-    if (!(error instanceof RegistryError)) throw error;
-    if (tagsFirst) await restoreTags(options, decision).catch(() => undefined);
-    return rowOf(options, { ...decision, reason: `${error.message}${deletionAdvice(error)}` }, 'failed');
-  }
-}
-
-/**
- * Restores the tags that were deleted before the registry refused to delete the image itself, for example because of
- * attached signatures.
- */
-async function restoreTags(
-  { client, signal }: GarbageOptions,
-  { repository, digest, tags }: GarbageDecision,
-): Promise<void> {
-  const manifest = await client.getManifest(repository, digest, { signal });
-  for (const tag of tags) {
-    if ((await client.headManifest(repository, tag, { signal })) === undefined)
-      await client.putManifest(repository, tag, manifest, { signal });
-  }
 }
 
 function rowOf(
