@@ -7,6 +7,7 @@ import { ClusterSide } from '../../../extension-service/src/background/cluster-s
 import { garbageOf } from '../../../extension-service/src/background/garbage.js';
 import type { Config } from '../../../extension-service/src/core/config/model.js';
 import type { MirrorJob } from '../../../extension-service/src/core/decide/mirror-job.js';
+import { sourceHost, targetHost } from '../../../extension-service/src/core/decide/mirror-job.js';
 import { compileRules } from '../../../extension-service/src/core/decide/rules.js';
 import { namingTarget } from '../../../extension-service/src/kinds/registry-naming.js';
 import { connectCluster } from '../../../extension-service/src/kubernetes/api.js';
@@ -208,6 +209,28 @@ it('keeps used images in the table while their registry gives no answer for more
     expect(isInTable('used-tag')).toBe(true);
   } finally {
     vi.restoreAllMocks();
+    await leader.stop();
+  }
+});
+
+it('removes an image that an audit cannot repair from its source, and keeps one whose target gives no answer', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const tags = ['damaged-tag', 'slow-tag', 'whole-tag'];
+  for (const tag of tags)
+    cluster.collection('/api/v1/pods').put(smallPod(tag, `docker.io/library/app:${tag}`, 'team-a'));
+  const leader = startSide(configured({}));
+  const audited = (tag: string, hostOf: (job: MirrorJob) => string): void => {
+    const job: MirrorJob = { ...jobOf(leader.config, tag), presenceCheck: 'tree', allReferrers: true };
+    const failure = { reason: 'absent', message: 'a layer is missing', retryable: false, host: hostOf(job) } as const;
+    leader.side.copied({ job, result: { ok: false, failure } });
+  };
+  try {
+    await fillTable(leader, tags, digest);
+    audited('slow-tag', targetHost);
+    audited('damaged-tag', sourceHost);
+    await until('the damaged image left the table', () => !isInTable('damaged-tag'));
+    expect(tags.filter(isInTable)).toEqual(['slow-tag', 'whole-tag']);
+  } finally {
     await leader.stop();
   }
 });
