@@ -77,9 +77,7 @@ export class ChartCluster {
    * @returns the exit code
    */
   async runJob(name: string): Promise<number | null> {
-    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name));
-    const job = await this.object('batch/v1', 'Job', name);
-    const { template } = job['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
+    const { template } = (await this.newJob(name))['spec'] as { readonly template: { readonly spec: PodTemplateSpec } };
     const startTime = now();
     const process = await PodProcess.start(this.plane, NAMESPACE, template.spec);
     const code = await process.end();
@@ -91,13 +89,24 @@ export class ChartCluster {
 
   /** Sets the status that the Job controller sets when the Pod's image could not be pulled. */
   async failJob(name: string): Promise<void> {
-    await until(`there is a Job ${name}`, () => this.has('batch/v1', 'Job', name));
+    await this.newJob(name);
     const conditions = ['FailureTarget', 'Failed'].map((type) => ({
       ...condition(type),
       reason: 'DeadlineExceeded',
       message: 'Job was active longer than specified deadline',
     }));
     await this.reportJob(name, { startTime: now(), conditions });
+  }
+
+  /** Waits for a Job that has not ended: a hook's previous Job exists until Helm creates the next one. */
+  private async newJob(name: string): Promise<Record<string, unknown>> {
+    let job: Record<string, unknown> = {};
+    await until(`there is a new Job ${name}`, async () => {
+      if (!(await this.has('batch/v1', 'Job', name))) return false;
+      job = await this.object('batch/v1', 'Job', name);
+      return (job['status'] as { readonly conditions?: unknown } | undefined)?.conditions === undefined;
+    });
+    return job;
   }
 
   /** Returns the names of the Jobs in the release's namespace. */

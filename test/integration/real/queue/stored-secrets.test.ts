@@ -186,7 +186,7 @@ describe.each([
 
   it('holds and receives names of pull secrets, and no password, token or login', async () => {
     addPullSecret();
-    for (const [seed, name] of ['first', 'second', 'held', 'waiting'].entries())
+    for (const [seed, name] of ['first', 'second'].entries())
       loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1');
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
@@ -209,15 +209,24 @@ describe.each([
     seen.push(await server.stored());
 
     // Jobs that run and wait are stored with all that a replica needs to copy them.
-    source.fault({ path: /\/v2\/(?:held|waiting)\/blobs\//, action: { type: 'wait', until: held } });
-    for (const name of ['held', 'waiting']) addPod(name, `${source.host}/${name}:1`);
-    await until('the jobs are stored', async () => {
+    source.fault({ path: /\/v2\/held-\d+\/blobs\//, action: { type: 'wait', until: held } });
+    const names: string[] = [];
+    let added = 0;
+    await until('two jobs are stored', async () => {
       const text = await server.stored();
-      return ['held', 'waiting'].every((name) => text.includes(`${source.host}/${name}:1`));
+      if (names.filter((name) => text.includes(`${source.host}/${name}:1`)).length >= 2) return true;
+      // A replica that loses the server for a moment makes its next copy without it: then another one is needed.
+      if (names.length >= 2 && performance.now() - added < 5_000) return false;
+      const name = `held-${names.length}`;
+      names.push(name);
+      loadImage(source, name, buildImage({ seed: 10 + names.length, platforms: ['linux/amd64'] }), '1');
+      addPod(name, `${source.host}/${name}:1`);
+      added = performance.now();
+      return false;
     });
     seen.push(await server.stored());
     release();
-    await until('the other copies', () => ['held', 'waiting'].every(isMirrored));
+    await until('the other copies', () => names.every(isMirrored));
     seen.push(await server.stored(), await server.received());
 
     const tokens = source.accessLog.flatMap(
