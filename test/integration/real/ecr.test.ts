@@ -137,7 +137,10 @@ describe.skipIf(!available)('ECR, emulated by moto and a real registry', () => {
       team: 'platform',
       'image-swapper.io/policies': expect.stringMatching(/^[0-9a-f]{32}$/) as unknown,
     });
-    expect(moto.log.map(({ action }) => action).sort()).toEqual([
+    const actions = moto.log.map(({ action }) => action);
+    // On a slow machine, the sweep, which begins 15 s after the start, looks at the repository as well.
+    const looks = actions.includes('DescribeRepositories') ? ['DescribeRepositories', 'ListTagsForResource'] : [];
+    expect(actions.filter((action) => !looks.includes(action)).sort()).toEqual([
       'AssumeRole',
       'CreateRepository',
       'GetAuthorizationToken',
