@@ -1,5 +1,6 @@
 import type { ImageCopyPolicy, ImageSwapPolicy, Platforms } from '../config/model.js';
 import type { NamingTarget } from '../naming/target.js';
+import type { ServedConfig } from '../policies/config-hash.js';
 import type { PolicyObject } from '../policies/objects.js';
 import type { PodOptions, PolicyOptions } from '../policies/options.js';
 import type { ImageTable } from './mutating-admission-policy/image-table.js';
@@ -172,12 +173,7 @@ export interface CaBundleUse {
 }
 
 /** The keys that decide which Pods get which images. Each engine's hash covers those that its policies depend on. */
-export interface HashedConfig {
-  readonly filters: readonly string[];
-  /** Prefixes of image references. */
-  readonly targets: readonly string[];
-  readonly directTarget?: 'keep' | 'refuse' | undefined;
-  readonly pods?: PodOptions | undefined;
+export interface HashedConfig extends ServedConfig {
   readonly decided: Pick<DecidedInput, 'targets' | 'publicOnly' | 'dryRun'>;
 }
 

@@ -42,6 +42,30 @@ export function configHash(
   return sha256(text).slice(0, 12);
 }
 
+/** The keys that the hash of every engine's policies may cover. */
+export interface ServedConfig {
+  readonly filters: readonly string[];
+  /** Prefixes of image references. */
+  readonly targets: readonly string[];
+  readonly directTarget?: 'keep' | 'refuse' | undefined;
+  readonly pods?: PodOptions | undefined;
+}
+
+/** The hash of policies that leave every decision to the service. */
+export function servedHash({ filters, targets, directTarget, pods }: ServedConfig): string {
+  return configHash(filters, targets, directTarget, pods);
+}
+
+/** The hash in a policy: that of an engine that decides some Pods itself, if given; none without a configuration. */
+export function hashIn({
+  filters,
+  hash,
+  ...served
+}: Omit<ServedConfig, 'filters'> & { readonly filters?: readonly string[]; readonly hash?: string }):
+  string | undefined {
+  return filters === undefined ? undefined : (hash ?? servedHash({ ...served, filters }));
+}
+
 /**
  * The last part of the address that Gatekeeper's policies call if they decide filters themselves: the service then does
  * not evaluate those filters, as long as its own are the same.

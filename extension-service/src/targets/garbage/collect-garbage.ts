@@ -13,12 +13,9 @@ import type { RegistryClient } from '../../registry/client.js';
 import { RegistryError } from '../../registry/errors.js';
 import { Limiter } from '../../registry/limiter.js';
 import { isForeign, parseManifest } from '../../registry/manifest.js';
-import { deleteImages } from './delete-images.js';
+import { deleteImages, MAX_PARALLEL } from './delete-images.js';
 import type { DeleteImagesOptions } from './delete-images.js';
 import type { UsageStore } from './usage-store.js';
-
-/** Maximum parallel requests to one registry. */
-const MAX_PARALLEL = 4;
 
 export interface GarbageOptions extends DeleteImagesOptions {
   readonly target: string;

@@ -5,7 +5,7 @@ import type { ImageDeleterOptions } from './image-deleter.js';
 import { PlatformTrial } from './platform-trial.js';
 
 /** Maximum parallel requests to one registry, and maximum repositories at a time. */
-const MAX_PARALLEL = 4;
+export const MAX_PARALLEL = 4;
 /** Images whose platforms are still there when gc is stopped: few, because nothing finds platforms without an index. */
 const BATCH_SIZE = 16;
 

@@ -1,4 +1,4 @@
-import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { CONFIG_HASH_HEADER, hashAnnotation, hashIn } from '../../policies/config-hash.js';
 import { jmespathIdentifier, jmespathString } from '../../policies/literals.js';
 import type {
   KyvernoClusterPolicyObject,
@@ -60,8 +60,7 @@ export function renderKyvernoClusterPolicy(options: KyvernoClusterPolicyOptions)
   // Any Pod may name a target, and its author writes the opt-outs, so the service decides.
   const skipped = options.directTarget === 'refuse' ? undefined : skippedPods(filters, kyvernoJmespathOf);
   const pods = resolvePodOptions(options.pods);
-  const hash =
-    options.filters === undefined ? undefined : configHash(filters, targets, options.directTarget, options.pods);
+  const hash = hashIn({ ...options, targets });
   const annotations = { ...hashAnnotation(hash), 'pod-policies.kyverno.io/autogen-controllers': 'none' };
   return {
     apiVersion: 'kyverno.io/v1',

@@ -1,4 +1,4 @@
-import { configHash } from '../../policies/config-hash.js';
+import { servedHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { INSTALL_KYVERNO, KYVERNO_DEFAULTS } from '../kyverno/defaults.js';
 import { renderKyvernoClusterPolicy } from './cluster-policy.js';
@@ -47,7 +47,7 @@ export const kyvernoClusterPolicy: Engine = {
     void own;
     return [renderKyvernoClusterPolicy({ ...options, ...call })];
   },
-  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
+  configHash: servedHash,
   helmValues: () => ({
     notes: ['The policy embeds the CA certificate, or reads it from a ConfigMap; Kyverno needs no extra values.'],
     values: {},

@@ -1,4 +1,4 @@
-import { configHash } from '../../policies/config-hash.js';
+import { servedHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { mutatingPolicyHelmValues } from './chart-values.js';
 import { IMAGE_TABLES, pageNames } from '../kyverno-table/names.js';
@@ -53,7 +53,7 @@ const plain: Engine = {
     const callerSecret = proof?.secret;
     return [renderKyvernoMutatingPolicy({ ...options, url, ...(callerSecret !== undefined && { callerSecret }) })];
   },
-  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
+  configHash: servedHash,
   helmValues: mutatingPolicyHelmValues,
 };
 

@@ -1,4 +1,4 @@
-import { CONFIG_HASH_HEADER, configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { CONFIG_HASH_HEADER, hashAnnotation, hashIn } from '../../policies/config-hash.js';
 import { celString, celStringMap } from '../../policies/literals.js';
 import type { CelCondition, KyvernoMutatingPolicyObject } from '../../policies/objects.js';
 import {
@@ -54,10 +54,7 @@ export function renderKyvernoMutatingPolicy(options: KyvernoMutatingPolicyOption
   const filters = checkFilters(options.filters);
   const pods = resolvePodOptions(options.pods);
   const { table } = options;
-  const hash =
-    options.filters === undefined
-      ? undefined
-      : (options.hash ?? configHash(filters, targets, options.directTarget, options.pods));
+  const hash = hashIn({ ...options, targets });
   const headers = {
     'Content-Type': 'application/json',
     Accept: 'application/json',

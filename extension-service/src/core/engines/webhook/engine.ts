@@ -1,4 +1,4 @@
-import { configHash } from '../../policies/config-hash.js';
+import { servedHash } from '../../policies/config-hash.js';
 import type { Engine } from '../engine.js';
 import { renderMutatingWebhook, WEBHOOK_DEFAULTS } from './mutating-webhook.js';
 
@@ -62,7 +62,7 @@ export const webhook: Engine = {
       }),
     ];
   },
-  configHash: ({ filters, targets, directTarget, pods }) => configHash(filters, targets, directTarget, pods),
+  configHash: servedHash,
   helmValues: () => ({ notes: ['The API server has no chart and needs no values.'], values: {} }),
 };
 

@@ -1,4 +1,4 @@
-import { configHash, hashAnnotation } from '../../policies/config-hash.js';
+import { hashAnnotation, hashIn } from '../../policies/config-hash.js';
 import type { MutatingWebhookObject, WebhookClientConfig } from '../../policies/objects.js';
 import {
   checkFilters,
@@ -53,10 +53,7 @@ export function renderMutatingWebhook(options: MutatingWebhookOptions): Mutating
   const targets = checkTargets(options.targets);
   const filters = checkFilters(options.filters);
   const { operators } = resolvePodOptions(options.pods);
-  const hash =
-    options.filters === undefined
-      ? undefined
-      : (options.hash ?? configHash(filters, targets, options.directTarget, options.pods));
+  const hash = hashIn({ ...options, targets });
   const caBundle =
     options.caBundle === undefined ? undefined : base64Ascii(normalizeCertificates(options.caBundle, 'caBundle'));
   return {
