@@ -308,6 +308,23 @@ describe('the images of the table', () => {
     expect(sizes(images)).toEqual([1, 1]);
   });
 
+  it.each([
+    ['large', [1, 1]],
+    ['recent', [0, 2]],
+  ] as const)(
+    "keep their place and age in the previous leader's %s part when a target turned out to have them before it was read",
+    (part, expected) => {
+      const { images, reports } = started();
+      images.forget();
+      images.present(job('nginx:1'));
+      images.present(job('nginx:2'));
+      images.adopt(part, [entryOf('nginx:1')], config);
+      expect(sizes(images)).toEqual(expected);
+      images.recordWrites(1);
+      expect(reports).toMatchObject([{ adopted: [name('nginx:1')], added: [name('nginx:2')], removed: [] }]);
+    },
+  );
+
   it('are waited for by a deletion until the table of the previous leader was read and written', async () => {
     const { images } = started();
     const { signal } = new AbortController();

@@ -121,10 +121,12 @@ export class MirroredImages {
     const targets = byName(decidedTargets(config, namingTarget));
     for (const entry of entries) {
       const text = nameOf(entry, targets);
-      // A removal may come before the old table is read.
-      if (text === undefined || this.known.has(text) || this.pending.hasRemoved(text)) continue;
-      this.known.set(text, { ...entry, text, seen: this.now() });
+      // A lookup in the target may end before the old table is read.
+      if (text === undefined || this.adopted.has(text) || this.pending.hasRemoved(text)) continue;
+      if (!this.known.has(text)) this.known.set(text, { ...entry, text, seen: this.now() });
+      this.pending.withdraw(text);
       if (part === 'recent') this.recent.add(text);
+      else this.recent.delete(text);
       this.adopted.add(text);
     }
     this.tables = undefined;

@@ -23,6 +23,11 @@ export class TableChanges {
     this.removed.add(name);
   }
 
+  /** The table in the cluster already has it. */
+  withdraw(name: string): void {
+    this.added.delete(name);
+  }
+
   hasRemoved(name: string): boolean {
     return this.removed.has(name);
   }
