@@ -44,7 +44,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * get a request for every Pod.
  */
 export class RenewedLogin<C extends LoginCredentials = LoginCredentials> implements LoginSource {
-  #login: (RegistryLogin<C> & { readonly since: number }) | undefined;
+  #login: (RegistryLogin<C> & { readonly since: number; readonly usableUntil: number }) | undefined;
   #flight: Promise<RegistryLogin<C>> | undefined;
   #failure: { readonly error: unknown; readonly until: number } | undefined;
   #failures = 0;
@@ -65,7 +65,7 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
 
   async get(): Promise<RegistryLogin<C>> {
     const login = this.#login;
-    if (login !== undefined && login.expires - EXPIRY_MARGIN_MS > this.#now()) return login;
+    if (login !== undefined && login.usableUntil > this.#now()) return login;
     if (this.#flight === undefined && this.#failure !== undefined && this.#failure.until > this.#now()) {
       throw this.#failure.error;
     }
@@ -99,7 +99,10 @@ export class RenewedLogin<C extends LoginCredentials = LoginCredentials> impleme
     try {
       const login = await this.obtain(this.#refused);
       const since = this.#now();
-      this.#login = { ...login, since };
+      // A new login that seems to have expired shows that this clock is ahead: without a minimum, every request would
+      // get a login of its own.
+      const usableUntil = Math.max(login.expires - EXPIRY_MARGIN_MS, since + MIN_RENEWAL_AGE_MS);
+      this.#login = { ...login, since, usableUntil };
       this.#failure = undefined;
       this.#failures = 0;
       this.options.onRenewed?.(login);

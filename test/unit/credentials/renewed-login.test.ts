@@ -116,6 +116,20 @@ describe('a renewed login', () => {
     await expect(login.get()).rejects.toThrow('down');
   });
 
+  it('serves more than one request although it seems to have expired, because this clock is ahead', async () => {
+    let issued = 0;
+    const login = new RenewedLogin(async () => {
+      issued += 1;
+      return { credentials: { username: 'AWS', password: String(issued) }, expires: Date.now() - HOUR };
+    });
+    open.push(login);
+    for (let i = 0; i < 50; i++) await login.get();
+    expect(issued).toBe(1);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await login.get();
+    expect(issued).toBe(2);
+  });
+
   it('reports each renewal, with its expiry, and stops on request', async () => {
     const ends: number[] = [];
     const login = start({ onRenewed: ({ expires }) => ends.push(expires) });
