@@ -128,6 +128,57 @@ describe('problems with the AWS side of a target', () => {
     expect(warnings).toEqual(expected === undefined ? [] : [expect.stringContaining(expected)]);
   });
 
+  const age = { countType: 'sinceImagePushed', countUnit: 'days', countNumber: 30 };
+  const count = { countType: 'imageCountMoreThan', countNumber: 5 };
+  const expire = { type: 'expire' };
+
+  it.each<[string, object, object, string | undefined]>([
+    ['untagged images by age', { tagStatus: 'untagged', ...age }, expire, undefined],
+    ['tagged images by a pattern', { tagStatus: 'tagged', tagPatternList: ['v*'], ...count }, expire, undefined],
+    [
+      'any images',
+      { tagStatus: 'any', ...count },
+      expire,
+      'rule 1 is for any images: it needs the highest rulePriority',
+    ],
+    // cloudposse/terraform-aws-ecr#132, #158
+    ['a null', { tagStatus: 'untagged', ...count, countUnit: null }, expire, 'rule 1 has the value null for countUnit'],
+    [
+      'another null',
+      { tagStatus: 'untagged', ...count },
+      { ...expire, targetStorageClass: null },
+      'for targetStorageClass',
+    ],
+    // cloud-custodian/cloud-custodian#5597
+    ['a unit of a count', { tagStatus: 'untagged', ...count, countUnit: 'days' }, expire, 'leave out countUnit'],
+    [
+      'no unit',
+      { tagStatus: 'untagged', countType: 'sinceImagePulled', countNumber: 1 },
+      expire,
+      'needs countUnit: days',
+    ],
+    ['no tags', { tagStatus: 'tagged', ...count }, expire, 'it needs tagPatternList or tagPrefixList'],
+    ['tags', { tagStatus: 'untagged', tagPrefixList: ['v'], ...count }, expire, 'leave out tagPatternList'],
+  ])('warns of a lifecycle rule that ECR rejects: %s', (_, selection, action, expected) => {
+    const last = { rulePriority: 2, selection: { tagStatus: 'untagged', ...age }, action: expire };
+    const policy = JSON.stringify({ rules: [{ rulePriority: 1, selection, action }, last] });
+    const warnings = warningsOf(parse(options(`      lifecyclePolicy: '${policy}'\n`)));
+    expect(warnings.filter((warning) => warning.includes('lifecyclePolicy: ECR will reject this policy'))).toEqual(
+      expected === undefined ? [] : [expect.stringContaining(expected)],
+    );
+  });
+
+  it.each([
+    ['arn:aws:kms:us-east-1:123456789012:key/1', 'is a key in us-east-1, but the registry is in'],
+    ['arn:aws:kms:eu-central-1:123456789012:key/1', undefined],
+    ['alias/mirror', undefined],
+  ])('warns of a key of another region: %s', (kmsKey, expected) => {
+    const warnings = warningsOf(
+      parse(options(`      encryptionConfiguration: {encryptionType: KMS, kmsKey: "${kmsKey}"}\n`)),
+    ).filter((warning) => warning.includes('kmsKey'));
+    expect(warnings).toEqual(expected === undefined ? [] : [expect.stringContaining(expected)]);
+  });
+
   it('accepts everything at its limit', () => {
     const tags = Array.from({ length: 50 }, (_, i) => `{key: k${i}, value: v}`).join(', ');
     const text = options(`      tags: [${tags}]\n      lifecyclePolicy: '{"rules":[${rules(50)}]}'\n`);

@@ -282,6 +282,21 @@ describe('problems with other registries', () => {
   });
 });
 
+describe('a target at a registry of many owners', () => {
+  it.each([
+    ['ghcr.io', '', true],
+    ['ghcr.io', 'team', false],
+    ['quay.io', '', true],
+    ['registry.gitlab.com', '', true],
+    ['europe-docker.pkg.dev', '', true],
+    ['us.gcr.io', '', true],
+    ['registry.example.com', '', false],
+  ])('%s with prefix "%s" is a warning: %s', (registry, prefix, expected) => {
+    const config = parse(`target: {type: oci, oci: {registry: ${registry}, prefix: "${prefix}"}}\n`);
+    expect(warningsOf(config).join().includes('set prefix to your organization')).toBe(expected);
+  });
+});
+
 describe('a target at Docker Hub', () => {
   it.each(['docker.io', 'index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com'])(
     'is a warning, because its repositories have two parts: %s',

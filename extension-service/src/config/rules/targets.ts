@@ -49,6 +49,12 @@ function checkReach(context: RuleContext): void {
 
 const DOCKER_HUB: ReadonlySet<string> = new Set(['docker.io', 'registry-1.docker.io', 'registry.hub.docker.com']);
 
+/**
+ * Registries whose paths begin with an owner: `ghcr.io/NAMESPACE/IMAGE`, `quay.io/ORGANIZATION/REPOSITORY`,
+ * `registry.gitlab.com/NAMESPACE/PROJECT`, `HOST-docker.pkg.dev/PROJECT/REPOSITORY`, and gcr.io with its regions.
+ */
+const HAS_OWNERS = /^(?:ghcr\.io|quay\.io|registry\.gitlab\.com|[a-z0-9-]+-docker\.pkg\.dev|(?:[a-z]+\.)?gcr\.io)$/;
+
 function checkNaming(context: RuleContext): void {
   const known: { readonly path: Path; readonly naming: NamingTarget }[] = [];
   for (const { path, config } of targetsOf(context)) {
@@ -64,6 +70,10 @@ function checkNaming(context: RuleContext): void {
       const message =
         'Docker Hub has only repositories of the form NAMESPACE/NAME, so it rejects the longer names of mirrored images';
       context.warn([...path, 'oci', 'registry'], message, 'use a registry with nested repositories');
+    }
+    if (naming.path === '' && naming.paths === undefined && HAS_OWNERS.test(naming.host)) {
+      const message = `the first part of a path at ${naming.host} is an owner, and without prefix that is the source's host`;
+      context.warn([...path, 'oci', 'registry'], message, 'set prefix to your organization, group or project');
     }
     const same = known.find((other) => isSamePlace(other.naming, naming));
     if (same !== undefined) {

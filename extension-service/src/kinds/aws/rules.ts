@@ -1,5 +1,6 @@
 import type { AwsConfig, EcrOptions } from './config.js';
 import { quoteInput } from '../../core/image/quote.js';
+import { rejectedRule } from './lifecycle-syntax.js';
 import { hasDualStack } from './naming-hosts.js';
 import type { Parsed } from '../../schema/parsed.js';
 import { ecrLimits } from './schema.js';
@@ -26,7 +27,7 @@ export function awsRules(scope: RuleScope, aws: Parsed<AwsConfig>, isSource: boo
   if (isSource) checkAwsSource(scope, aws);
   checkRole(scope);
   checkPartition(scope, aws);
-  if (aws.ecrOptions !== undefined) checkEcrOptions(scope, aws.ecrOptions);
+  if (aws.ecrOptions !== undefined) checkEcrOptions(scope, aws.ecrOptions, aws.region);
 }
 
 /** Number of digits of an account that was read as a number and had one leading zero. */
@@ -87,10 +88,22 @@ function checkPartition(scope: RuleScope, { region, endpoint, role }: Parsed<Aws
   );
 }
 
-function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>): void {
+function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>, region: string | undefined): void {
   const path = ['ecrOptions'];
   checkTags(scope, [...path, 'tags'], options.tags);
   checkExclusions(scope, path, options);
+  checkEncryption(scope, path, options, region);
+  const { lifecyclePolicy } = options;
+  const fault = lifecyclePolicy === undefined ? undefined : rejectedRule(lifecyclePolicy);
+  if (fault !== undefined) scope.warn([...path, 'lifecyclePolicy'], `ECR will reject this policy: ${fault}`);
+}
+
+function checkEncryption(
+  scope: RuleScope,
+  path: KeyPath,
+  options: Parsed<EcrOptions>,
+  region: string | undefined,
+): void {
   const encryption = [...path, 'encryptionConfiguration'];
   const type = options.encryptionConfiguration?.encryptionType;
   const kmsKey = [...encryption, 'kmsKey'];
@@ -102,6 +115,12 @@ function checkEcrOptions(scope: RuleScope, options: Parsed<EcrOptions>): void {
   // The schema drops a key that ECR would reject.
   if (type === 'AES256' && hasKey) {
     scope.warn(kmsKey, 'has no effect with encryptionType AES256', 'set encryptionType: KMS to use it');
+  }
+  // docs.aws.amazon.com/AmazonECR/latest/APIReference/API_EncryptionConfiguration.html
+  const keyRegion = /^arn:[^:]*:kms:([^:]+):/.exec(options.encryptionConfiguration?.kmsKey ?? '')?.[1];
+  if (keyRegion !== undefined && region !== undefined && keyRegion !== region) {
+    const message = `is a key in ${keyRegion}, but the registry is in ${region}`;
+    scope.warn(kmsKey, message, 'both regions must be the same');
   }
 }
 
