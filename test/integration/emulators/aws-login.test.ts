@@ -102,11 +102,39 @@ describe('the identity of the service', () => {
     expect(await world.admit(service, app)).toBeUndefined();
   });
 
-  it('without any identity: the copy lists the login methods', async () => {
-    const service = await world.serve(world.config(), { env: NO_KEYS });
+  it.each<[string, Record<string, string>, string, RegExp]>([
+    [
+      'without any identity: the copy lists the login methods',
+      {},
+      'unauthorized',
+      /no AWS credentials: provide a Secret with keys .*IRSA.*Pod Identity/,
+    ],
+    [
+      'with EKS Pod Identity, without an association: the copy names the agent',
+      {
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:9/v1/credentials',
+        AWS_CONTAINER_AUTHORIZATION_TOKEN: 'x',
+      },
+      'unauthorized',
+      /AWS_CONTAINER_CREDENTIALS_FULL_URI is set and gave no credentials: the EKS Pod Identity agent/,
+    ],
+    [
+      'with IRSA, without the file of the token: the copy names the file',
+      { AWS_ROLE_ARN: ACCOUNT_ROLE, AWS_WEB_IDENTITY_TOKEN_FILE: '/nowhere/token' },
+      'unauthorized',
+      /ENOENT.*\/nowhere\/token'; the file must be mounted/,
+    ],
+    [
+      'with IRSA, and a trust policy for another ServiceAccount: the copy names the trust policy',
+      { AWS_ROLE_ARN: OTHER_ROLE, AWS_WEB_IDENTITY_TOKEN_FILE: '/etc/hostname' },
+      'forbidden',
+      /the trust policy of the ServiceAccount's role \(AWS_ROLE_ARN\) must name/,
+    ],
+  ])('%s', async (_, env, reason, message) => {
+    const service = await world.serve(world.config(), { env: { ...NO_KEYS, ...env } });
     const row = await world.mirror(service, app);
-    expect(row).toMatchObject({ state: 'failed', failure: { reason: 'unauthorized' } });
-    expect(row.failure?.message).toMatch(/no AWS credentials: provide a Secret with keys .*IRSA.*Pod Identity/);
+    expect(row).toMatchObject({ failure: { reason } });
+    expect(row.failure?.message).toMatch(message);
   });
 });
 

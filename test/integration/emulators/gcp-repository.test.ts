@@ -230,7 +230,7 @@ describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
     const message = 'Artifact Registry API has not been used in project 1234 before or it is disabled.';
     google.api.fault = { code: 7, message };
     const result = await mirror({ ...endpoint(), createRepository: true });
-    expect(result.stdout).toContain('; enable artifactregistry.googleapis.com in project my-project-123');
+    expect(result.stdout).toContain('; enable artifactregistry.googleapis.com in the project');
   });
 
   it('continues when another replica created it first', async () => {

@@ -191,6 +191,18 @@ describe('the login of an Azure registry', () => {
   });
 
   it.each([
+    ['AADSTS90033: A transient error has occurred. Please try again.', 'server'],
+    ['AADSTS90061: Request to External OIDC endpoint failed.', 'server'],
+    ['AADSTS50166: Request to External OIDC endpoint failed.', 'server'],
+    ['AADSTS90055: The request was throttled.', 'throttled'],
+    ['AADSTS50196: The server terminated an operation because it encountered a client request loop.', 'throttled'],
+  ])('is retried after a failure of Entra that passes: %s', (text, expected) => {
+    const authority = 'https://login.microsoftonline.com/';
+    const { kind, retryable } = entraProblem('contoso.azurecr.io', { ...identity, authority }, new Error(text));
+    expect({ kind, retryable }).toEqual({ kind: expected, retryable: true });
+  });
+
+  it.each([
     ['DENIED', "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall", 'network rules'],
     ['UNAUTHORIZED', 'authentication required', 'AcrPush'],
   ])('distinguishes why the registry answers 403 %s', (code, text, advice) => {

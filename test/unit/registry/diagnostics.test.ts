@@ -25,6 +25,11 @@ describe('parseDiagnostics', () => {
       [{ code: 'DENIED', message: 'the project is archived' }],
     ],
     [
+      "the reason in Artifactory's detail",
+      { errors: [{ code: 'MANIFEST_INVALID', message: 'manifest invalid', detail: { description: 'HTTP 403' } }] },
+      [{ code: 'MANIFEST_INVALID', message: 'manifest invalid: HTTP 403' }],
+    ],
+    [
       'the type of an AWS exception',
       { __type: 'ThrottlingException', message: 'Rate exceeded' },
       [{ code: 'ThrottlingException', message: 'Rate exceeded' }],

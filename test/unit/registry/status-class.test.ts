@@ -147,6 +147,37 @@ describe('classOf', () => {
     ],
     ['anybody', 401, 'GET manifest', 'UNAUTHORIZED', 'authentication required', 'unauthorized', undefined],
     ['nginx', 400, 'GET manifest', '', '400 No required SSL certificate was sent', 'unauthorized', false],
+    // Refusals whose cause only the text tells.
+    [
+      'Google',
+      403,
+      'PUT manifest',
+      'DENIED',
+      "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x",
+      'forbidden',
+      false,
+    ],
+    ['Azure', 405, 'GET manifest', 'REGISTRY_DISALLOWED_OPERATION', 'The operation is disallowed', 'forbidden', false],
+    ['Harbor', 412, 'POST upload', 'DENIED', 'can not push artifact to a proxy project: hub', 'forbidden', false],
+    [
+      'Artifactory',
+      400,
+      'PUT manifest',
+      'MANIFEST_INVALID',
+      'manifest invalid: HTTP 403 Forbidden',
+      'forbidden',
+      false,
+    ],
+    ['Google, throttling', 429, 'GET manifest', 'DENIED', 'vpcServiceControlsUniqueIdentifier', 'throttled', undefined],
+    [
+      'Quay',
+      405,
+      'POST upload',
+      'METHOD NOT ALLOWED',
+      'Pushes to the registry are currently disabled.',
+      'server',
+      true,
+    ],
     // Immutable tags.
     [
       'ECR',
@@ -184,7 +215,7 @@ describe('classOf', () => {
       400,
       'PUT manifest',
       'MANIFEST_INVALID',
-      'cannot update tag v1: the repository has immutable tags enabled',
+      'cannot update tag v1. The repository has enabled tag immutability',
       'conflict',
       undefined,
     ],
@@ -210,6 +241,45 @@ describe('classOf', () => {
   ])('reads %s: %i to %s, %s %s, as %s', (_, status, what, code, message, kind, retryable) => {
     const found = classOf(refusal(status, what, code, message));
     expect({ kind: found.kind, retryable: found.retryable }).toEqual({ kind, retryable });
+  });
+
+  it.each<[number, keyof typeof PATHS, string, string]>([
+    // GoogleCloudPlatform/cloud-sql-proxy#1686
+    [403, 'GET manifest', 'vpcServiceControlsUniqueIdentifier: x', 'VPC Service Controls'],
+    [
+      403,
+      'POST upload',
+      'Artifact Registry API has not been used in project 1 before or it is disabled.',
+      'enable artifactregistry',
+    ],
+    [403, 'POST upload', 'This API method requires billing to be enabled.', 'enable billing'],
+    // GoogleCloudPlatform/jit-groups#49
+    [
+      403,
+      'GET manifest',
+      "Org Policy Violated: 'us' violates constraint 'constraints/gcp.resourceLocations'",
+      'organization',
+    ],
+    // Azure/azure-cli#17137
+    [403, 'GET manifest', "client with IP '192.0.2.1' is not allowed access.", 'network rules'],
+    // Azure/azure-sdk-for-net#22827
+    [405, 'PUT manifest', 'The operation is disallowed on this registry, repository or image.', 'is locked'],
+    // goharbor/harbor#12731
+    [403, 'POST upload', 'can not push artifact to a proxy project: hub', 'proxy cache'],
+    // aws/containers-roadmap#2354
+    [403, 'GET manifest', 'The authentication to the upstream registry failed.', 'pull-through cache rule'],
+  ])('advises on a refusal by its text: %i to %s, %s', (status, what, text, advice) => {
+    const found = classOf(refusal(status, what, 'DENIED', text));
+    expect(found.advice).toContain(advice);
+    // Advice about the credentials of the target would contradict it.
+    expect(found.isGeneral).toBeUndefined();
+  });
+
+  it('names the project of Harbor, which answers 401 if there is none (goharbor/harbor#13988)', () => {
+    const text = 'unauthorized to access repository: docker.io/library/nginx, action: push';
+    const found = classOf(refusal(401, 'POST upload', 'UNAUTHORIZED', text));
+    expect(found).toMatchObject({ kind: 'unauthorized', isGeneral: true });
+    expect(found.advice).toMatch(/no credential was accepted.*the project.*must exist/);
   });
 
   it('never reports an absent source for a write', () => {

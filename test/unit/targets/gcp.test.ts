@@ -5,6 +5,7 @@ import { neededPrograms } from '../../../extension-service/src/background/progra
 import { cloudKeychain } from '../../../extension-service/src/kinds/cloud.js';
 import type { CloudLogin } from '../../../extension-service/src/kinds/cloud.js';
 import { artifactRegistryCovers, artifactRegistryOwns } from '../../../extension-service/src/kinds/gcp/hosts.js';
+import { apiProblem, authProblem } from '../../../extension-service/src/kinds/gcp/problems.js';
 import { missingReaders, withReaders } from '../../../extension-service/src/kinds/gcp/readers.js';
 import { desiredRepository, settingsDrift } from '../../../extension-service/src/kinds/gcp/settings.js';
 import { parse } from '../config/parsing.js';
@@ -92,6 +93,102 @@ describe('several logins', () => {
     const clouds = [cloud('a', 'x', false), cloud('b', 'y')];
     await expect(users(clouds, 'x')).rejects.toThrow('no login for a');
     expect(await users([cloud('a', 'x', false)], 'somewhere')).toEqual([]);
+  });
+});
+
+describe("failures of Google's services", () => {
+  const call = {
+    method: 'CreateRepository',
+    resource: 'projects/p/locations/europe/repositories/mirror',
+    permission: 'artifactregistry.repositories.create',
+    role: 'roles/artifactregistry.admin',
+    on: 'project',
+  } as const;
+
+  it.each<[string, number, string, string, string]>([
+    ['PERMISSION_DENIED', 7, 'Permission denied on resource', 'forbidden', 'grant roles/artifactregistry.admin'],
+    // GoogleCloudPlatform/cloud-sql-proxy#1686
+    ['a perimeter', 7, 'vpcServiceControlsUniqueIdentifier: x', 'forbidden', 'VPC Service Controls'],
+    ['an API that is off', 7, 'Artifact Registry API has not been used in project 1', 'forbidden', 'enable artifact'],
+    ['no billing', 7, 'This API method requires billing to be enabled.', 'forbidden', 'enable billing'],
+    // hashicorp/terraform-provider-google#13008
+    [
+      'a key',
+      7,
+      'Permission denied on Cloud KMS key.',
+      'forbidden',
+      'grant roles/cloudkms.cryptoKeyEncrypterDecrypter',
+    ],
+    // firebase/firebase-tools#6454
+    ['an organization policy', 9, 'Constraint constraints/gcp.resourceLocations violated', 'forbidden', 'organization'],
+    ['FAILED_PRECONDITION', 9, 'the repository is being deleted', 'invalid', 'is being deleted'],
+    ['ABORTED', 10, 'concurrent change', 'server', 'concurrent change'],
+    ['a proxy', 0, 'request failed, reason: Bad response: 403', 'unreachable', 'the proxy of HTTPS_PROXY refused'],
+  ])('of the API: %s', (_, code, text, kind, remedy) => {
+    const error = Object.assign(new Error(text), code === 0 ? {} : { code });
+    const problem = apiProblem(HOST, call, error);
+    expect(problem.kind).toBe(kind);
+    expect(problem.message).toContain(remedy);
+    expect(problem.message.includes('grant roles/artifactregistry')).toBe(
+      remedy.includes('grant roles/artifactregistry'),
+    );
+  });
+
+  it.each<[string, number, unknown, string]>([
+    // googleapis/google-api-php-client#1429
+    [
+      'a clock',
+      400,
+      { error: 'invalid_grant', error_description: 'Invalid JWT: Token must be a short-lived token' },
+      'clock',
+    ],
+    [
+      'a revoked key',
+      400,
+      { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' },
+      'may have been revoked',
+    ],
+    // googleapis/google-cloud-go#12440
+    [
+      'an old token',
+      400,
+      { error: 'invalid_grant', error_description: 'ID Token issued at 1 is stale to sign-in.' },
+      'renewed',
+    ],
+    // google-github-actions/auth#202, #60
+    [
+      'no provider',
+      400,
+      { error: 'invalid_target', error_description: 'The target service is invalid.' },
+      'workloadIdentityPools/POOL',
+    ],
+    [
+      'an audience',
+      400,
+      { error: 'invalid_request', error_description: 'Invalid value for "audience".' },
+      'workloadIdentityPools/POOL',
+    ],
+    [
+      'a condition',
+      400,
+      {
+        error: 'unauthorized_client',
+        error_description: 'The given credential is rejected by the attribute condition.',
+      },
+      'does not accept this identity',
+    ],
+    // google-github-actions/auth#526
+    [
+      'no impersonation',
+      403,
+      { error: { message: "Permission 'iam.serviceAccounts.getAccessToken' denied on resource" } },
+      'grant roles/iam.workloadIdentityUser',
+    ],
+  ])('of its token services: %s', (_, status, data, remedy) => {
+    const error = Object.assign(new Error('Request failed'), { response: { status, data } });
+    const { message } = authProblem(error, { host: HOST, origin: 'the file', serviceAccount: undefined });
+    expect(message).toContain(remedy);
+    expect(message.includes('may have been revoked')).toBe(remedy === 'may have been revoked');
   });
 });
 

@@ -1,6 +1,7 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
+import { AZURE_FIREWALL, AZURE_FIREWALL_ADVICE } from '../../registry/transport/worded-refusals.js';
 import { cloudOf } from './identity.js';
 import type { Identity } from './identity.js';
 
@@ -17,11 +18,22 @@ const ADVICE: Readonly<Record<string, string>> = {
   AADSTS700212: 'the audience of the federated credential must be api://AzureADTokenExchange',
   AADSTS700213:
     'the subject of the federated credential must be system:serviceaccount:NAMESPACE:NAME of this ServiceAccount',
-  AADSTS700024: 'the token of the ServiceAccount has expired: check that the kubelet renews the file',
+  AADSTS700024:
+    'the token of the ServiceAccount has expired: check that the kubelet renews the file, and the clock of the node',
+  AADSTS50166: "Entra does not reach the cluster's OIDC issuer; the service retries",
+  AADSTS90061: "Entra does not reach the cluster's OIDC issuer; the service retries",
 };
 
-/** `client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.` */
-const FIREWALL = /aka\.ms\/acr\/firewall|client with IP/i;
+/** Failures of Entra, or of what it asks, that pass with time (same page; Azure/AKS#4029, Azure/azure-cli#28863). */
+const PASSING: Readonly<Record<string, RegistryErrorKind>> = {
+  AADSTS50087: 'server',
+  AADSTS50166: 'server',
+  AADSTS50196: 'throttled',
+  AADSTS90006: 'server',
+  AADSTS90033: 'server',
+  AADSTS90055: 'throttled',
+  AADSTS90061: 'server',
+};
 
 /** Why Microsoft Entra issues no token. Contains no token: Entra's messages name identities but not their secrets. */
 export function entraProblem(host: string, identity: Identity, error: unknown): RegistryError {
@@ -32,7 +44,8 @@ export function entraProblem(host: string, identity: Identity, error: unknown): 
   // The library does not report why it cannot find the endpoints of a tenant.
   const unknownTenant = /endpoints_resolution_error|invalid_tenant/.test(text);
   const advice = ADVICE[unknownTenant ? 'AADSTS90002' : (code ?? '')];
-  const kind: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
+  const refused: RegistryErrorKind = code === undefined && !unknownTenant ? 'unreachable' : 'unauthorized';
+  const kind = PASSING[code ?? ''] ?? refused;
   const own = cloudOf(host).authority;
   const more = [
     advice ?? (kind === 'unreachable' ? 'check the network, the proxy variables and AZURE_AUTHORITY_HOST' : ''),
@@ -57,8 +70,8 @@ export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Id
   if (error.kind !== 'unauthorized' && error.kind !== 'forbidden' && error.kind !== 'invalid') return error;
   const { host, status, diagnostics } = error;
   const text = diagnostics.map(({ code, message }) => `${code} ${message}`).join('; ');
-  const advice = FIREWALL.test(text)
-    ? "the registry's network rules do not allow this address: add it, or use a private endpoint"
+  const advice = AZURE_FIREWALL.test(text)
+    ? AZURE_FIREWALL_ADVICE
     : "the registry's subscription must be in this tenant, and the identity must have a role on it, such as AcrPush";
   const message =
     `the registry refuses the Microsoft Entra token of tenant ${tenantId}, client ${clientId} (HTTP ${status ?? 0}` +

@@ -3,6 +3,7 @@ import type { ECRPUBLICClient } from '@aws-sdk/client-ecr-public';
 import type { STSClient } from '@aws-sdk/client-sts';
 import type { AwsConfig } from './config.js';
 import { assumedRole } from './assumed-role.js';
+import { rememberSource } from './credential-source.js';
 import { awsRequestHandler } from './request-handler.js';
 import type * as Sdk from './sdk.js';
 
@@ -44,16 +45,19 @@ export async function loadAwsClients(
     ...(variant.startsWith('fips') && { useFipsEndpoint: true }),
     ...(variant.endsWith('dual-stack') && { useDualstackEndpoint: true }),
   } satisfies ECRClientConfig;
-  const credentials =
-    aws.role === undefined ? {} : { credentials: assumedRole(sdk, new sdk.STSClient(common), aws, aws.role) };
+  const own = new sdk.STSClient(common);
+  const credentials = aws.role === undefined ? {} : { credentials: assumedRole(sdk, own, aws, aws.role) };
   const ecr = new sdk.ECRClient({ ...common, ...credentials });
   ecr.middlewareStack.add(limitsAreFinal, { step: 'deserialize', priority: 'high', name: 'limitsAreFinal' });
-  return {
-    sdk,
-    ecr,
-    sts: new sdk.STSClient({ ...common, ...credentials }),
-    ecrPublic: new sdk.ECRPUBLICClient({ ...common, region: publicRegion, ...credentials }),
-  };
+  const sts = new sdk.STSClient({ ...common, ...credentials });
+  const ecrPublic = new sdk.ECRPUBLICClient({ ...common, region: publicRegion, ...credentials });
+  const remember = rememberSource(env);
+  const first = { step: 'initialize', name: 'rememberSource' } as const;
+  own.middlewareStack.add(remember, first);
+  ecr.middlewareStack.add(remember, first);
+  sts.middlewareStack.add(remember, first);
+  ecrPublic.middlewareStack.add(remember, first);
+  return { sdk, ecr, sts, ecrPublic };
 }
 
 /** ECR's error name if an account has reached its maximum number of repositories. */

@@ -2,7 +2,7 @@ import type { RegistryClient } from '../../registry/client.js';
 import type { AwsClients } from './clients.js';
 import type { AwsConfig } from './config.js';
 import { ecrHost } from './hosts.js';
-import { AwsCallError, awsProblem } from './problems.js';
+import { AwsCallError, awsProblem, refusedAction } from './problems.js';
 
 export interface EcrProbe {
   readonly aws: AwsConfig;
@@ -18,8 +18,9 @@ export interface EcrProbe {
 
 export type ReportCheck = (check: string, ok: boolean, message: string) => void;
 
-/** The result of one call, or the class of its failure with a message. */
-export type Attempt<T> = { readonly value: T } | { readonly problem: string; readonly kind: string };
+/** The result of one call, or the class of its failure with a message, and the action that AWS refused. */
+export type Attempt<T> =
+  { readonly value: T } | { readonly problem: string; readonly kind: string; readonly refused: string | undefined };
 
 export async function attempt<T>(
   { aws, clients }: EcrProbe,
@@ -32,6 +33,6 @@ export async function attempt<T>(
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof AwsCallError ? error.cause : error;
     const { message, kind } = awsProblem(ecrHost(aws), action, resource, cause);
-    return { problem: message, kind };
+    return { problem: message, kind, refused: refusedAction(cause) };
   }
 }

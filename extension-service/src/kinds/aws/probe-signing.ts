@@ -3,7 +3,7 @@ import type { AwsConfig } from './config.js';
 import { ecrNames } from './names.js';
 import { attempt } from './probe-attempt.js';
 import type { EcrProbe, ReportCheck } from './probe-attempt.js';
-import { statement } from './problems.js';
+import { statement } from './advice.js';
 import { targetRepositories } from './sweep.js';
 
 /** Actions that ECR performs with the pushing identity to sign the image. */

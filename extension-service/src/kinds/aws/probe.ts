@@ -1,5 +1,6 @@
 import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 import type { Probe } from '../probe.js';
+import { statement } from './advice.js';
 import type { AwsClients } from './clients.js';
 import { attempt } from './probe-attempt.js';
 import type { EcrProbe, ReportCheck } from './probe-attempt.js';
@@ -8,7 +9,6 @@ import { probeSigning } from './probe-signing.js';
 import { ecrHost } from './hosts.js';
 import { ecrNames } from './names.js';
 import { desiredPolicies, policiesTag } from './policies.js';
-import { statement } from './problems.js';
 import { probePushActions } from './probe-push.js';
 import { targetRepositories } from './sweep.js';
 
@@ -31,7 +31,7 @@ export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
   if ('problem' in identity) return found;
   if (aws.public === true || !probe.isTarget) return found;
 
-  const missing = [...(await missingControlActions(probe, say)), ...(await probePushActions(probe))];
+  const missing = [...new Set([...(await missingControlActions(probe, say)), ...(await probePushActions(probe))])];
   for (const action of missing) say(action, false, `the identity's policy does not allow ${action}`);
   const login = missing.filter((action) => action === 'ecr:GetAuthorizationToken');
   const scoped = missing.filter((action) => action !== 'ecr:GetAuthorizationToken');
@@ -93,21 +93,24 @@ async function missingControlActions(probe: EcrProbe, say: ReportCheck): Promise
   for (const [action, call] of Object.entries(calls)) {
     const result = await attempt(probe, action, resourceArn, call);
     if (!('problem' in result)) continue;
-    if (result.kind === 'forbidden') missing.push(action);
+    if (result.kind === 'forbidden') missing.push(result.refused ?? action);
     else if (result.kind !== 'absent') say(action, false, result.problem);
   }
   if (aws.repositories.mode !== 'preexisting') {
-    const may = await mayCreate(probe);
-    if (may === false) missing.push('ecr:CreateRepository');
-    if (may === undefined) {
+    const refused = await refusedCreation(probe);
+    if (typeof refused === 'string') missing.push(refused);
+    if (refused === undefined) {
       say('ecr:CreateRepository', true, 'not tried: there is no repository yet to try it with');
     }
   }
   return missing;
 }
 
-/** Creating an existing repository changes nothing, and shows whether it is allowed. Undefined if none exists. */
-async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
+/**
+ * The action that creating a repository lacks: tags need one of their own. Creating an existing repository changes
+ * nothing. False if nothing is missing; undefined if no repository exists.
+ */
+async function refusedCreation(probe: EcrProbe): Promise<string | false | undefined> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
   const existing = await attempt(probe, 'ecr:DescribeRepositories', names.arn('*'), async (clients) => {
@@ -127,5 +130,6 @@ async function mayCreate(probe: EcrProbe): Promise<boolean | undefined> {
       { abortSignal: signal },
     ),
   );
-  return !('problem' in result) || result.kind !== 'forbidden';
+  if (!('problem' in result) || result.kind !== 'forbidden') return false;
+  return result.refused ?? 'ecr:CreateRepository';
 }

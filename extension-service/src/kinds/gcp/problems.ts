@@ -1,6 +1,9 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
+import { GOOGLE_REFUSALS, wordedRefusal } from '../../registry/transport/worded-refusals.js';
+import type { WordedRefusal } from '../../registry/transport/worded-refusals.js';
 import { messageOf } from '../../util/message-of.js';
+import { isProxyRefusal, PROXY_REFUSAL_ADVICE } from '../proxy-refusal.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** A call of Artifact Registry's API, with its requirements. */
@@ -23,8 +26,9 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
   6: 'conflict',
   7: 'forbidden',
   8: 'throttled',
-  9: 'conflict',
-  10: 'conflict',
+  9: 'invalid',
+  // Someone else changes the same resource at this moment.
+  10: 'server',
   13: 'server',
   14: 'unreachable',
   16: 'unauthorized',
@@ -33,22 +37,35 @@ const CODES: Readonly<Record<number, RegistryErrorKind>> = {
 /** Describes the error of an API call with the role to grant. Never contains a token. */
 export function apiProblem(host: string, call: ApiCall, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
-  const kind = kindOf(error);
-  const message = `${call.method} of ${call.resource} failed: ${errorText(error)}${apiAdvice(kind, call, error)}`;
-  return new RegistryError(message, { kind, host, cause: error });
+  const text = errorText(error);
+  const worded = wordedRefusal(`${reasonOf(error)} ${messageOf(error)}`, API_REFUSALS);
+  const kind = worded?.kind ?? kindOf(error);
+  const advice = worded === undefined ? apiAdvice(kind, call, error) : `; ${worded.advice}`;
+  return new RegistryError(`${call.method} of ${call.resource} failed: ${text}${advice}`, { kind, host, cause: error });
 }
 
-function apiAdvice(kind: RegistryErrorKind, { permission, role, on, resource }: ApiCall, error: unknown): string {
-  const project = /^projects\/([^/]+)/.exec(resource)?.[1] ?? '';
+const API_REFUSALS: readonly WordedRefusal[] = [
+  ...GOOGLE_REFUSALS,
+  {
+    // cloud.google.com/artifact-registry/docs/cmek
+    words: /Cloud KMS key/i,
+    kind: 'forbidden',
+    advice:
+      'grant roles/cloudkms.cryptoKeyEncrypterDecrypter on gcp.repository.kmsKey to the service agent of Artifact Registry, ' +
+      'service-PROJECT_NUMBER@gcp-sa-artifactregistry.iam.gserviceaccount.com',
+  },
+];
+
+function apiAdvice(kind: RegistryErrorKind, { permission, role, on }: ApiCall, error: unknown): string {
   switch (kind) {
     case 'forbidden':
-      return /SERVICE_DISABLED|has not been used|is disabled/.test(`${reasonOf(error)} ${messageOf(error)}`)
-        ? `; enable artifactregistry.googleapis.com in project ${project}`
-        : `; grant ${role} on the ${on} (${permission} is needed)`;
+      return `; grant ${role} on the ${on} (${permission} is needed)`;
     case 'absent':
       return `; check gcp.projectId, gcp.location and gcp.repositoryId`;
     case 'unreachable':
-      return '; check the network, the proxy variables and gcp.endpoint';
+      return isProxyRefusal(messageOf(error))
+        ? `; ${PROXY_REFUSAL_ADVICE}`
+        : '; check the network, the proxy variables and gcp.endpoint';
     default:
       return '';
   }
@@ -77,13 +94,40 @@ export function authProblem(error: unknown, { host, origin, serviceAccount }: Au
       `roles/iam.serviceAccountTokenCreator on it to that identity and enable iamcredentials.googleapis.com`;
     return new RegistryError(text, { ...details, kind: kind === 'absent' ? 'unauthorized' : kind });
   }
-  const advice =
-    kind === 'unreachable' || kind === 'server' || kind === 'throttled'
-      ? '; check the network and the proxy variables'
-      : '; the credentials may have been revoked, or belong to another project';
+  const text = errorText(error);
   // Wrong credentials are not a fault of the request.
   const shown = kind === 'invalid' || kind === 'absent' || kind === 'conflict' ? 'unauthorized' : kind;
-  return new RegistryError(`no token from ${from}: ${errorText(error)}${advice}`, { ...details, kind: shown });
+  return new RegistryError(`no token from ${from}: ${text}; ${tokenAdvice(kind, text)}`, { ...details, kind: shown });
+}
+
+/** Texts of Google's token services (cloud.google.com/iam/docs/troubleshooting-workload-identity-federation). */
+const TOKEN_ADVICE: readonly (readonly [RegExp, string])[] = [
+  // googleapis/google-api-php-client#1429: the times in the signed request are wrong.
+  [/Token must be a short-lived token/i, 'the clock of this node is wrong'],
+  // googleapis/google-cloud-go#12440
+  [/is stale to sign-in/i, 'the token of the other cloud has expired: its file must be renewed in time'],
+  [/attribute condition/i, 'the attribute condition of the workload identity provider does not accept this identity'],
+  // google-github-actions/auth#60, #202
+  [
+    /invalid_target|Invalid value for .{0,3}audience/i,
+    '"audience" in the file must be the full name of a workload identity provider that exists and is enabled: ' +
+      '//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER',
+  ],
+  // google-github-actions/auth#526
+  [
+    /iam\.serviceAccounts\.getAccessToken/,
+    'grant roles/iam.workloadIdentityUser on the service account to the federated identity, or ' +
+      'roles/iam.serviceAccountTokenCreator to another one',
+  ],
+];
+
+function tokenAdvice(kind: RegistryErrorKind, text: string): string {
+  const found = TOKEN_ADVICE.find(([words]) => words.test(text))?.[1];
+  if (found !== undefined) return found;
+  if (isProxyRefusal(text)) return PROXY_REFUSAL_ADVICE;
+  return kind === 'unreachable' || kind === 'server' || kind === 'throttled'
+    ? 'check the network and the proxy variables'
+    : 'the credentials may have been revoked, or belong to another project';
 }
 
 function kindOf(error: unknown): RegistryErrorKind {
@@ -91,6 +135,7 @@ function kindOf(error: unknown): RegistryErrorKind {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   const status = statusOf(error);
   if (status !== undefined) return kindOfStatus(status);
+  if (isProxyRefusal(messageOf(error))) return 'unreachable';
   if (typeof code === 'number') return CODES[code] ?? 'invalid';
   if (typeof code === 'string' && /^(?:E[A-Z]+|UND_ERR|CERT_|UNABLE_TO)/.test(code)) return 'unreachable';
   // gaxios wraps Node's errors, and keeps the code in the cause.
@@ -102,7 +147,8 @@ function kindOfStatus(status: number): RegistryErrorKind {
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';
   if (status === 404) return 'absent';
-  if (status === 409) return 'conflict';
+  // ABORTED; a repository that exists already does not get here.
+  if (status === 409) return 'server';
   if (status === 429) return 'throttled';
   return status >= 500 ? 'server' : 'invalid';
 }

@@ -78,7 +78,7 @@ export class RepositoryApi {
     return this.#run(call, signal, async (client) => (await client.getIamPolicy(request, CALL))[0]);
   }
 
-  /** Fails with `conflict` if the policy has changed since it was read. */
+  /** Fails with `server` if the policy has changed since it was read. */
   async setIamPolicy(policy: IamPolicy, signal?: AbortSignal): Promise<void> {
     const call = this.#call('SetIamPolicy', 'artifactregistry.repositories.setIamPolicy', ADMIN, 'repository');
     await this.#run(call, signal, async (client) => client.setIamPolicy({ resource: this.#name, policy }, CALL));

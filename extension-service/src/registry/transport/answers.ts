@@ -63,7 +63,7 @@ export async function statusError(
     request: describeRequest(method, url),
     status,
     diagnostics,
-    advised: found.advice !== undefined && !GENERAL_CODES.has(found.kind),
+    advised: found.advice !== undefined && found.isGeneral !== true,
     ...(found.retryable !== undefined && { retryable: found.retryable }),
     ...(retryAfter === undefined ? {} : { retryAfter }),
   });
@@ -81,9 +81,6 @@ export function refusePage(response: IncomingMessage, asked: RequestInfo): void 
   discard(response);
   throw invalid(asked, 'answered an HTML page: is there a proxy or login page in between?');
 }
-
-/** Classes whose advice only says that a credential is missing. */
-const GENERAL_CODES: ReadonlySet<string> = new Set(['unauthorized', 'forbidden']);
 
 const CERTIFICATE = /^(CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 

@@ -40,7 +40,10 @@ function diagnosticOf(entry: unknown): Diagnostic[] {
   const { code, message, detail } = entry;
   // zot names the media type that it rejects.
   const mediaType = isRecord(detail) ? clip(detail['mediaType']) : '';
-  const text = [message, detail].map(clip).find((part) => part !== '') ?? '';
+  // Artifactory has the reason in the detail, below a message that is the same for all.
+  const description = isRecord(detail) ? clip(detail['description']) : '';
+  const words = [message, detail].map(clip).find((part) => part !== '') ?? '';
+  const text = [words, description].filter((part) => part !== '').join(': ');
   const known = { code: inCapitals(clip(code)), message: text };
   return known.code === '' && text === '' ? [] : [{ ...known, ...(mediaType !== '' && { mediaType }) }];
 }

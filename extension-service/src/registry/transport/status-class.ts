@@ -1,4 +1,5 @@
 import type { Diagnostic, RegistryErrorKind } from '../errors.js';
+import { wordedRefusal } from './worded-refusals.js';
 
 /** An answer with an unexpected status. */
 export interface Refusal {
@@ -17,6 +18,8 @@ export interface RefusalClass {
   /** Milliseconds. */
   readonly retryAfter?: number;
   readonly advice?: string;
+  /** The advice only says that a credential or a permission is missing. */
+  readonly isGeneral?: true;
 }
 
 interface ResponseFacts extends Refusal {
@@ -29,6 +32,7 @@ interface ResponseFacts extends Refusal {
 const RULES: readonly ((facts: ResponseFacts) => RefusalClass | undefined)[] = [
   throttled,
   storage,
+  worded,
   readOnly,
   clientCertificate,
   tooLarge,
@@ -86,9 +90,15 @@ function storage({ status, path, text, isWrite, diagnostics }: ResponseFacts): R
   return isRefusedUrl ? { kind: 'server', retryable: true, advice: REFUSED_URL_ADVICE } : undefined;
 }
 
+/** Statuses of refusals; 429 and 5xx pass with time, whatever their text. */
+function worded({ status, text }: ResponseFacts): RefusalClass | undefined {
+  const found = status >= 400 && status < 500 ? wordedRefusal(text) : undefined;
+  return found && { kind: found.kind, retryable: false, advice: found.advice };
+}
+
 /** Harbor answers 403, distribution 405, others 503. A login that may only read is another matter. */
 const READ_ONLY =
-  /read[- ]?only mode|\b(system|registry|server|instance|service|storage)\b.{0,40}\bread[- ]?only\b|\bmaintenance\b/i;
+  /read[- ]?only mode|\b(system|registry|server|instance|service|storage)\b.{0,40}\bread[- ]?only\b|\bmaintenance\b|\bpushes\b.{0,40}\bdisabled\b/i;
 
 function readOnly({ status, text, isWrite }: ResponseFacts): RefusalClass | undefined {
   if (!isWrite || status < 400 || !READ_ONLY.test(text)) return undefined;
@@ -173,12 +183,12 @@ export function mediaTypeAdvice(mediaType: string): string {
 }
 
 const IMMUTABLE =
-  /immutable|ImageTagAlreadyExists|TAG_INVALID|already exists|overwrit|does not allow updating|cannot be (updated|modified|changed)/i;
+  /immutab|ImageTagAlreadyExists|TAG_INVALID|already exists|overwrit|does not allow updating|cannot be (updated|modified|changed)/i;
 const TEMPORARY = /concurren|try again|in progress|locked/i;
 
 function immutableTag({ status, text, isManifestPut }: ResponseFacts): RefusalClass | undefined {
   if (!isManifestPut || status < 400 || status >= 500 || status === 401 || status === 404) return undefined;
-  if (status === 409 && TEMPORARY.test(text) && !/immutable/i.test(text)) return { kind: 'server' };
+  if (status === 409 && TEMPORARY.test(text) && !/immutab/i.test(text)) return { kind: 'server' };
   if (status !== 409 && status !== 412 && !IMMUTABLE.test(text)) return undefined;
   return { kind: 'conflict', advice: 'the tag is immutable and refers to another image' };
 }
@@ -217,18 +227,15 @@ function namedByCode({ status, text, isWrite, isManifestPut, diagnostics }: Resp
  */
 const TRANSIENT: ReadonlySet<number> = new Set([408, 421, 423, 424, 425, 460, 499]);
 
-function byStatus({ status, method, path, isWrite, diagnostics }: ResponseFacts): RefusalClass {
+function byStatus({ status, method, path, isWrite, diagnostics, text }: ResponseFacts): RefusalClass {
   if (status === 405 && method === 'POST' && path.endsWith('/blobs/uploads/')) {
     return {
       kind: 'invalid',
       advice: 'the registry accepts no pushes: it is read-only for now, or a pull-through cache',
     };
   }
-  if (status === 401) {
-    const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
-    return { kind: 'unauthorized', advice };
-  }
-  if (status === 403) return { kind: 'forbidden', advice: 'the credentials lack the permission' };
+  if (status === 401) return { kind: 'unauthorized', ...noCredential(text) };
+  if (status === 403) return { kind: 'forbidden', advice: 'the credentials lack the permission', isGeneral: true };
   if (status === 402) return { kind: 'forbidden', advice: 'the registry requires a payment or a higher plan' };
   if (status === 404 || (status === 410 && !isWrite)) {
     if (!isWrite) return { kind: 'absent' };
@@ -236,4 +243,13 @@ function byStatus({ status, method, path, isWrite, diagnostics }: ResponseFacts)
     return { kind: 'missing', ...(noRepository && { advice: 'the registry does not have this repository' }) };
   }
   return status >= 500 ? { kind: 'server' } : { kind: 'invalid', retryable: TRANSIENT.has(status) };
+}
+
+/** Harbor answers 401 to a valid login if the project does not exist (goharbor/harbor#81, #13988). */
+const UNKNOWN_PROJECT = /unauthorized to access repository/i;
+
+function noCredential(text: string): Pick<RefusalClass, 'advice' | 'isGeneral'> {
+  const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
+  if (!UNKNOWN_PROJECT.test(text)) return { advice, isGeneral: true };
+  return { advice: `${advice}; the project, which is the first part of the path, must exist`, isGeneral: true };
 }

@@ -100,5 +100,5 @@ function tokenClassOf(refusal: Refusal): RefusalClass {
   if (asPush.kind === 'quota') return asPush;
   if (found.kind === 'forbidden' || found.kind === 'throttled') return found;
   const advice = 'no credential was accepted; check the pull secrets or the credentials in the configuration';
-  return { kind: 'unauthorized', advice };
+  return { kind: 'unauthorized', advice, isGeneral: true };
 }
