@@ -59,8 +59,12 @@ const mirrored = (name = 'mirror/registry.example.com/app', tag = '1.0'): string
   azure.target.manifest(name, tag)?.digest;
 
 describe('mirror', () => {
-  it('exchanges the ServiceAccount token at Entra, then at the registry, and pushes', async () => {
-    const result = await run(['mirror', azure.push(image)], { prefix: 'mirror' }, { built: true });
+  it.each([
+    ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'],
+    ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'],
+  ])('exchanges the ServiceAccount token at Entra, then at the registry, and pushes: %s', async (variable, other) => {
+    const env = { [variable]: azure.proxy.caFile, [other]: '' };
+    const result = await run(['mirror', azure.push(image)], { prefix: 'mirror' }, { built: true, env });
     expect(result).toMatchObject({ code: 0 });
     expect(mirrored()).toBe(image.digest);
     expect(azure.entra.requests.map(({ tenant, form }) => [tenant, form.get('client_id')])).toEqual([[TENANT, CLIENT]]);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { rootCertificates } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ECR_HOST, EcrWorld } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
@@ -230,6 +231,8 @@ describe('HTTP requests to AWS', () => {
   async function check(
     aws: string,
     env: Record<string, string> = {},
+    /** File for the CA certificate of the proxy. */
+    caFile?: string,
   ): Promise<{ code: number | null; stdout: string }> {
     await world.close();
     world = await EcrWorld.start({
@@ -238,6 +241,7 @@ describe('HTTP requests to AWS', () => {
     });
     const { proxy } = world;
     for (const host of API_HOSTS) proxy.setBackend(host, world.control.origin);
+    if (caFile !== undefined) await writeFile(caFile, proxy.ca);
     const file = join(folder, 'image-swapper.yaml');
     await writeFile(file, `target: {type: aws, aws: {accountId: "123456789012", ${aws}}}\n`);
     const child = spawn(process.execPath, [BUNDLE, 'check', '--online', '--config', file, '-o', 'json'], {
@@ -291,6 +295,17 @@ describe('HTTP requests to AWS', () => {
     const output = await text(again.stdout);
     expect(output).toMatch(new RegExp(`ok +target default \\(${ECR_HOST.replaceAll('.', '\\.')}\\) +read`));
     expect(output).toMatch(/ok .* identity +arn:aws:iam::123456789012:user\/mirror/);
+  });
+
+  it.each([
+    ['NODE_EXTRA_CA_CERTS, beside another AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', rootCertificates[0] ?? ''],
+    ['SSL_CERT_FILE', 'SSL_CERT_FILE', ''],
+  ])('trusts %s for the API', async (_, variable, bundle) => {
+    const [own, other] = [join(folder, 'own.pem'), join(folder, 'other.pem')];
+    await writeFile(other, bundle);
+    const env = { NODE_EXTRA_CA_CERTS: '', ...(bundle !== '' && { AWS_CA_BUNDLE: other }), [variable]: own };
+    const { stdout } = await check('region: eu-central-1', env, own);
+    expect(stdout).toContain('arn:aws:iam::123456789012:user/mirror');
   });
 
   it('names the file of AWS_CA_BUNDLE when it cannot be read', async () => {

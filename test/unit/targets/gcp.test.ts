@@ -123,6 +123,13 @@ describe("failures of Google's services", () => {
     ['an organization policy', 9, 'Constraint constraints/gcp.resourceLocations violated', 'forbidden', 'organization'],
     ['FAILED_PRECONDITION', 9, 'the repository is being deleted', 'invalid', 'is being deleted'],
     ['ABORTED', 10, 'concurrent change', 'server', 'concurrent change'],
+    [
+      'a certificate',
+      14,
+      'No connection: unable to verify the first certificate',
+      'unreachable',
+      'NODE_EXTRA_CA_CERTS',
+    ],
     ['a proxy', 0, 'request failed, reason: Bad response: 403', 'unreachable', 'the proxy of HTTPS_PROXY refused'],
   ])('of the API: %s', (_, code, text, kind, remedy) => {
     const error = Object.assign(new Error(text), code === 0 ? {} : { code });

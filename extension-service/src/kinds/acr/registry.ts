@@ -1,11 +1,14 @@
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
+import { addedCas } from '../../registry/transport/added-cas.js';
+import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import { messageOf } from '../../util/message-of.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
 import type { Probe, ProbedUses } from '../probe.js';
 import type { AcrConfig } from './config.js';
 import { entraToken } from './entra.js';
+import type { EntraNetwork } from './entra.js';
 import { TokenExchange } from './exchange.js';
 import { acrCovers, acrHost } from './hosts.js';
 import { identityOf } from './identity.js';
@@ -17,6 +20,7 @@ import { missingIdentity } from './problems.js';
 export class AcrRegistry implements CloudRegistry {
   readonly covers: CloudRegistry['covers'];
   readonly login: RenewedLogin;
+  readonly #network: EntraNetwork;
   readonly #exchange: TokenExchange;
   readonly #host: string;
 
@@ -28,7 +32,9 @@ export class AcrRegistry implements CloudRegistry {
   ) {
     const { onEvent, env } = options;
     this.#host = acrHost(acr);
-    this.#exchange = new TokenExchange(this.#host, env);
+    // The connections to registries report variables that cannot be used.
+    this.#network = { added: addedCas(env, () => undefined), proxy: proxyFromEnvironment(env) };
+    this.#exchange = new TokenExchange(this.#host, this.#network);
     this.covers = acrCovers(acr);
     this.login = new RenewedLogin(async () => this.#logIn(), {
       onRenewed: ({ expires }) => onEvent({ kind: 'login', registry, outcome: 'renewed', expires }),
@@ -64,6 +70,6 @@ export class AcrRegistry implements CloudRegistry {
   async #logIn() {
     const identity = identityOf(this.acr, this.options.env);
     if ('missing' in identity) throw missingIdentity(this.#host, identity.missing);
-    return this.#exchange.refreshToken(identity, await entraToken(this.#host, identity));
+    return this.#exchange.refreshToken(identity, await entraToken(this.#host, identity, this.#network));
   }
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
-import { rootCertificates } from 'node:tls';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 import { HttpProxyAgent, HttpsProxyAgent } from 'hpagent';
+import { addedCas, trustedCas } from '../../registry/transport/added-cas.js';
 import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import type * as Sdk from './sdk.js';
 
@@ -12,14 +12,19 @@ type Handle = NodeHttpHandler['handle'];
 const TIMEOUTS = { connectionTimeout: 3_000, requestTimeout: 8_000, throwOnRequestTimeout: true } as const;
 
 /**
- * HTTP for the SDK, which ignores the environment's proxies and AWS_CA_BUNDLE: here both apply, as for registries.
+ * HTTP for the SDK, which ignores the environment's proxies, AWS_CA_BUNDLE and SSL_CERT_FILE: here all apply, as for
+ * registries.
  *
  * @throws Error that names the variable if its proxy or file cannot be used
  */
 export function awsRequestHandler(sdk: typeof Sdk, env: Readonly<Record<string, string | undefined>>): NodeHttpHandler {
   const choose = proxyFromEnvironment(env);
-  const ca = awsCaBundle(env);
-  const trust = ca === undefined ? {} : { ca: [...rootCertificates, ca] };
+  // The connections to registries have reported variables that cannot be used.
+  const ca = trustedCas(
+    addedCas(env, () => undefined),
+    awsCaBundle(env),
+  );
+  const trust = ca === undefined ? {} : { ca };
   const direct = new sdk.NodeHttpHandler({ ...TIMEOUTS, httpsAgent: new Agent({ keepAlive: true, ...trust }) });
   const proxied = new Map<string, NodeHttpHandler>();
   const handlerFor = (url: URL): NodeHttpHandler => {

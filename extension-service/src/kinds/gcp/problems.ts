@@ -63,8 +63,9 @@ function apiAdvice(kind: RegistryErrorKind, { permission, role, on }: ApiCall, e
     case 'absent':
       return `; check gcp.projectId, gcp.location and gcp.repositoryId`;
     case 'unreachable':
-      return isProxyRefusal(messageOf(error))
-        ? `; ${PROXY_REFUSAL_ADVICE}`
+      if (isProxyRefusal(messageOf(error))) return `; ${PROXY_REFUSAL_ADVICE}`;
+      return /certificate/i.test(messageOf(error))
+        ? `; ${CERTIFICATE_ADVICE}`
         : '; check the network, the proxy variables and gcp.endpoint';
     default:
       return '';
@@ -121,10 +122,13 @@ const TOKEN_ADVICE: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
+const CERTIFICATE_ADVICE = 'set NODE_EXTRA_CA_CERTS to the file with the CA certificate of the proxy in between';
+
 function tokenAdvice(kind: RegistryErrorKind, text: string): string {
   const found = TOKEN_ADVICE.find(([words]) => words.test(text))?.[1];
   if (found !== undefined) return found;
   if (isProxyRefusal(text)) return PROXY_REFUSAL_ADVICE;
+  if (/certificate/i.test(text)) return CERTIFICATE_ADVICE;
   return kind === 'unreachable' || kind === 'server' || kind === 'throttled'
     ? 'check the network and the proxy variables'
     : 'the credentials may have been revoked, or belong to another project';

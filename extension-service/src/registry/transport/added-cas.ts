@@ -12,6 +12,15 @@ export interface AddedCas {
 
 export const NO_ADDED_CAS: AddedCas = { byNode: [], added: [] };
 
+/**
+ * The CA certificates for a connection with `ca` (PEM) in addition; undefined for Node's own list. A list replaces Node's,
+ * which contains the certificates of NODE_EXTRA_CA_CERTS.
+ */
+export function trustedCas({ byNode, added }: AddedCas, ca: string | undefined): string[] | undefined {
+  if (ca === undefined && added.length === 0) return undefined;
+  return [...rootCertificates, ...byNode, ...added, ...(ca === undefined ? [] : [ca])];
+}
+
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 const MAX_FILES = 1_000;
 const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g;

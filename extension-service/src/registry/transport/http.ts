@@ -4,14 +4,14 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Writable } from 'node:stream';
-import { createSecureContext, rootCertificates } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { rememberAuthorization } from '../sent-secrets.js';
 import type { TlsSettings } from '../types.js';
 import { classifyAddress, type AddressClass } from './addresses.js';
 import { ConnectAgent } from './connect-agent.js';
 import { abortReason, onAbort, untilAborted } from './abort.js';
 import { readEarlyAnswer } from './early-answer.js';
-import { NO_ADDED_CAS, type AddedCas } from './added-cas.js';
+import { NO_ADDED_CAS, trustedCas, type AddedCas } from './added-cas.js';
 import type { AddressPolicy } from './host-guard.js';
 import { LenientOrigins } from './lenient-origins.js';
 import { effectivePort, hostname, type ProxyChoice } from './proxy.js';
@@ -211,11 +211,9 @@ export class Http {
     this.#agents.clear();
   }
 
-  /** A list replaces Node's own, which contains the certificates of NODE_EXTRA_CA_CERTS. */
   #cas(ca: string | undefined): { readonly ca?: string[] } {
-    const { added = NO_ADDED_CAS } = this.#options;
-    if (ca === undefined && added.added.length === 0) return {};
-    return { ca: [...rootCertificates, ...added.byNode, ...added.added, ...(ca === undefined ? [] : [ca])] };
+    const list = trustedCas(this.#options.added ?? NO_ADDED_CAS, ca);
+    return list === undefined ? {} : { ca: list };
   }
 
   /**
