@@ -84,9 +84,20 @@ describe("Google's default credentials", () => {
     expect(google.metadata.tokenRequests()).toHaveLength(2);
   });
 
-  it('come from the key of a service account that the variable names', async () => {
+  it.each([
+    ['NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE'],
+    ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'],
+  ])('come from the key of a service account that the variable names, with %s', async (variable, other) => {
     const file = await google.writeJson('key.json', google.auth.keyFile(KEY_ACCOUNT));
-    const result = await mirror({}, { ...google.outside, GOOGLE_APPLICATION_CREDENTIALS: file });
+    const result = await mirror(
+      {},
+      {
+        ...google.outside,
+        GOOGLE_APPLICATION_CREDENTIALS: file,
+        [variable]: join(google.folder, 'ca.crt'),
+        [other]: '',
+      },
+    );
     expect(result).toMatchObject({ code: 0 });
     expectMirrored();
     expect(pushers()).toEqual([KEY_ACCOUNT]);

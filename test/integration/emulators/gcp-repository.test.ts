@@ -84,6 +84,15 @@ const grant = (permissions: readonly string[]): void => {
   google.api.state.permissions.set(POD_ACCOUNT, new Set(permissions));
 };
 
+it('creates a missing repository through a proxy whose CA certificate is in SSL_CERT_FILE', async () => {
+  google.api.state.repositories.clear();
+  grant(ADMIN_PERMISSIONS);
+  const env = { ...google.env, NODE_EXTRA_CA_CERTS: '', SSL_CERT_FILE: join(google.folder, 'ca.crt') };
+  const result = await run(['mirror', google.push(image)], { createRepository: true }, env);
+  expect(result).toMatchObject({ code: 0 });
+  expect(mirroredDigest()).toBe(image.digest);
+});
+
 /** The same tests with gRPC (an endpoint without a proxy) and with REST (through the proxy). */
 describe.each(['grpc', 'rest'] as const)('by %s', (transport) => {
   const endpoint = (): Record<string, unknown> => (transport === 'grpc' ? { endpoint: google.api.grpcEndpoint } : {});

@@ -1,11 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { Agent } from 'node:https';
-import { HttpsProxyAgent } from 'hpagent';
 import { RegistryError } from '../../registry/errors.js';
-import { trustedCas } from '../../registry/transport/added-cas.js';
-import type { AddedCas } from '../../registry/transport/added-cas.js';
-import type { ProxyChoice } from '../../registry/transport/proxy.js';
 import { untilAborted } from '../../registry/transport/abort.js';
+import { trustingAgents } from '../trusting-agent.js';
+import type { CloudNetwork } from '../trusting-agent.js';
 import type { Identity } from './identity.js';
 import { cloudOf } from './identity.js';
 import { entraProblem } from './problems.js';
@@ -13,22 +10,18 @@ import { entraProblem } from './problems.js';
 /** Time limit for one token, including the library's own retries. */
 const TOKEN_TIMEOUT_MS = 30_000;
 
-export interface EntraNetwork {
-  readonly added: AddedCas;
-  readonly proxy: ProxyChoice;
-}
-
 /**
  * Requests a Microsoft Entra token for the registry with the Pod's ServiceAccount token. A credential object is used
  * once, because the library would cache the file's content for five minutes after the kubelet has replaced it.
  *
  * @throws RegistryError with the tenant, the client and what to change
  */
-export async function entraToken(host: string, identity: Identity, network: EntraNetwork): Promise<string> {
+export async function entraToken(host: string, identity: Identity, network: CloudNetwork): Promise<string> {
   const { tenantId, clientId, tokenFile, authority } = identity;
   await checkTokenFile(host, tokenFile);
   const sdk = await import('./sdk.js');
-  const agent = agentFor(authority, network);
+  // The library ignores a list of certificates behind a proxy.
+  const agent = trustingAgents(network)?.(new URL(authority));
   try {
     const credential = new sdk.WorkloadIdentityCredential({
       tenantId,
@@ -56,15 +49,4 @@ async function checkTokenFile(host: string, tokenFile: string): Promise<void> {
   if (text.trim() !== '') return;
   const message = `AZURE_FEDERATED_TOKEN_FILE ${tokenFile} is empty`;
   throw new RegistryError(message, { kind: 'unauthorized', host, retryable: true });
-}
-
-/**
- * An agent that trusts the certificates of SSL_CERT_FILE and SSL_CERT_DIR; undefined without these, for the library's own,
- * which ignores a list of certificates behind a proxy.
- */
-function agentFor(authority: string, { added, proxy }: EntraNetwork): Agent | undefined {
-  const ca = trustedCas(added, undefined);
-  if (ca === undefined) return undefined;
-  const through = proxy(new URL(authority));
-  return through === undefined ? new Agent({ ca }) : new HttpsProxyAgent({ proxy: through.href, ca });
 }

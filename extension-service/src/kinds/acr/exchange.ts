@@ -5,7 +5,7 @@ import { azureLoginServerOf } from '../../core/image/azure-endpoints.js';
 import { invalid, networkError, readBody, statusError } from '../../registry/transport/answers.js';
 import type { RequestInfo } from '../../registry/transport/answers.js';
 import { Http } from '../../registry/transport/http.js';
-import type { EntraNetwork } from './entra.js';
+import type { CloudNetwork } from '../trusting-agent.js';
 import type { Identity } from './identity.js';
 import { exchangeProblem } from './problems.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
@@ -21,7 +21,7 @@ export class TokenExchange {
 
   constructor(
     private readonly host: string,
-    { proxy, added }: EntraNetwork,
+    { proxy, added }: CloudNetwork,
   ) {
     this.#http = new Http({ proxy, added });
   }

@@ -1,14 +1,13 @@
 import { RenewedLogin } from '../../credentials/renewed-login.js';
 import type { RegistryClient } from '../../registry/client.js';
-import { addedCas } from '../../registry/transport/added-cas.js';
-import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
 import { messageOf } from '../../util/message-of.js';
 import { isTargetName } from '../cloud.js';
 import type { CloudOptions, CloudRegistry } from '../cloud.js';
 import type { Probe, ProbedUses } from '../probe.js';
+import { cloudNetwork } from '../trusting-agent.js';
+import type { CloudNetwork } from '../trusting-agent.js';
 import type { AcrConfig } from './config.js';
 import { entraToken } from './entra.js';
-import type { EntraNetwork } from './entra.js';
 import { TokenExchange } from './exchange.js';
 import { acrCovers, acrHost } from './hosts.js';
 import { identityOf } from './identity.js';
@@ -20,7 +19,7 @@ import { missingIdentity } from './problems.js';
 export class AcrRegistry implements CloudRegistry {
   readonly covers: CloudRegistry['covers'];
   readonly login: RenewedLogin;
-  readonly #network: EntraNetwork;
+  readonly #network: CloudNetwork;
   readonly #exchange: TokenExchange;
   readonly #host: string;
 
@@ -32,8 +31,7 @@ export class AcrRegistry implements CloudRegistry {
   ) {
     const { onEvent, env } = options;
     this.#host = acrHost(acr);
-    // The connections to registries report variables that cannot be used.
-    this.#network = { added: addedCas(env, () => undefined), proxy: proxyFromEnvironment(env) };
+    this.#network = cloudNetwork(env);
     this.#exchange = new TokenExchange(this.#host, this.#network);
     this.covers = acrCovers(acr);
     this.login = new RenewedLogin(async () => this.#logIn(), {

@@ -17,7 +17,7 @@ export interface AwsFailure {
   readonly source: CredentialSource | undefined;
 }
 
-/** What to do about some errors, by name, whatever their class. */
+/** Advice for some errors by name, whatever their class. */
 const BY_NAME: Readonly<Record<string, string>> = {
   RepositoryLimitExceeded:
     'the account has reached an ECR quota: delete images that are not needed, or request a higher quota',

@@ -5,7 +5,7 @@
 export interface CredentialSource {
   /** The variable that selects it. */
   readonly variable: string;
-  /** What to check. */
+  /** The advice if it has no credentials. */
   readonly check: string;
 }
 

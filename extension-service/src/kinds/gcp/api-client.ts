@@ -1,6 +1,6 @@
 import { HttpsProxyAgent } from 'hpagent';
 import type { GcpConfig } from './config.js';
-import { proxyFromEnvironment } from '../../registry/transport/proxy.js';
+import { cloudNetwork, trustingAgents } from '../trusting-agent.js';
 import type { AccessToken } from './access-token.js';
 import type { ArtifactRegistryClient } from './sdk.js';
 
@@ -19,7 +19,8 @@ export async function openApiClient(
 ): Promise<ArtifactRegistryClient> {
   const sdk = await import('./sdk.js');
   const url = new URL(`https://${endpoint}`);
-  const proxy = proxyFromEnvironment(env)(url);
+  const network = cloudNetwork(env);
+  const proxy = network.proxy(url);
   const credentials = new sdk.OAuth2Client();
   credentials.refreshHandler = async () => {
     const { token: access_token, expires, quotaProject } = await token();
@@ -27,7 +28,8 @@ export async function openApiClient(
     return { access_token, expiry_date: expires };
   };
   if (proxy !== undefined) {
-    const agent = new HttpsProxyAgent({ keepAlive: true, proxy: proxy.href });
+    const own = new HttpsProxyAgent({ keepAlive: true, proxy: proxy.href });
+    const agent = trustingAgents(network)?.(url) ?? own;
     // By now the client has set its own agent, which does not support proxies.
     credentials.transporter.interceptors.request.add({
       resolved: (request) => Promise.resolve(Object.assign(request, { agent })),

@@ -1,5 +1,7 @@
+import type { Agent } from 'node:https';
 import type { GcpConfig } from './config.js';
 import { untilAborted } from '../../registry/transport/abort.js';
+import { cloudNetwork, trustingAgents } from '../trusting-agent.js';
 import { readCredentialsFile } from './credentials-file.js';
 import { metadataToken } from './metadata.js';
 import { authProblem } from './problems.js';
@@ -15,6 +17,12 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const ANSWER_TIMEOUT_MS = 10_000;
 /** The lifetime if a token service does not return one. */
 const DEFAULT_LIFETIME_MS = 300_000;
+
+/** Options for the library's requests. */
+interface Transport {
+  readonly timeout: number;
+  readonly agent?: (url: URL) => Agent;
+}
 
 /**
  * An access token from Application Default Credentials in all their forms (a credentials file of any type, else the
@@ -34,40 +42,55 @@ export async function accessToken(
   const own = document === undefined ? await metadataToken(host, SCOPES, env) : undefined;
   if (own !== undefined && serviceAccount === undefined) return own;
   const sdk = await import('./sdk.js');
+  const agent = trustingAgents(cloudNetwork(env));
+  const transport: Transport = { timeout: ANSWER_TIMEOUT_MS, ...(agent !== undefined && { agent }) };
   try {
-    const source = own === undefined ? await fileClient(sdk, gcp, document?.json ?? {}) : tokenClient(sdk, own);
-    const token = serviceAccount === undefined ? tokenOf(source) : impersonate(sdk, source, serviceAccount);
+    const source =
+      own === undefined
+        ? await fileClient(sdk, gcp, document?.json ?? {}, transport)
+        : tokenClient(sdk, own, transport);
+    const token = serviceAccount === undefined ? tokenOf(source) : impersonate(sdk, source, serviceAccount, transport);
     return await untilAborted(token, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
   } catch (error) {
     throw authProblem(error, { host, origin: document?.origin, serviceAccount });
   }
 }
 
-async function fileClient(sdk: typeof Sdk, { projectId }: GcpConfig, credentials: object): Promise<AuthClient> {
+async function fileClient(
+  sdk: typeof Sdk,
+  { projectId }: GcpConfig,
+  credentials: object,
+  transport: Transport,
+): Promise<AuthClient> {
   const auth = new sdk.GoogleAuth({
     scopes: SCOPES,
     // Without one the library runs gcloud and queries the metadata server for it, but nothing here uses it.
     projectId,
-    clientOptions: { transporterOptions: { timeout: ANSWER_TIMEOUT_MS } },
+    clientOptions: { transporterOptions: transport },
     credentials,
   });
   return auth.getClient();
 }
 
-function tokenClient(sdk: typeof Sdk, { token, expires }: AccessToken): AuthClient {
-  const client = new sdk.OAuth2Client({ transporterOptions: { timeout: ANSWER_TIMEOUT_MS } });
+function tokenClient(sdk: typeof Sdk, { token, expires }: AccessToken, transport: Transport): AuthClient {
+  const client = new sdk.OAuth2Client({ transporterOptions: transport });
   client.setCredentials({ access_token: token, expiry_date: expires });
   // Also in its last minutes, when the library would request a new one.
   client.eagerRefreshThresholdMillis = 0;
   return client;
 }
 
-async function impersonate(sdk: typeof Sdk, source: AuthClient, serviceAccount: string): Promise<AccessToken> {
+async function impersonate(
+  sdk: typeof Sdk,
+  source: AuthClient,
+  serviceAccount: string,
+  transport: Transport,
+): Promise<AccessToken> {
   const client = new sdk.Impersonated({
     sourceClient: source,
     targetPrincipal: serviceAccount,
     targetScopes: SCOPES,
-    transporterOptions: { timeout: ANSWER_TIMEOUT_MS },
+    transporterOptions: transport,
   });
   return tokenOf(client);
 }
