@@ -1,3 +1,5 @@
+import type { NetConnectOpts } from 'node:net';
+import { join } from 'node:path';
 import { Queue, Worker, createPostgresBackend } from 'bullmq';
 import type { BackendFactory, WorkerOptions } from 'bullmq';
 import { Postgres } from '../../../fakes/postgres.js';
@@ -6,6 +8,10 @@ import { RedisServer } from '../../../fakes/redis.js';
 /** One server of a kind for all cases of a file. Each case has its own prefix. */
 export interface QueueServer {
   readonly url: string;
+  /** For `net.connect`. */
+  readonly address: NetConnectOpts;
+  /** The URL at a port on loopback that leads to the server. */
+  urlAt(port: number): string;
   kill(): Promise<void>;
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -23,6 +29,8 @@ export const SERVERS = {
     const { url } = server;
     return {
       url,
+      address: { host: '127.0.0.1', port: server.port },
+      urlAt: (port) => `redis://127.0.0.1:${port}`,
       kill: () => server.kill(),
       restart: () => server.restart(),
       stop: () => server.stop(),
@@ -42,6 +50,8 @@ export const SERVERS = {
     const backend = createPostgresBackend as unknown as BackendFactory;
     return {
       url: `postgres://postgres@socket/postgres?host=${folder}`,
+      address: { path: join(folder, '.s.PGSQL.5432') },
+      urlAt: (port) => `postgres://postgres@127.0.0.1:${port}/postgres`,
       kill: () => server.kill(),
       restart: () => server.restart(),
       stop: () => server.stop(),

@@ -1,19 +1,18 @@
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Queue } from 'bullmq';
-import { stringify } from 'yaml';
-import { FakeCluster } from '../../../fakes/cluster/fake-cluster.js';
+import type { FakeCluster } from '../../../fakes/cluster/fake-cluster.js';
 import { smallPod } from '../../../fakes/cluster/pods.js';
 import { get } from '../../../fakes/https-client.js';
 import { buildImage, loadImage } from '../../../fakes/images.js';
 import { limitPulls } from '../../../fakes/pull-budget.js';
 import { RedisServer } from '../../../fakes/redis.js';
-import { FakeRegistry } from '../../../fakes/registry.js';
-import { RunningService } from '../../../fakes/service.js';
+import type { FakeRegistry } from '../../../fakes/registry.js';
+import type { RunningService } from '../../../fakes/service.js';
 import { until } from '../../../fakes/until.js';
-import { admit, metric } from '../../loopback/world.js';
+import { metric } from '../../loopback/world.js';
+import { QueueServices } from './queue-services.js';
 
 const IMAGES = 30;
 /** A script for Node's `--require` that sets all clocks of the process except monotonic ones an hour ahead. */
@@ -26,56 +25,27 @@ globalThis.Date = class extends Real {
 };
 `;
 
+let world: QueueServices;
 let cluster: FakeCluster;
 let source: FakeRegistry;
-let target: FakeRegistry;
 let redis: RedisServer;
 let folder: string;
-let services: RunningService[];
+let services: readonly RunningService[];
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'image-swapper-services-'));
-  cluster = await FakeCluster.start();
-  source = await FakeRegistry.start();
-  target = await FakeRegistry.start();
+  world = await QueueServices.start();
+  ({ cluster, source, folder, services } = world);
   redis = await RedisServer.start();
-  await writeFile(join(folder, 'kubeconfig'), cluster.kubeconfig());
   await writeFile(join(folder, 'ahead.cjs'), AN_HOUR_AHEAD);
-  services = [];
 });
 afterEach(async () => {
-  await Promise.all(services.map((service) => service.stop('SIGKILL')));
-  await Promise.all([cluster.close(), source.close(), target.close(), redis.stop()]);
-  await rm(folder, { recursive: true, force: true });
+  await world.close();
+  await redis.stop();
 });
 
-async function start(
-  name: string,
-  env: Readonly<Record<string, string>> = {},
-  queue: object = { url: redis.url },
-): Promise<RunningService> {
-  const config = stringify({
-    target: { type: 'oci', oci: { registry: target.host, insecure: true } },
-    source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
-    queue: { type: 'redis', ...queue },
-  });
-  const service = await RunningService.start({
-    config,
-    plain: true,
-    env: { KUBECONFIG: join(folder, 'kubeconfig'), POD_NAME: name, ...env },
-  });
-  services.push(service);
-  return service;
-}
-
-/** Waits until every service knows of all. */
-function allConnected(): Promise<void> {
-  return until('all are connected', async () =>
-    (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_replicas')))).every(
-      (count) => count === services.length,
-    ),
-  );
-}
+const isMirrored = (name: string): boolean => world.isMirrored(name);
+const start = (name: string, env = {}, queue: object = { url: redis.url }): Promise<RunningService> =>
+  world.serve(name, { type: 'redis', ...queue }, env);
 
 /** Returns how often the lease of each stored job has expired, as another client sees it. */
 async function stalledCounts(): Promise<number[]> {
@@ -85,22 +55,6 @@ async function stalledCounts(): Promise<number[]> {
   } finally {
     await queue.close();
   }
-}
-
-const path = (name: string): string => `${source.host.replace(':', '_')}/${name}`;
-const isMirrored = (name: string): boolean => target.manifest(path(name), '1') !== undefined;
-
-/** The number of requests that finished a blob or manifest in the target, by path. */
-function finished(): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const { method, path: at, query, status } of target.accessLog) {
-    const isManifest = at.includes('/manifests/');
-    const digest = /digest=([^&]+)/.exec(query)?.[1];
-    if (method !== 'PUT' || status >= 300 || (!isManifest && digest === undefined)) continue;
-    const what = isManifest ? at : `${at.slice(0, at.indexOf('/blobs/'))} ${digest ?? ''}`;
-    counts.set(what, (counts.get(what) ?? 0) + 1);
-  }
-  return counts;
 }
 
 describe('three services with a queue in Redis', () => {
@@ -117,7 +71,7 @@ describe('three services with a queue in Redis', () => {
     source.fault({ method: 'GET', path: '/blobs/', action: { type: 'slow', bytesPerSecond: 30_000 } });
     await Promise.all([start('a'), start('b', { NODE_OPTIONS: `--require ${join(folder, 'ahead.cjs')}` }), start('c')]);
     // A replica that connects late would find nothing left to copy.
-    await allConnected();
+    await world.allConnected();
     images.forEach((name, index) => {
       cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${index % 3}`));
     });
@@ -125,14 +79,14 @@ describe('three services with a queue in Redis', () => {
     const leads = await Promise.all(services.map((service) => metric(service, 'image_swapper_leader')));
     const leader = services[leads.indexOf(1)];
     const others = services.filter((service) => service !== leader);
-    const atTarget = { registry: target.host };
+    const atTarget = { registry: world.target.host };
     await until('all three copy', async () => {
       const requests = services.map((service) => metric(service, 'image_swapper_registry_requests_total', atTarget));
       return (await Promise.all(requests)).every((count) => count > 0);
     });
     await leader?.stop('SIGKILL');
     await until('all are copied', () => images.every(isMirrored));
-    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
+    expect([...world.finished()].filter(([, times]) => times > 1)).toEqual([]);
     for (const other of others) expect((await get(`${other.operations}/readyz`)).status).toBe(200);
   });
 
@@ -144,7 +98,7 @@ describe('three services with a queue in Redis', () => {
     // The first copy never ends by itself.
     source.fault({ method: 'GET', path: '/blobs/', times: 1, action: { type: 'slow', bytesPerSecond: 1 } });
     await Promise.all([start('a'), start('b')]);
-    await allConnected();
+    await world.allConnected();
     cluster.collection('/api/v1/pods').put(smallPod('app', `${source.host}/app:1`, 'team-a'));
     const atSource = { registry: source.host };
     const requests = () =>
@@ -158,7 +112,7 @@ describe('three services with a queue in Redis', () => {
     await until('it is copied', () => isMirrored('app'));
     expect((await get(`${other?.operations ?? ''}/readyz`)).status).toBe(200);
     expect(await stalledCounts()).toEqual([expiredLeases]);
-    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
+    expect([...world.finished()].filter(([, times]) => times > 1)).toEqual([]);
   });
 
   it('divide the remaining pulls of the source', async () => {
@@ -166,7 +120,7 @@ describe('three services with a queue in Redis', () => {
     images.forEach((name, seed) => loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1'));
     const refused = limitPulls(source, 3);
     await Promise.all([start('a'), start('b'), start('c')]);
-    await allConnected();
+    await world.allConnected();
     images.forEach((name, index) => {
       cluster.collection('/api/v1/pods').put(smallPod(name, `${source.host}/${name}:1`, `team-${index % 3}`));
     });
@@ -231,60 +185,5 @@ describe('three services with a queue in Redis', () => {
     } finally {
       await guarded.stop();
     }
-  });
-
-  it.each([
-    ['is killed', () => redis.kill()],
-    ['hangs', () => Promise.resolve(redis.hang())],
-  ])('continue when Redis %s, remain ready, and report it', async (_, end) => {
-    const [one] = await Promise.all([start('a'), start('b')]);
-    await until('both are connected', async () =>
-      (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_up')))).every(
-        (up) => up === 1,
-      ),
-    );
-    await end();
-    loadImage(source, 'late', buildImage(), '1');
-    cluster.collection('/api/v1/pods').put(smallPod('late', `${source.host}/late:1`, 'team-a'));
-    await until('it is copied', () => isMirrored('late'));
-    await until('the metric', async () => (await metric(one, 'image_swapper_queue_server_up')) === 0);
-    for (const service of services) expect((await get(`${service.operations}/readyz`)).status).toBe(200);
-    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
-    await until('the Event', () => cluster.events.some((event) => event.reason === 'QueueServerLost'));
-  });
-
-  // A server that hangs keeps its connections open and answers nothing: a request to it never ends. No copy ends either
-  // before all admissions are answered.
-  it.each([
-    ['is killed', () => redis.kill()],
-    ['hangs', () => Promise.resolve(redis.hang())],
-    ['is emptied', () => redis.ask((client) => client.flushall())],
-  ])('answer admissions at once when Redis %s, and copy what these asked for', async (_, end) => {
-    let release = (): void => undefined;
-    const answered = new Promise<void>((resolve) => (release = resolve));
-    source.fault({ path: '/blobs/', action: { type: 'wait', until: answered } });
-    await Promise.all([start('a'), start('b')]);
-    await allConnected();
-    const names = Array.from({ length: 10 }, (_, index) => `app-${index}`);
-    for (const [seed, name] of names.entries())
-      loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1');
-    await end();
-    const imageOf = (name: string): string => `${source.host}/${name}:1`;
-    const answers = services.flatMap((service) =>
-      names.map(async (name) => (await admit(service, { app: imageOf(name) }))['app']),
-    );
-    // Nothing is mirrored yet, so each Pod keeps its image.
-    expect(await Promise.all(answers)).toEqual(services.flatMap(() => names.map(imageOf)));
-    release();
-    const pods = cluster.collection('/api/v1/pods');
-    for (const name of names) pods.put(smallPod(name, imageOf(name), 'team-a'));
-    await until('the copies', () => names.every(isMirrored));
-    for (const service of services) {
-      await until('the image in the target is named', async () => {
-        const { app } = await admit(service, { app: imageOf('app-0') });
-        return app === `${target.host}/${path('app-0')}:1`;
-      });
-    }
-    expect([...finished()].filter(([, times]) => times > 1)).toEqual([]);
   });
 });
