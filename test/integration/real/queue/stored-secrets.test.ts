@@ -12,7 +12,7 @@ import { RedisServer } from '../../../fakes/redis.js';
 import { FakeRegistry } from '../../../fakes/registry.js';
 import { ScriptedServer } from '../../../fakes/scripted-server.js';
 import { RunningService } from '../../../fakes/service.js';
-import { until } from '../../../fakes/until.js';
+import { until, untilWith } from '../../../fakes/until.js';
 import { run } from '../../../tools/tool.js';
 import { metric } from '../../loopback/world.js';
 
@@ -155,7 +155,6 @@ describe.each([
       target: registry(target.host),
       source: { registries: [registry(source.host), registry(echoing.host)] },
       queue: server.config,
-      mirror: { concurrency: 1 },
     });
     const env = { KUBECONFIG: join(folder, 'kubeconfig'), POD_NAME: name };
     services.push(await RunningService.start({ config, plain: true, env }));
@@ -184,12 +183,43 @@ describe.each([
   const isMirrored = (name: string): boolean =>
     target.manifest(`${source.host.replace(':', '_')}/${name}`, '1') !== undefined;
 
+  /**
+   * Adds Pods until this many of their copies are stored and do not end. A replica that cannot store a job, because the
+   * server does not answer in time, makes the copy itself. Such a copy may end, so that it keeps no slot from others.
+   */
+  async function holdStored(count: number): Promise<{ readonly name: string; readonly release: () => void }[]> {
+    const held: { readonly name: string; readonly release: () => void }[] = [];
+    for (let number = 0; held.length < count; number += 1) {
+      const name = `held-${number}`;
+      let release = (): void => undefined;
+      const released = new Promise<void>((resolve) => (release = resolve));
+      source.fault({ path: `/v2/${name}/blobs/`, action: { type: 'wait', until: released } });
+      loadImage(source, name, buildImage({ seed: 10 + number, platforms: ['linux/amd64'] }), '1');
+      addPod(name, `${source.host}/${name}:1`);
+      let isStored = false;
+      await untilCopied(`${name} is stored, or copied without the server`, async () => {
+        const begins = source.requests().some((line) => line.includes(`/${name}/blobs/`));
+        isStored = (await server.stored()).includes(`${source.host}/${name}:1`);
+        return isStored || begins;
+      });
+      if (isStored) held.push({ name, release });
+      else release();
+    }
+    return held;
+  }
+
+  /** Shows what the services reported, when the machine or a service keeps a copy from being made. */
+  const untilCopied = untilWith(() =>
+    services
+      .flatMap(({ log }) => log.map((line) => JSON.stringify(line)))
+      .slice(-60)
+      .join('\n'),
+  );
+
   it('holds and receives names of pull secrets, and no password, token or login', async () => {
     addPullSecret();
     for (const [seed, name] of ['first', 'second'].entries())
       loadImage(source, name, buildImage({ seed, platforms: ['linux/amd64'] }), '1');
-    let release = (): void => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
     await Promise.all([start('a'), start('b'), start('c')]);
     await until('all are connected', async () =>
       (await Promise.all(services.map((service) => metric(service, 'image_swapper_queue_server_replicas')))).every(
@@ -208,25 +238,11 @@ describe.each([
     });
     seen.push(await server.stored());
 
-    // Jobs that run and wait are stored with all that a replica needs to copy them.
-    source.fault({ path: /\/v2\/held-\d+\/blobs\//, action: { type: 'wait', until: held } });
-    const names: string[] = [];
-    let added = 0;
-    await until('two jobs are stored', async () => {
-      const text = await server.stored();
-      if (names.filter((name) => text.includes(`${source.host}/${name}:1`)).length >= 2) return true;
-      // A replica that loses the server for a moment makes its next copy without it: then another one is needed.
-      if (names.length >= 2 && performance.now() - added < 5_000) return false;
-      const name = `held-${names.length}`;
-      names.push(name);
-      loadImage(source, name, buildImage({ seed: 10 + names.length, platforms: ['linux/amd64'] }), '1');
-      addPod(name, `${source.host}/${name}:1`);
-      added = performance.now();
-      return false;
-    });
+    // A job that runs is stored with all that a replica needs to copy it.
+    const held = await holdStored(2);
     seen.push(await server.stored());
-    release();
-    await until('the other copies', () => names.every(isMirrored));
+    for (const copy of held) copy.release();
+    await until('the other copies', () => held.every(({ name }) => isMirrored(name)));
     seen.push(await server.stored(), await server.received());
 
     const tokens = source.accessLog.flatMap(
