@@ -136,6 +136,16 @@ describe('mirror', () => {
 });
 
 describe('check --online', () => {
+  it('does not advise on roles where the network rules refuse (Azure/azure-cli#17137)', async () => {
+    const message =
+      "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
+    const body = JSON.stringify({ errors: [{ code: 'DENIED', message }] });
+    azure.target.fault({ path: '/blobs/uploads/', action: { type: 'status', status: 403, body } });
+    const { stdout } = await run(['check', '--online'], {});
+    expect(stdout).toContain("the registry's network rules do not allow this address");
+    expect(stdout).not.toContain('AcrPush');
+  });
+
   it('shows the login and the role', async () => {
     const result = await run(['check', '--online'], {});
     expect(result).toMatchObject({ code: 0 });

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ControlFault } from '../../fakes/ecr-faults.js';
 import { repositoryArn } from '../../fakes/ecr-repositories.js';
 import { ACCOUNT, EcrWorld, REGION } from '../../fakes/ecr-world.js';
 import { BUNDLE } from '../../fakes/service.js';
@@ -160,5 +161,31 @@ describe('creation templates', () => {
     }));
     const [probe] = await check('creation template', { ...createOnPush, prefix: 'mi' });
     expect(probe?.message).toMatch(/^mi applies/);
+  });
+});
+
+describe('permissions', () => {
+  const refused = (action: string, why: string): string =>
+    `User: ${USER} is not authorized to perform: ${action} on resource: ${repositoryArn(ACCOUNT, REGION, REPOSITORY)} ${why}`;
+  const denied = (message: string): ControlFault => ({ type: 'error', code: 'AccessDeniedException', message });
+
+  it('are named by the action that AWS refused: creating a repository with tags needs two (k8s-image-swapper#416)', async () => {
+    stored();
+    const message = refused('ecr:TagResource', 'because no identity-based policy allows the ecr:TagResource action');
+    world.control.fault({ action: 'CreateRepository', fault: denied(message) });
+    const [policy, ...more] = await check('policy');
+    expect(more).toEqual([]);
+    expect(policy?.message).toContain('"Action":"ecr:TagResource"');
+  });
+
+  it('are not asked of the identity where another policy denies', async () => {
+    const message = refused('ecr:DescribeRepositories', 'with an explicit deny in a service control policy');
+    world.control.fault({ action: 'DescribeRepositories', fault: denied(message) });
+    const found = await check('ecr:DescribeRepositories');
+    expect(found).toEqual([
+      { ok: false, message: expect.stringContaining('service control policy denies it') as string },
+    ]);
+    expect(await check('policy')).toEqual([]);
+    expect(await check('permissions')).toEqual([]);
   });
 });

@@ -34,7 +34,14 @@ describe('a target that refuses a manifest', () => {
     ],
     ['the size', 413, '<html><title>413 too large</title></html>', 'too-large', /413 too large/],
     ['its rights', 403, errorBody('DENIED', 'push access denied'), 'forbidden', /push access denied/],
-  ])('for %s reports its own words once', async (_, status, body, kind, message) => {
+    [
+      'its lock (Azure/azure-sdk-for-net#22827)',
+      405,
+      errorBody('REGISTRY_DISALLOWED_OPERATION', 'The operation is disallowed on this registry, repository or image.'),
+      'forbidden',
+      /is disallowed.*is locked/,
+    ],
+  ])('for %s reports its own words once', async (reason, status, body, kind, message) => {
     const { source, target, copy } = await pair();
     loadImage(source, 'library/app', buildImage(), 'v1');
     target.fault({ method: 'PUT', path: '/manifests/v1', action: { type: 'status', status, body } });
@@ -42,6 +49,8 @@ describe('a target that refuses a manifest', () => {
       kind,
       host: target.host,
       retryable: false,
+      // Only for missing rights a hint about the credentials follows.
+      advised: reason !== 'its rights',
       message: expect.stringMatching(message) as string,
     });
     expect(target.requests(({ method, path }) => method === 'PUT' && path.endsWith('/manifests/v1'))).toHaveLength(1);

@@ -60,8 +60,10 @@ async function probeRole({
     await attempt();
     return { registry, check: 'role', ok: true, message: `the identity may ${right}` };
   } catch (error) {
-    const refused = error instanceof RegistryError && (error.kind === 'unauthorized' || error.kind === 'forbidden');
-    if (!refused) return { registry, check: 'role', ok: false, message: messageOf(error) };
+    // A refusal with advice of its own has another cause, such as the registry's network rules.
+    const lacksRole =
+      error instanceof RegistryError && (error.kind === 'unauthorized' || error.kind === 'forbidden') && !error.advised;
+    if (!lacksRole) return { registry, check: 'role', ok: false, message: messageOf(error) };
     const { role, abac } = ROLES[right];
     const message = `${principal} may not ${right}: assign it the role ${role} on the registry, or, for a registry in ABAC mode, ${abac}`;
     return { registry, check: 'role', ok: false, message };

@@ -110,17 +110,28 @@ function accessAdvice(failure: AwsFailure): string {
   const action = refused?.action ?? failure.action;
   const isOther = action !== failure.action;
   const resource = (isOther ? refused?.resource : undefined) ?? failure.resource;
-  const denied = DENIED_BY.exec(whole)?.[1];
+  if (action.startsWith('sts:') && !DENIED_BY.test(whole)) return roleAdvice(action, resource);
+  return decidedElsewhere(whole, action, resource) ?? `the identity's policy needs ${statement([action], resource)}`;
+}
+
+/** Whether a statement in the identity's policy does not help, because another policy decided. */
+export function isDecidedElsewhere(text: string): boolean {
+  return decidedElsewhere(text, '', '') !== undefined;
+}
+
+/** The remedy if a statement in the identity's policy does not help, because another policy decided. */
+function decidedElsewhere(text: string, action: string, resource: string): string | undefined {
+  const denied = DENIED_BY.exec(text)?.[1];
   if (denied !== undefined) return `the ${denied} denies it, and no other policy overrides that`;
-  const missing = NOT_ALLOWED_BY.exec(whole)?.[1];
-  if (action.startsWith('sts:')) return roleAdvice(action, resource);
+  const missing = NOT_ALLOWED_BY.exec(text)?.[1];
   if (missing === 'resource-based policy') {
     const account = /^arn:[^:]*:[a-z]+:[^:]*:([0-9]+):/.exec(resource)?.[1];
     const where = account === undefined ? "the registry's account" : `account ${account}`;
     return `the identity belongs to another account: set aws.role to a role of ${where} that has ${action}`;
   }
-  if (missing !== undefined && missing !== 'identity-based policy') return `the ${missing} must also allow ${action}`;
-  return `the identity's policy needs ${statement([action], resource)}`;
+  return missing === undefined || missing === 'identity-based policy'
+    ? undefined
+    : `the ${missing} must also allow ${action}`;
 }
 
 function roleAdvice(action: string, role: string): string {

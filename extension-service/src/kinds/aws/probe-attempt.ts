@@ -1,4 +1,5 @@
 import type { RegistryClient } from '../../registry/client.js';
+import { isDecidedElsewhere } from './advice.js';
 import type { AwsClients } from './clients.js';
 import type { AwsConfig } from './config.js';
 import { ecrHost } from './hosts.js';
@@ -18,9 +19,15 @@ export interface EcrProbe {
 
 export type ReportCheck = (check: string, ok: boolean, message: string) => void;
 
-/** The result of one call, or the class of its failure with a message, and the action that AWS refused. */
-export type Attempt<T> =
-  { readonly value: T } | { readonly problem: string; readonly kind: string; readonly refused: string | undefined };
+/** The result of one call, or the class of its failure with a message. */
+export type Attempt<T> = { readonly value: T } | FailedAttempt;
+
+export interface FailedAttempt {
+  readonly problem: string;
+  readonly kind: string;
+  /** The action that a statement in the identity's policy would allow; undefined if that would not help. */
+  readonly lacks: string | undefined;
+}
 
 export async function attempt<T>(
   { aws, clients }: EcrProbe,
@@ -33,6 +40,7 @@ export async function attempt<T>(
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof AwsCallError ? error.cause : error;
     const { message, kind } = awsProblem(ecrHost(aws), action, resource, cause);
-    return { problem: message, kind, refused: refusedAction(cause) };
+    const lacks = kind !== 'forbidden' || isDecidedElsewhere(message) ? undefined : (refusedAction(cause) ?? action);
+    return { problem: message, kind, lacks };
   }
 }

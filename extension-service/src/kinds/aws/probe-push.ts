@@ -1,25 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { RegistryError } from '../../registry/errors.js';
-import type { AwsConfig } from './config.js';
-import type { RegistryClient } from '../../registry/client.js';
+import { isDecidedElsewhere } from './advice.js';
+import type { EcrProbe, ReportCheck } from './probe-attempt.js';
 import { ABSENT_DIGEST, PROBE_REPOSITORY } from '../probe.js';
 
 /**
  * The actions of a push, and of `gc`, that the registry rejects. They are tried with a repository that does not exist:
  * an identity with the permission gets the error that the repository is missing.
  */
-export async function probePushActions({
-  aws,
-  deletes,
-  client,
-  signal,
-}: {
-  readonly aws: AwsConfig;
-  /** Also check the listing of tags, which `gc` needs. */
-  readonly deletes: boolean;
-  readonly client: RegistryClient;
-  readonly signal: AbortSignal;
-}): Promise<string[]> {
+export async function probePushActions(
+  { aws, deletes, client, signal }: Pick<EcrProbe, 'aws' | 'deletes' | 'client' | 'signal'>,
+  say: ReportCheck,
+): Promise<string[]> {
   const repository = aws.prefix === '' ? PROBE_REPOSITORY : `${aws.prefix}/${PROBE_REPOSITORY}`;
   const upload = `blobs/uploads/${randomUUID()}`;
   const calls: Record<string, () => Promise<unknown>> = {
@@ -37,7 +29,9 @@ export async function probePushActions({
     try {
       await call();
     } catch (error) {
-      if (error instanceof RegistryError && error.kind === 'forbidden') missing.push(action);
+      if (!(error instanceof RegistryError) || error.kind !== 'forbidden') continue;
+      if (isDecidedElsewhere(error.message)) say(action, false, error.message);
+      else missing.push(action);
     }
   }
   return missing;

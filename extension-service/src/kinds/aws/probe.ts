@@ -3,7 +3,7 @@ import type { Probe } from '../probe.js';
 import { statement } from './advice.js';
 import type { AwsClients } from './clients.js';
 import { attempt } from './probe-attempt.js';
-import type { EcrProbe, ReportCheck } from './probe-attempt.js';
+import type { Attempt, EcrProbe, ReportCheck } from './probe-attempt.js';
 import { probeAccount } from './probe-account.js';
 import { probeSigning } from './probe-signing.js';
 import { ecrHost } from './hosts.js';
@@ -31,7 +31,7 @@ export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
   if ('problem' in identity) return found;
   if (aws.public === true || !probe.isTarget) return found;
 
-  const missing = [...new Set([...(await missingControlActions(probe, say)), ...(await probePushActions(probe))])];
+  const missing = [...new Set([...(await missingControlActions(probe, say)), ...(await probePushActions(probe, say))])];
   for (const action of missing) say(action, false, `the identity's policy does not allow ${action}`);
   const login = missing.filter((action) => action === 'ecr:GetAuthorizationToken');
   const scoped = missing.filter((action) => action !== 'ecr:GetAuthorizationToken');
@@ -43,7 +43,7 @@ export async function probeEcr(probe: EcrProbe): Promise<readonly Probe[]> {
   ] as const) {
     if (actions.length > 0) say('policy', false, `add this statement to it: ${statement(actions, on)}`);
   }
-  if (missing.length === 0) say('permissions', true, 'every action is allowed');
+  if (found.every(({ ok }) => ok)) say('permissions', true, 'every action is allowed');
   await probeAccount(probe, say, identity.value.Arn ?? '');
   await probeSigning(probe, say);
   return found;
@@ -93,24 +93,26 @@ async function missingControlActions(probe: EcrProbe, say: ReportCheck): Promise
   for (const [action, call] of Object.entries(calls)) {
     const result = await attempt(probe, action, resourceArn, call);
     if (!('problem' in result)) continue;
-    if (result.kind === 'forbidden') missing.push(result.refused ?? action);
+    if (result.lacks !== undefined) missing.push(result.lacks);
     else if (result.kind !== 'absent') say(action, false, result.problem);
   }
   if (aws.repositories.mode !== 'preexisting') {
-    const refused = await refusedCreation(probe);
-    if (typeof refused === 'string') missing.push(refused);
-    if (refused === undefined) {
+    const creation = await tryCreation(probe);
+    if (creation === undefined) {
       say('ecr:CreateRepository', true, 'not tried: there is no repository yet to try it with');
+    } else if ('problem' in creation) {
+      if (creation.lacks !== undefined) missing.push(creation.lacks);
+      else if (creation.kind === 'forbidden') say('ecr:CreateRepository', false, creation.problem);
     }
   }
   return missing;
 }
 
 /**
- * The action that creating a repository lacks: tags need one of their own. Creating an existing repository changes
- * nothing. False if nothing is missing; undefined if no repository exists.
+ * Creates an existing repository, with its tags, which need an action of their own: this changes nothing, and fails.
+ * Undefined if none exists.
  */
-async function refusedCreation(probe: EcrProbe): Promise<string | false | undefined> {
+async function tryCreation(probe: EcrProbe): Promise<Attempt<unknown> | undefined> {
   const { aws, signal } = probe;
   const names = ecrNames(aws);
   const existing = await attempt(probe, 'ecr:DescribeRepositories', names.arn('*'), async (clients) => {
@@ -120,7 +122,7 @@ async function refusedCreation(probe: EcrProbe): Promise<string | false | undefi
   const repository = 'problem' in existing ? undefined : existing.value;
   if (repository === undefined) return undefined;
   const { tags } = aws.ecrOptions;
-  const result = await attempt(probe, 'ecr:CreateRepository', names.arn(repository), ({ sdk, ecr }) =>
+  return attempt(probe, 'ecr:CreateRepository', names.arn(repository), ({ sdk, ecr }) =>
     ecr.send(
       new sdk.CreateRepositoryCommand({
         registryId: aws.accountId,
@@ -130,6 +132,4 @@ async function refusedCreation(probe: EcrProbe): Promise<string | false | undefi
       { abortSignal: signal },
     ),
   );
-  if (!('problem' in result) || result.kind !== 'forbidden') return false;
-  return result.refused ?? 'ecr:CreateRepository';
 }
