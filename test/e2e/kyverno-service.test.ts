@@ -9,6 +9,7 @@ import { FakeRegistry } from '../fakes/registry.js';
 import { BUNDLE, RunningService } from '../fakes/service.js';
 import { goToolsAvailable } from '../tools/tool.js';
 import { KyvernoCli, type Pod } from './kyverno.js';
+import { compileCacheFlags } from '../setup/compile-cache.js';
 
 const available = await goToolsAvailable('the running service behind the real Kyverno engine');
 const run = promisify(execFile);
@@ -81,7 +82,9 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
     if (swap === 'always') {
       it(withoutCertificate, async () => {
         const args = ['policies', '--config', service.configFile, '--engine', 'kyverno', '--url', service.url];
-        const { stdout } = await run(process.execPath, [BUNDLE, ...args], { cwd: service.folder });
+        const { stdout } = await run(process.execPath, [...compileCacheFlags(), BUNDLE, ...args], {
+          cwd: service.folder,
+        });
         expect(stdout).toContain('http.Post(');
         const client = `http.Client(${JSON.stringify(service.ca)}).Post(`;
         const policy = JSON.parse(JSON.stringify(parse(stdout)), (_, value: unknown) =>
@@ -99,7 +102,18 @@ describe.skipIf(!available)('the running service behind the real Kyverno engine'
     ])('swaps as configured with --engine $engine $flags', async ({ engine, flags }) => {
       const { stdout } = await run(
         process.execPath,
-        [BUNDLE, 'policies', '--config', service.configFile, '--engine', engine, '--url', service.url, ...flags],
+        [
+          ...compileCacheFlags(),
+          BUNDLE,
+          'policies',
+          '--config',
+          service.configFile,
+          '--engine',
+          engine,
+          '--url',
+          service.url,
+          ...flags,
+        ],
         { cwd: service.folder },
       );
       const result = await kyverno.apply({ policy: parse(stdout) as object, pod, trusted: service.ca });

@@ -95,6 +95,12 @@ export function logger(loaded: LoadedConfig): Logger {
   return createLogger({ level: loaded.config.logLevel, format: loaded.config.logFormat });
 }
 
+/**
+ * Time limit of a command for asking one registry, logins included. Admissions give up after 5 s; a user can
+ * interrupt a command, and may be far from the registry.
+ */
+export const LOOKUP_TIMEOUT_MS = 30_000;
+
 /** Registry access for a single-threaded command: secrets come from the cluster, if there is one. */
 export function registryOptions(
   context: CommandContext,

@@ -12,7 +12,7 @@ import { oneLine } from '../core/image/quote.js';
 import { fetchExplanation } from './service-client.js';
 import type { ServiceAddress } from './service-client.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load, registryOptions } from './context.js';
+import { load, registryOptions, LOOKUP_TIMEOUT_MS } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { podsInFile, withNamespace } from './explain-file.js';
 import type { PodInFile } from './explain-file.js';
@@ -29,9 +29,6 @@ export interface ExplainFlags extends ConfigFlags {
   readonly caFile?: string;
   readonly output: OutputFormat;
 }
-
-/** Time limit for checking whether a missing image is archived. */
-const ARCHIVE_TIMEOUT_MS = 5_000;
 
 /** @returns 0, or 1 if an image cannot be parsed */
 export async function explain(
@@ -87,11 +84,11 @@ async function explainLocally(
   const rules = compileRules(config, namingTarget);
   const report = (problem: string): void => void context.stderr.write(`${problem}\n`);
   const lookup = new RegistryLookup(config, registryOptions(context, config, report));
-  const index = new ExistenceIndex(lookup);
+  const index = new ExistenceIndex(lookup, { timeout: LOOKUP_TIMEOUT_MS });
   const lookUp: ExplainDependencies['find'] = async (target, reference, deadline) => {
     const found = await index.find(target, reference, deadline);
     if (found.state !== 'absent') return found;
-    const archived = await lookup.archived(reference, AbortSignal.timeout(ARCHIVE_TIMEOUT_MS));
+    const archived = await lookup.archived(reference, AbortSignal.timeout(LOOKUP_TIMEOUT_MS));
     return archived === undefined ? found : { ...found, archived };
   };
   const find: ExplainDependencies['find'] = (target, reference, deadline) =>
@@ -100,9 +97,8 @@ async function explainLocally(
       : lookUp(target, reference, deadline);
   try {
     const answers: ExplainAnswer[] = [];
-    for (const { pod } of asked) {
-      answers.push(await explainInput(explainInputOf(pod), { config, rules }, { find, findCopy: () => undefined }));
-    }
+    const dependencies = { find, findCopy: () => undefined, timeoutMs: LOOKUP_TIMEOUT_MS };
+    for (const { pod } of asked) answers.push(await explainInput(explainInputOf(pod), { config, rules }, dependencies));
     return answers;
   } catch (error) {
     if (error instanceof BadRequestError) throw new CliError(EXIT.usage, error.message);

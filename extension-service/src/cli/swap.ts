@@ -8,7 +8,7 @@ import { namingTarget } from '../kinds/registry-naming.js';
 import { ExistenceIndex } from '../targets/existence.js';
 import { RegistryLookup } from '../targets/registry-lookup.js';
 import type { CommandContext, ConfigFlags } from './context.js';
-import { load, registryOptions } from './context.js';
+import { load, registryOptions, LOOKUP_TIMEOUT_MS } from './context.js';
 import { CliError, EXIT } from './exit.js';
 import { readInputBytes } from './read-input.js';
 import { swapManifests } from './swap/swap-manifests.js';
@@ -57,7 +57,8 @@ const always = (): Promise<boolean> => Promise.resolve(true);
 /** Queries the target once for each image name. */
 function targetLookup(context: CommandContext, config: Config): (mirror: Mirror) => Promise<boolean | string> {
   const report = (problem: string): void => void context.stderr.write(`warning: ${problem}\n`);
-  const index = new ExistenceIndex(new RegistryLookup(config, registryOptions(context, config, report)));
+  const lookup = new RegistryLookup(config, registryOptions(context, config, report));
+  const index = new ExistenceIndex(lookup, { timeout: LOOKUP_TIMEOUT_MS });
   // The lookup itself times out after some seconds.
   const noDeadline = new Promise<void>(() => undefined);
   return async ({ reference, target }) => {

@@ -31,6 +31,12 @@ export interface ExplainDependencies {
    * Whether the API server's table contains the image; undefined if there is no table, or another replica writes it.
    */
   findInTable?(name: string): TableState | undefined;
+  /**
+   * Time limit in milliseconds for all target lookups.
+   *
+   * @default 5,000: users wait longer than admissions may
+   */
+  readonly timeoutMs?: number;
 }
 
 export interface ExplainedContainer extends Explanation {
@@ -63,7 +69,6 @@ export interface ExplainAnswer {
 
 /** Maximum target lookups for one request, which may come from anyone who can reach the port. */
 const MAX_LOOKUPS = 50;
-/** Time limit in milliseconds for target lookups: users wait longer than admissions may. */
 const EXPLAIN_TIMEOUT_MS = 5_000;
 
 /**
@@ -85,7 +90,8 @@ export async function explainInput(
   dependencies: ExplainDependencies,
 ): Promise<ExplainAnswer> {
   let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, EXPLAIN_TIMEOUT_MS)));
+  const { timeoutMs = EXPLAIN_TIMEOUT_MS } = dependencies;
+  const deadline = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
   const looked = new Set<string>();
   const bounded: ExplainDependencies = {
     ...dependencies,

@@ -8,6 +8,7 @@ import type { ControlPlane } from './control-plane.js';
 import { expectOk } from './kube-api.js';
 import { tokenOf } from './access.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 interface NamedRef {
   readonly name: string;
@@ -84,7 +85,7 @@ export class PodProcess {
       mounts.inRoot(argument.replace(/^(--[a-z-]+-address=):(\d+)$/, `$1${address}:$2`)),
     );
     const env = Object.entries(await environment(plane, namespace, container));
-    const child = spawn(process.execPath, [BUNDLE, ...args], {
+    const child = spawn(process.execPath, [...compileCacheFlags(), BUNDLE, ...args], {
       cwd: folder,
       env: {
         ...around,

@@ -21,6 +21,7 @@ import type { Program } from './program.js';
 import { KUBERNETES, KYVERNO } from './versions.js';
 import type { KubernetesVersion, KyvernoVersion } from './versions.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 const run = promisify(execFile);
 
@@ -174,7 +175,14 @@ export class World {
 
   /** Copies images with the service's command. */
   async mirror(...references: readonly string[]): Promise<void> {
-    await run(process.execPath, [BUNDLE, 'mirror', ...references, '--config', this.service.configFile]);
+    await run(process.execPath, [
+      ...compileCacheFlags(),
+      BUNDLE,
+      'mirror',
+      ...references,
+      '--config',
+      this.service.configFile,
+    ]);
   }
 
   /** Returns the container's image once the target has it. A repository path cannot contain the colon before a port. */

@@ -9,6 +9,7 @@ import { goModule } from '../../tools/tool.js';
 import { GATEKEEPER_MODULE, gatekeeperManager } from '../cluster/gatekeeper-manager.js';
 import { imageOf, push } from './images.js';
 import type { Node } from './node.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 const run = promisify(execFile);
 const NAMESPACE = 'gatekeeper-system';
@@ -19,7 +20,14 @@ const NAMESPACE = 'gatekeeper-system';
 export async function installGatekeeper(node: Node, helm: Helm): Promise<void> {
   const manager = imageOf({ files: { '/manager': await gatekeeperManager() }, entrypoint: ['/manager'] });
   await push(node.system, 'gatekeeper', manager);
-  const { stdout } = await run(process.execPath, [BUNDLE, 'policies', '--engine', 'gatekeeper', '--engine-values']);
+  const { stdout } = await run(process.execPath, [
+    ...compileCacheFlags(),
+    BUNDLE,
+    'policies',
+    '--engine',
+    'gatekeeper',
+    '--engine-values',
+  ]);
   const engineValues = join(node.machine.folder, 'engine-values.yaml');
   await writeFile(engineValues, stdout);
   // The jobs need an image with kubectl. Helm itself installs the CRDs of the chart.

@@ -5,6 +5,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
 import type { INamespace } from 'protobufjs';
 import * as proto3 from 'proto3-json-serializer';
@@ -29,6 +30,23 @@ const PLAIN = { longs: String, enums: String, defaults: true, oneofs: true } as 
 /** How the API fails instead of answering; `hang` never answers. */
 export type ApiFault = { readonly code: number; readonly message: string } | 'hang';
 
+interface Description {
+  readonly root: protobuf.Root;
+  readonly definitions: PackageDefinition;
+}
+
+let described: Description | undefined;
+
+/** The protos of Google's client package, parsed once per process. */
+function description(): Description {
+  if (described !== undefined) return described;
+  const file = createRequire(import.meta.url).resolve('@google-cloud/artifact-registry/build/protos/protos.json');
+  const json = JSON.parse(readFileSync(file, 'utf8')) as INamespace;
+  const root = protobuf.Root.fromJSON(json);
+  root.resolveAll();
+  return (described = { root, definitions: fromJSON(json, { ...PLAIN, keepCase: false }) });
+}
+
 /**
  * Artifact Registry's API, from the protos of Google's own client package: gRPC over TLS, and REST over plain HTTP for
  * a proxy that terminates TLS. The API checks tokens and records requests.
@@ -50,22 +68,20 @@ export class ArtifactRegistryApi {
 
   static async start(
     tokens: GoogleTokens,
-    tls: { readonly cert: string; readonly key: string },
+    tls: { readonly cert: string; readonly key: string; readonly ca: string },
   ): Promise<ArtifactRegistryApi> {
-    const file = createRequire(import.meta.url).resolve('@google-cloud/artifact-registry/build/protos/protos.json');
-    const json = JSON.parse(readFileSync(file, 'utf8')) as INamespace;
-    const root = protobuf.Root.fromJSON(json);
-    root.resolveAll();
+    const { root, definitions } = description();
     const rpc = new grpc.Server();
     const pair = { private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) };
     const port = await new Promise<number>((resolve, reject) => {
-      const credentials = grpc.ServerCredentials.createSsl(null, [pair]);
+      // Without a CA certificate, the server parses all those that Node knows.
+      const credentials = grpc.ServerCredentials.createSsl(Buffer.from(tls.ca), [pair]);
       rpc.bindAsync('127.0.0.1:0', credentials, (error, bound) => (error === null ? resolve(bound) : reject(error)));
     });
     const http = createServer();
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const api = new ArtifactRegistryApi(tokens, root, rpc, http, port);
-    api.#serveGrpc(json);
+    api.#serveGrpc(definitions);
     http.on('request', (request, response) => void api.#serveRest(request, response));
     return api;
   }
@@ -105,8 +121,7 @@ export class ArtifactRegistryApi {
     return this.state.handle(method, request, identity);
   }
 
-  #serveGrpc(json: INamespace): void {
-    const definitions = fromJSON(json, { ...PLAIN, keepCase: false });
+  #serveGrpc(definitions: PackageDefinition): void {
     const serve = (service: string, names: readonly string[]): void => {
       const definition = definitions[service] as grpc.ServiceDefinition;
       const handlers = names.map((method): [string, grpc.handleUnaryCall<object, object>] => [

@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { controlView } from '../../fakes/ecr-control-view.js';
 import { EcrGate } from '../../fakes/ecr-gate.js';
@@ -11,11 +9,11 @@ import { repositoryArn } from '../../fakes/ecr-repositories.js';
 import { ACCOUNT, ECR_HOST, EcrWorld, REGION } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
-import { BUNDLE } from '../../fakes/service.js';
+import { runProgram } from '../../fakes/program.js';
+import type { ProgramResult } from '../../fakes/program.js';
 
 /** Images in ECR's archive. DescribeImages lists them, a pull gets a 404, and a push restores them. */
 
-const run = promisify(execFile);
 const archiving = JSON.stringify({
   rules: [
     {
@@ -44,12 +42,13 @@ afterEach(async () => {
 });
 
 /** Runs the command with a configuration whose lifecycle policy archives images. */
-async function command(...args: readonly string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
+async function command(...args: readonly string[]): Promise<ProgramResult> {
   const file = join(folder, 'image-swapper.yaml');
   await writeFile(file, world.config({ ecrOptions: { lifecyclePolicy: archiving } }));
-  const env = { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv };
   const [name = '', ...rest] = args;
-  return run(process.execPath, [BUNDLE, name, '--config', file, ...rest], { env });
+  const result = await runProgram([name, '--config', file, ...rest], { ...world.env, ...world.control.userEnv });
+  expect(result.code, result.stderr).toBe(0);
+  return result;
 }
 
 /** Archives the index and its children, as a lifecycle rule does with an image. */

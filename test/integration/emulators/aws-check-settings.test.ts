@@ -8,6 +8,7 @@ import type { ControlFault } from '../../fakes/ecr-faults.js';
 import { repositoryArn } from '../../fakes/ecr-repositories.js';
 import { ACCOUNT, EcrWorld, REGION } from '../../fakes/ecr-world.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** The findings of `check --online` about the settings of an ECR registry: managed signing, pull times, creation templates. */
 
@@ -37,9 +38,13 @@ afterEach(async () => {
 async function check(what: string, aws: Record<string, unknown> = {}): Promise<readonly Omit<Probe, 'check'>[]> {
   const file = join(folder, 'image-swapper.yaml');
   await writeFile(file, world.config(aws));
-  const child = spawn(process.execPath, [BUNDLE, 'check', '--online', '--config', file, '-o', 'json'], {
-    env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
-  });
+  const child = spawn(
+    process.execPath,
+    [...compileCacheFlags(), BUNDLE, 'check', '--online', '--config', file, '-o', 'json'],
+    {
+      env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
+    },
+  );
   const { probes } = JSON.parse(await text(child.stdout)) as { readonly probes: readonly Probe[] };
   return probes.filter((probe) => probe.check === what).map(({ ok, message }) => ({ ok, message }));
 }

@@ -10,6 +10,7 @@ import { ECR_HOST, EcrWorld } from '../../fakes/ecr-world.js';
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** The service's identity at AWS with every login method, as STS and ECR see it. */
 
@@ -244,15 +245,19 @@ describe('HTTP requests to AWS', () => {
     if (caFile !== undefined) await writeFile(caFile, proxy.ca);
     const file = join(folder, 'image-swapper.yaml');
     await writeFile(file, `target: {type: aws, aws: {accountId: "123456789012", ${aws}}}\n`);
-    const child = spawn(process.execPath, [BUNDLE, 'check', '--online', '--config', file, '-o', 'json'], {
-      env: {
-        PATH: process.env['PATH'] ?? '',
-        AWS_EC2_METADATA_DISABLED: 'true',
-        ...world.control.userEnv,
-        ...proxy.env,
-        ...env,
+    const child = spawn(
+      process.execPath,
+      [...compileCacheFlags(), BUNDLE, 'check', '--online', '--config', file, '-o', 'json'],
+      {
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          AWS_EC2_METADATA_DISABLED: 'true',
+          ...world.control.userEnv,
+          ...proxy.env,
+          ...env,
+        },
       },
-    });
+    );
     const [stdout, code] = await Promise.all([
       text(child.stdout),
       new Promise<number | null>((resolve) => child.on('exit', resolve)),
@@ -281,7 +286,7 @@ describe('HTTP requests to AWS', () => {
     await writeFile(bundle, world.proxy.ca);
     const again = spawn(
       process.execPath,
-      [BUNDLE, 'check', '--online', '--config', join(folder, 'image-swapper.yaml')],
+      [...compileCacheFlags(), BUNDLE, 'check', '--online', '--config', join(folder, 'image-swapper.yaml')],
       {
         env: {
           PATH: process.env['PATH'] ?? '',

@@ -8,6 +8,7 @@ import { ACCOUNT, accessPolicy, EcrWorld, lifecyclePolicy, REGION } from '../../
 import { buildImage, loadImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /**
  * Repository policies are set in parallel with the push and again after a change of the configuration. They never delay
@@ -162,9 +163,13 @@ describe('check --online', () => {
   ): Promise<{ code: number | null; probes: Probe[]; text: string }> {
     const file = join(folder, 'image-swapper.yaml');
     await writeFile(file, world.config(aws, more));
-    const child = spawn(process.execPath, [BUNDLE, 'check', '--online', '--config', file, '-o', 'json'], {
-      env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
-    });
+    const child = spawn(
+      process.execPath,
+      [...compileCacheFlags(), BUNDLE, 'check', '--online', '--config', file, '-o', 'json'],
+      {
+        env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
+      },
+    );
     const [stdout, code] = await Promise.all([
       text(child.stdout),
       new Promise<number | null>((resolve) => child.on('exit', resolve)),

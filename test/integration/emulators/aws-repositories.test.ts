@@ -16,6 +16,7 @@ import { buildImage, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** The built service with ECR. The tests check the calls to the API and the content of the registry. */
 
@@ -279,7 +280,18 @@ it('a dry run shows how long it takes under the quotas, and creates nothing', as
   try {
     const file = join(folder, 'image-swapper.yaml');
     await writeFile(file, world.config({ quotas: { putImage: 2 } }));
-    const args = [BUNDLE, 'mirror', '--dry-run', '--config', file, '-o', 'json', app, app.replace('1.0', '1.1')];
+    const args = [
+      ...compileCacheFlags(),
+      BUNDLE,
+      'mirror',
+      '--dry-run',
+      '--config',
+      file,
+      '-o',
+      'json',
+      app,
+      app.replace('1.0', '1.1'),
+    ];
     const child = spawn(process.execPath, args, {
       env: { PATH: process.env['PATH'] ?? '', ...world.env, ...world.control.userEnv },
     });

@@ -9,6 +9,7 @@ import { GoogleCloud, TARGET_CONFIG, TARGET_HOST } from '../../fakes/google/clou
 import { buildImage, buildReferrer, loadImage } from '../../fakes/images.js';
 import type { BuiltImage } from '../../fakes/images.js';
 import { BUNDLE } from '../../fakes/service.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** Uploads of blobs to Artifact Registry, which does not support chunked uploads, and the memory that they need. */
 
@@ -20,10 +21,14 @@ afterEach(async () => google?.close());
 async function mirror(cloud: GoogleCloud, image: BuiltImage): Promise<{ code: number; peak: number; stderr: string }> {
   const config = join(cloud.folder, 'image-swapper.yaml');
   await writeFile(config, stringify({ target: { type: 'gcp', gcp: TARGET_CONFIG } }));
-  const child = spawn(process.execPath, [BUNDLE, 'mirror', '--config', config, cloud.push(image)], {
-    env: { PATH: process.env['PATH'] ?? '', ...cloud.env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [...compileCacheFlags(), BUNDLE, 'mirror', '--config', config, cloud.push(image)],
+    {
+      env: { PATH: process.env['PATH'] ?? '', ...cloud.env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const watch = watchProcess(child.pid ?? 0);

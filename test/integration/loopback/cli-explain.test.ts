@@ -63,6 +63,14 @@ describe('explain', () => {
     });
   });
 
+  it('waits longer for a slow target than the service does', async () => {
+    const [config, delayMs] = [await cli.config(), 6_000];
+    const slow = new Promise<void>((resolve) => setTimeout(resolve, delayMs));
+    cli.target.fault({ method: 'HEAD', path: '/manifests/', action: { type: 'wait', until: slow } });
+    const { stdout } = await cli.swapper(['explain', 'slow', '--config', config]);
+    expect(stdout).toContain('The target does not have it.');
+  });
+
   it('names the expected port when the other port of the service answers', async () => {
     const { code, stderr } = await cli.spawned(['explain', 'nginx', '--server', `http://${cli.target.host}`]);
     expect(code).toBe(3);

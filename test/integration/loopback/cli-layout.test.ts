@@ -9,6 +9,7 @@ import { until } from '../../fakes/until.js';
 import { image, useCli } from './cli.js';
 import type { ProgramResult } from '../../fakes/program.js';
 import { writes } from './copy-pair.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 const cli = useCli();
 let folder: string;
@@ -210,7 +211,7 @@ describe('mirror --to-layout', () => {
       await rm(join(folder, '.unfinished'), { recursive: true, force: true });
       cli.source.clearFaults();
       cli.source.fault({ method: 'GET', path: '/blobs/', after: more, action: { type: 'hang', after: 30_000 } });
-      const child = spawn(process.execPath, [BUNDLE, ...args], {
+      const child = spawn(process.execPath, [...compileCacheFlags(), BUNDLE, ...args], {
         cwd: cli.folder,
         env: { PATH: process.env['PATH'] ?? '', HOME: cli.folder },
         stdio: 'ignore',

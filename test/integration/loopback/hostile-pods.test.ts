@@ -9,6 +9,7 @@ import { BUNDLE } from '../../fakes/service.js';
 import type { RunningService } from '../../fakes/service.js';
 import { World, metric, plainRegistry } from './world.js';
 import { until } from '../../fakes/until.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** Users who may create a Pod, or only try to. The API server calls the service before it validates the Pod. */
 
@@ -175,7 +176,7 @@ describe('names and images with special characters', () => {
     };
     await writeFile(file, stringify(config));
     const flags = ['--listen-address', '127.0.0.1:0', '--metrics-address', '127.0.0.1:0'];
-    const child = spawn(process.execPath, [BUNDLE, 'serve', '--config', file, ...flags]);
+    const child = spawn(process.execPath, [...compileCacheFlags(), BUNDLE, 'serve', '--config', file, ...flags]);
     try {
       let log = '';
       child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));

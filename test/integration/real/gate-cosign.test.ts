@@ -11,6 +11,7 @@ import { FakeRegistry } from '../../fakes/registry.js';
 import { BUNDLE } from '../../fakes/service.js';
 import { cosignProgram } from '../../tools/signing.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** The built program verifies signatures and attestations of the real cosign. */
 
@@ -49,7 +50,16 @@ async function mirror(repository: string, verify: object): Promise<{ state: stri
     source: { registries: [{ type: 'oci', oci: { registry: source.host, insecure: true } }] },
   };
   await writeFile(join(folder, 'image-swapper.yaml'), stringify(config));
-  const args = [BUNDLE, 'mirror', '--config', 'image-swapper.yaml', '-o', 'json', `${source.host}/${repository}:1`];
+  const args = [
+    ...compileCacheFlags(),
+    BUNDLE,
+    'mirror',
+    '--config',
+    'image-swapper.yaml',
+    '-o',
+    'json',
+    `${source.host}/${repository}:1`,
+  ];
   const { stdout } = await run(process.execPath, args, { cwd: folder }).catch((error: { stdout: string }) => error);
   const { images } = JSON.parse(stdout) as { images: { state: string; detail: string }[] };
   const [row] = images;

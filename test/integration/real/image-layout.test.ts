@@ -12,6 +12,7 @@ import { BUNDLE } from '../../fakes/service.js';
 import { craneProgram } from '../../tools/crane.js';
 import { debianTool } from '../../tools/debian.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 const run = promisify(execFile);
 const available = await goToolsAvailable('image layouts of crane and for crane');
@@ -41,7 +42,7 @@ describe.runIf(available)('OCI image layouts', () => {
   });
 
   const mirror = (...args: readonly string[]): Promise<unknown> =>
-    run(process.execPath, [BUNDLE, 'mirror', ...args], { cwd: folder });
+    run(process.execPath, [...compileCacheFlags(), BUNDLE, 'mirror', ...args], { cwd: folder });
 
   /** Pulls with crane, which checks every digest. */
   const pulls = (reference: string): Promise<unknown> =>

@@ -18,6 +18,7 @@ import { BUNDLE, RunningService } from '../../fakes/service.js';
 import { debianTool } from '../../tools/debian.js';
 import { craneProgram } from '../../tools/crane.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** Copies between real registries. crane and skopeo read them back, and the registry's access log shows the order. */
 
@@ -157,8 +158,18 @@ describe.skipIf(!available)('between two registries of the distribution project'
     await writeFile(config, stringify(plain(source, target)));
     const mirror = async (): Promise<unknown> =>
       JSON.parse(
-        (await run(process.execPath, [BUNDLE, 'mirror', '--config', config, '-o', 'json', `${source.host}/app:1.0`]))
-          .stdout,
+        (
+          await run(process.execPath, [
+            ...compileCacheFlags(),
+            BUNDLE,
+            'mirror',
+            '--config',
+            config,
+            '-o',
+            'json',
+            `${source.host}/app:1.0`,
+          ])
+        ).stdout,
       ) as unknown;
     expect(await mirror()).toMatchObject({ images: [{ state: 'mirrored', digest: IMAGE.digest }] });
     const before = { source: source.accessLog().length, target: target.accessLog().length };

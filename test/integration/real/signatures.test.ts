@@ -14,6 +14,7 @@ import { BUNDLE } from '../../fakes/service.js';
 import { cosign, notation } from '../../tools/signing.js';
 import type { Signer } from '../../tools/signing.js';
 import { goToolsAvailable } from '../../tools/tool.js';
+import { compileCacheFlags } from '../../setup/compile-cache.js';
 
 /** Signatures of notation-go 1.3 and cosign 3.1 verify in the target, for the image, each platform and an SBOM. */
 
@@ -107,7 +108,7 @@ describe.skipIf(!available)('signatures', { timeout: 600_000 }, () => {
       };
       await Promise.all(Object.entries(signers).map(sign));
       const images = [...signed.keys()].map((name) => `${source.host}/${name}:1.0`);
-      await run(process.execPath, [BUNDLE, 'mirror', '--config', config, ...images]);
+      await run(process.execPath, [...compileCacheFlags(), BUNDLE, 'mirror', '--config', config, ...images]);
       for (const [name, signer] of Object.entries(signers)) {
         const repository = `mirror/${source.host.replace(':', '_')}/${name}`;
         for (const digest of signed.get(name) ?? []) {
