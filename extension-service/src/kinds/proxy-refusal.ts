@@ -1,10 +1,14 @@
 /** hpagent's text for a proxy that answers CONNECT with another status than 200. */
-const REFUSAL = /\bBad response: \d{3}\b/;
+const REFUSAL = /\bBad response: (\d{3})\b/;
 
-/** Whether a cloud's client reports that the proxy refused the connection: the error has no code of its own. */
-export function isProxyRefusal(message: string): boolean {
-  return REFUSAL.test(message);
+/**
+ * The remedy if a cloud's client reports that the proxy refused the connection, whose error has no code of its own.
+ * Undefined for other messages.
+ */
+export function proxyRefusalAdvice(message: string): string | undefined {
+  const status = REFUSAL.exec(message)?.[1];
+  if (status === undefined) return undefined;
+  return status === '407'
+    ? 'the proxy of HTTPS_PROXY requires a login: write http://USER:PASSWORD@HOST:PORT'
+    : 'the proxy of HTTPS_PROXY refused the connection: allow the host there, or add it to NO_PROXY';
 }
-
-export const PROXY_REFUSAL_ADVICE =
-  'the proxy of HTTPS_PROXY refused the connection: allow the host there, or add it to NO_PROXY';

@@ -1,5 +1,5 @@
 import type { RegistryErrorKind } from '../../registry/errors.js';
-import { isProxyRefusal, PROXY_REFUSAL_ADVICE } from '../proxy-refusal.js';
+import { proxyRefusalAdvice } from '../proxy-refusal.js';
 import type { CredentialSource } from './credential-source.js';
 import { missingCredentials } from './credential-source.js';
 
@@ -78,9 +78,7 @@ function adviceFor(failure: AwsFailure): string | undefined {
       return /from any providers/.test(whole) ? missingCredentials(source) : undefined;
     case 'unreachable':
       if (/certificate/i.test(whole)) return 'set AWS_CA_BUNDLE to the file with its CA certificate';
-      return isProxyRefusal(whole)
-        ? PROXY_REFUSAL_ADVICE
-        : 'check the network, the proxy variables and AWS_ENDPOINT_URL_*';
+      return proxyRefusalAdvice(whole) ?? 'check the network, the proxy variables and AWS_ENDPOINT_URL_*';
     default:
       return undefined;
   }
@@ -110,8 +108,16 @@ function accessAdvice(failure: AwsFailure): string {
   const action = refused?.action ?? failure.action;
   const isOther = action !== failure.action;
   const resource = (isOther ? refused?.resource : undefined) ?? failure.resource;
-  if (action.startsWith('sts:') && !DENIED_BY.test(whole)) return roleAdvice(action, resource);
+  if (isAboutRole(action, whole)) return roleAdvice(action, resource);
   return decidedElsewhere(whole, action, resource) ?? `the identity's policy needs ${statement([action], resource)}`;
+}
+
+const ROLE_ACTIONS = /^sts:(?:AssumeRole(?:WithWebIdentity)?|TagSession|SetSourceIdentity)$/;
+
+/** Whether a role's trust policy decided: it is the role's resource-based policy, and IAM seldom names it. */
+function isAboutRole(action: string, text: string): boolean {
+  const missing = NOT_ALLOWED_BY.exec(text)?.[1] ?? 'resource-based policy';
+  return ROLE_ACTIONS.test(action) && !DENIED_BY.test(text) && /^(?:identity|resource)-based policy$/.test(missing);
 }
 
 /** Whether a statement in the identity's policy does not help, because another policy decided. */

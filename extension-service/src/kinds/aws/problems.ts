@@ -1,7 +1,7 @@
 import { RegistryError } from '../../registry/errors.js';
 import type { RegistryErrorKind } from '../../registry/errors.js';
 import { messageOf } from '../../util/message-of.js';
-import { isProxyRefusal } from '../proxy-refusal.js';
+import { proxyRefusalAdvice } from '../proxy-refusal.js';
 import { awsAdvice, refusedIn } from './advice.js';
 import { sourceIn } from './credential-source.js';
 
@@ -105,7 +105,7 @@ function kindOfNetworkError(error: unknown): RegistryErrorKind {
   const { code, $metadata } = (error ?? {}) as { code?: unknown; $metadata?: { httpStatusCode?: number } };
   const status = $metadata?.httpStatusCode;
   if (status === undefined)
-    return typeof code === 'string' || isProxyRefusal(messageOf(error)) ? 'unreachable' : 'invalid';
+    return typeof code === 'string' || proxyRefusalAdvice(messageOf(error)) !== undefined ? 'unreachable' : 'invalid';
   if (status === 429) return 'throttled';
   if (status === 401) return 'unauthorized';
   if (status === 403) return 'forbidden';

@@ -3,7 +3,7 @@ import type { RegistryErrorKind } from '../../registry/errors.js';
 import { GOOGLE_REFUSALS, wordedRefusal } from '../../registry/transport/worded-refusals.js';
 import type { WordedRefusal } from '../../registry/transport/worded-refusals.js';
 import { messageOf } from '../../util/message-of.js';
-import { isProxyRefusal, PROXY_REFUSAL_ADVICE } from '../proxy-refusal.js';
+import { proxyRefusalAdvice } from '../proxy-refusal.js';
 import { parseBoundedJson } from '../../core/json-bounds.js';
 
 /** A call of Artifact Registry's API, with its requirements. */
@@ -63,10 +63,7 @@ function apiAdvice(kind: RegistryErrorKind, { permission, role, on }: ApiCall, e
     case 'absent':
       return `; check gcp.projectId, gcp.location and gcp.repositoryId`;
     case 'unreachable':
-      if (isProxyRefusal(messageOf(error))) return `; ${PROXY_REFUSAL_ADVICE}`;
-      return /certificate/i.test(messageOf(error))
-        ? `; ${CERTIFICATE_ADVICE}`
-        : '; check the network, the proxy variables and gcp.endpoint';
+      return `; ${connectionAdvice(messageOf(error)) ?? 'check the network, the proxy variables and gcp.endpoint'}`;
     default:
       return '';
   }
@@ -122,13 +119,14 @@ const TOKEN_ADVICE: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-const CERTIFICATE_ADVICE = 'set NODE_EXTRA_CA_CERTS to the file with the CA certificate of the proxy in between';
+function connectionAdvice(text: string): string | undefined {
+  const certificate = 'set NODE_EXTRA_CA_CERTS to the file with the CA certificate of the proxy in between';
+  return proxyRefusalAdvice(text) ?? (/certificate/i.test(text) ? certificate : undefined);
+}
 
 function tokenAdvice(kind: RegistryErrorKind, text: string): string {
-  const found = TOKEN_ADVICE.find(([words]) => words.test(text))?.[1];
+  const found = TOKEN_ADVICE.find(([words]) => words.test(text))?.[1] ?? connectionAdvice(text);
   if (found !== undefined) return found;
-  if (isProxyRefusal(text)) return PROXY_REFUSAL_ADVICE;
-  if (/certificate/i.test(text)) return CERTIFICATE_ADVICE;
   return kind === 'unreachable' || kind === 'server' || kind === 'throttled'
     ? 'check the network and the proxy variables'
     : 'the credentials may have been revoked, or belong to another project';
@@ -139,7 +137,7 @@ function kindOf(error: unknown): RegistryErrorKind {
   const { code } = (error ?? {}) as { readonly code?: unknown };
   const status = statusOf(error);
   if (status !== undefined) return kindOfStatus(status);
-  if (isProxyRefusal(messageOf(error))) return 'unreachable';
+  if (proxyRefusalAdvice(messageOf(error)) !== undefined) return 'unreachable';
   if (typeof code === 'number') return CODES[code] ?? 'invalid';
   if (typeof code === 'string' && /^(?:E[A-Z]+|UND_ERR|CERT_|UNABLE_TO)/.test(code)) return 'unreachable';
   // gaxios wraps Node's errors, and keeps the code in the cause.

@@ -118,6 +118,25 @@ describe('the result of an AWS call', () => {
       `must also allow sts:TagSession, and the identity needs {"Effect":"Allow","Action":"sts:TagSession","Resource":"${role}"}`,
     ],
     [
+      'fluxcd/pkg#938',
+      named(
+        'AccessDeniedException',
+        `${refused('sts:GetServiceBearerToken', '*')} ${noPolicy('sts:GetServiceBearerToken')}`,
+      ),
+      'forbidden',
+      '; the identity\'s policy needs {"Effect":"Allow","Action":"sts:GetServiceBearerToken","Resource":"*"}',
+    ],
+    [
+      'a role beyond a permissions boundary',
+      new AwsCallError(
+        'sts:AssumeRole',
+        role,
+        named('AccessDenied', `${refused('sts:AssumeRole', role)} because no permissions boundary allows it`),
+      ),
+      'forbidden',
+      '; the permissions boundary must also allow sts:AssumeRole',
+    ],
+    [
       'a role with an external ID',
       new AwsCallError('sts:AssumeRole', role, named('AccessDenied', refused('sts:AssumeRole', role))),
       'forbidden',
@@ -200,6 +219,7 @@ describe('the result of an AWS call', () => {
       'this profile has expired.',
     ],
     ['a proxy', named('Error', 'Bad response: 403'), 'unreachable', 'the proxy of HTTPS_PROXY refused the connection'],
+    ['a proxy with a login', named('Error', 'Bad response: 407'), 'unreachable', 'requires a login: write http://USER'],
   ])('has the remedy for %s', (_, error, kind, remedy) => {
     const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
     expect(problem.kind).toBe(kind);
