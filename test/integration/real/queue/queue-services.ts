@@ -91,7 +91,7 @@ export class QueueServices {
     return counts;
   }
 
-  /** What was sent to the target more than once. */
+  /** Everything that was sent to the target more than once. */
   sentTwice(): readonly string[] {
     return [...this.finished()].filter(([, times]) => times > 1).map(([what]) => what);
   }
