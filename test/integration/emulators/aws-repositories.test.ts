@@ -166,6 +166,7 @@ describe('a repository that cannot be created', () => {
     const row = await world.mirror(service, app);
     expect(row).toMatchObject({ state: 'failed', attempts: 1, failure: { reason } });
     expect(row.failure?.message).toMatch(message);
+    expect(row.failure?.message).not.toContain('check the credentials of target');
     // The service remembers the failure, so the next Pods do not cause more calls.
     for (let i = 0; i < 5; i += 1) expect(await world.admit(service, app)).toBeUndefined();
     expect(world.control.calls('CreateRepository')).toHaveLength(1);

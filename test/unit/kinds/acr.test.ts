@@ -185,8 +185,8 @@ describe('the login of an Azure registry', () => {
     ['AADSTS70021: No matching federated identity record found', 'add a federated credential'],
   ])('names the setting to change: %s', (text, advice) => {
     const authority = 'https://login.microsoftonline.com/';
-    const { message, kind } = entraProblem('contoso.azurecr.io', { ...identity, authority }, new Error(text));
-    expect(kind).toBe('unauthorized');
+    const { message, kind, advised } = entraProblem('contoso.azurecr.io', { ...identity, authority }, new Error(text));
+    expect({ kind, advised }).toEqual({ kind: 'unauthorized', advised: true });
     expect(message).toContain(advice);
   });
 

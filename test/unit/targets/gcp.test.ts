@@ -193,8 +193,9 @@ describe("failures of Google's services", () => {
     ],
   ])('of its token services: %s', (_, status, data, remedy) => {
     const error = Object.assign(new Error('Request failed'), { response: { status, data } });
-    const { message } = authProblem(error, { host: HOST, origin: 'the file', serviceAccount: undefined });
+    const { message, advised } = authProblem(error, { host: HOST, origin: 'the file', serviceAccount: undefined });
     expect(message).toContain(remedy);
+    expect(advised).toBe(true);
     expect(message.includes('may have been revoked')).toBe(remedy === 'may have been revoked');
   });
 });

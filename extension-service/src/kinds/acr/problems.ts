@@ -54,7 +54,7 @@ export function entraProblem(host: string, identity: Identity, error: unknown): 
   const message =
     `no Microsoft Entra token from ${hostOf(authority)} for tenant ${tenantId}, client ${clientId}: ` +
     [text, ...more].join('; ');
-  return new RegistryError(message, { kind, host, cause: error });
+  return new RegistryError(message, { kind, host, advised: more.length > 0, cause: error });
 }
 
 /** No identity is configured. */
@@ -62,7 +62,7 @@ export function missingIdentity(host: string, missing: readonly string[]): Regis
   const message =
     `no Azure workload identity was found: ${missing.join(', ')} must be set; the webhook sets the variables in Pods with ` +
     'the label azure.workload.identity/use: "true", for the ServiceAccount with azure.workload.identity/client-id';
-  return new RegistryError(message, { kind: 'unauthorized', host });
+  return new RegistryError(message, { kind: 'unauthorized', host, advised: true });
 }
 
 /** The registry rejects Entra's token. */
@@ -79,6 +79,7 @@ export function exchangeProblem(error: RegistryError, { tenantId, clientId }: Id
   return new RegistryError(message, {
     kind: 'unauthorized',
     host,
+    advised: true,
     ...(status !== undefined && { status }),
     diagnostics,
     cause: error,

@@ -76,10 +76,21 @@ export function awsProblem(host: string, action: string, resource: string, error
       ? 'the response is not from AWS: is there a proxy or login page in between?'
       : undefined;
   const text = unexpected ?? oneLine(messageOf(error));
-  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${awsAdvice({ kind, name: baseName(name), whole: messageOf(error), action, resource, file, source: sourceIn(error) })}`;
+  const failure = {
+    kind,
+    name: baseName(name),
+    whole: messageOf(error),
+    action,
+    resource,
+    file,
+    source: sourceIn(error),
+  };
+  const advice = awsAdvice(failure);
+  const message = `${action} on ${resource} failed: ${name === '' || name === 'Error' ? '' : `${name}: `}${text}${advice}`;
   return new RegistryError(message, {
     kind,
     host,
+    advised: advice !== '',
     // A role or key may be fixed without a change here, but not within a minute. Files are mounted late, and renewed.
     retryable: kind === 'throttled' || kind === 'unreachable' || kind === 'server' || file !== undefined,
     cause: error,

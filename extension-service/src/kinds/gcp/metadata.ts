@@ -89,7 +89,13 @@ async function ask(url: URL): Promise<{ readonly status: number; readonly flavor
 
 /** Always retryable, because servers, bindings and roles may come late. */
 function problem(host: string, message: string, kind: RegistryError['kind'], cause?: unknown): RegistryError {
-  return new RegistryError(message, { kind, host, retryable: true, ...(cause !== undefined && { cause }) });
+  return new RegistryError(message, {
+    kind,
+    host,
+    retryable: true,
+    advised: true,
+    ...(cause !== undefined && { cause }),
+  });
 }
 
 function oneLine(text: string): string {

@@ -41,7 +41,8 @@ export function apiProblem(host: string, call: ApiCall, error: unknown): Registr
   const worded = wordedRefusal(`${reasonOf(error)} ${messageOf(error)}`, API_REFUSALS);
   const kind = worded?.kind ?? kindOf(error);
   const advice = worded === undefined ? apiAdvice(kind, call, error) : `; ${worded.advice}`;
-  return new RegistryError(`${call.method} of ${call.resource} failed: ${text}${advice}`, { kind, host, cause: error });
+  const message = `${call.method} of ${call.resource} failed: ${text}${advice}`;
+  return new RegistryError(message, { kind, host, advised: advice !== '', cause: error });
 }
 
 const API_REFUSALS: readonly WordedRefusal[] = [
@@ -83,7 +84,7 @@ export interface AuthContext {
 export function authProblem(error: unknown, { host, origin, serviceAccount }: AuthContext): RegistryError {
   if (error instanceof RegistryError) return error;
   const from = origin ?? 'the metadata server';
-  const details = { host, retryable: true, cause: error };
+  const details = { host, retryable: true, advised: true, cause: error };
   const status = statusOf(error);
   const kind = kindOf(error);
   if (serviceAccount !== undefined && /unable to impersonate/.test(messageOf(error)) && status !== undefined) {

@@ -224,6 +224,8 @@ describe('the result of an AWS call', () => {
     const problem = awsProblem(host, 'ecr:CreateRepository', arn, error);
     expect(problem.kind).toBe(kind);
     expect(problem.message).toContain(remedy);
+    // A general hint about credentials would contradict it.
+    expect(problem.advised).toBe(remedy !== 'this profile has expired.');
     expect(problem.message).not.toContain('"ecr:CreateRepository","Resource"');
     expect(problem.message).not.toContain('there are no AWS credentials');
   });
